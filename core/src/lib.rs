@@ -1,3 +1,6 @@
 //! The nearshore index, without I/O: kernels, codes, graphs, the `.shore` format and search.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 extern crate alloc;
+
+pub mod distance;
+mod simd;

@@ -1,0 +1,22 @@
+//! Distances: one kernel per family, compiled once per machine, one answer everywhere.
+//!
+//! The kernels (`float`, `integer`, `batch`, `half`) are safe generic loops over the vocabulary of
+//! [`crate::simd`]. `table` stamps them out per backend and hands them out as [`Kernels`]: a set of
+//! function pointers chosen once, when the program starts, and given to an index; nothing is looked
+//! up in a loop.
+//!
+//! Integer kernels are exact. f32 kernels sum in one fixed tree of 32 lanes, multiply then add, so
+//! that every backend gives the same bits: a graph built in a browser is the graph built on a
+//! server. `NEARSHORE_SIMD=scalar` (native) forces a backend by name.
+//!
+//! Not here: what a metric means (signs, norms, scales), which is the index's business.
+
+mod batch;
+mod float;
+mod half;
+mod integer;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::Kernels;

@@ -1,0 +1,279 @@
+//! The tables: one set of function pointers per backend, and the choice among them.
+//!
+//! Each entry is a wrapper that carries its backend's `#[target_feature]` and inlines the generic
+//! kernel. This is the only place that asks what the CPU can do.
+
+use super::integer::{Signed, Unsigned};
+use super::{batch, float, half, integer};
+use crate::simd::Scalar;
+
+/// Query, base, offsets, out.
+type Batch = unsafe fn(&[i16], &[u8], &[usize], &mut [i32]);
+
+/// The distance kernels of one backend. Chosen once and passed on; all backends agree bit for bit.
+///
+/// ```
+/// use nearshore_core::distance::Kernels;
+/// let kernels = Kernels::best();
+/// assert_eq!(kernels.dot_i8(&[1, -2, 3], &[4, 5, 6]), 12);
+/// assert_eq!(kernels.l2_f32(&[0.0, 3.0], &[4.0, 0.0]), 25.0);
+/// ```
+pub struct Kernels {
+    name: &'static str,
+    dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
+    l2_f32: unsafe fn(&[f32], &[f32]) -> f32,
+    dot_i8: unsafe fn(&[u8], &[u8]) -> i32,
+    l2_i8: unsafe fn(&[u8], &[u8]) -> u32,
+    dot_u8: unsafe fn(&[u8], &[u8]) -> i32,
+    l2_u8: unsafe fn(&[u8], &[u8]) -> u32,
+    hamming: unsafe fn(&[u8], &[u8]) -> u32,
+    dot_i16_i8: unsafe fn(&[i16], &[u8]) -> i32,
+    dot_i16_u8: unsafe fn(&[i16], &[u8]) -> i32,
+    dots_i16_i8: Batch,
+    dots_i16_u8: Batch,
+    widen_f16: unsafe fn(&[u16], &mut [f32]),
+}
+
+/// Stamps out one backend: wrappers with its target features, and its table.
+macro_rules! backend {
+    ($module:ident, $table:ident, $name:literal, $token:expr $(, $features:literal)?) => {
+        mod $module {
+            use super::*;
+
+            backend!(@wrap $token, $($features)?;
+                fn dot_f32(a: &[f32], b: &[f32]) -> f32 = float::dot::<_>;
+                fn l2_f32(a: &[f32], b: &[f32]) -> f32 = float::l2::<_>;
+                fn dot_i8(a: &[u8], b: &[u8]) -> i32 = integer::dot::<_, Signed>;
+                fn l2_i8(a: &[u8], b: &[u8]) -> u32 = integer::l2::<_, Signed>;
+                fn dot_u8(a: &[u8], b: &[u8]) -> i32 = integer::dot::<_, Unsigned>;
+                fn l2_u8(a: &[u8], b: &[u8]) -> u32 = integer::l2::<_, Unsigned>;
+                fn hamming(a: &[u8], b: &[u8]) -> u32 = integer::hamming::<_>;
+                fn dot_i16_i8(query: &[i16], row: &[u8]) -> i32 = integer::dot_i16::<_, Signed>;
+                fn dot_i16_u8(query: &[i16], row: &[u8]) -> i32 = integer::dot_i16::<_, Unsigned>;
+                fn dots_i16_i8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Signed>;
+                fn dots_i16_u8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Unsigned>;
+                fn widen_f16(half: &[u16], out: &mut [f32]) -> () = half::widen::<_>;
+            );
+        }
+
+        static $table: Kernels = Kernels {
+            name: $name,
+            dot_f32: $module::dot_f32,
+            l2_f32: $module::l2_f32,
+            dot_i8: $module::dot_i8,
+            l2_i8: $module::l2_i8,
+            dot_u8: $module::dot_u8,
+            l2_u8: $module::l2_u8,
+            hamming: $module::hamming,
+            dot_i16_i8: $module::dot_i16_i8,
+            dot_i16_u8: $module::dot_i16_u8,
+            dots_i16_i8: $module::dots_i16_i8,
+            dots_i16_u8: $module::dots_i16_u8,
+            widen_f16: $module::widen_f16,
+        };
+    };
+    (@wrap $token:expr, $features:literal; $(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $kernel:expr;)*) => {
+        $(
+            /// # Safety
+            /// The CPU has the backend's instructions.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $name($($arg: $type),*) -> $result {
+                // SAFETY: the caller promises the instructions that the token stands for.
+                ($kernel)(unsafe { $token }, $($arg),*)
+            }
+        )*
+    };
+    (@wrap $token:expr, ; $(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $kernel:expr;)*) => {
+        $(
+            /// Needs nothing beyond the target's baseline.
+            pub(super) fn $name($($arg: $type),*) -> $result {
+                ($kernel)($token, $($arg),*)
+            }
+        )*
+    };
+}
+
+backend!(scalar, SCALAR, "scalar", Scalar);
+
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "x86_64")] {
+        use crate::simd::Avx2;
+        backend!(avx2, AVX2, "avx2", Avx2::assume(), "avx2,f16c");
+    }
+}
+
+/// Whether the CPU has a feature: asked at run time under `std`, else known from the build.
+#[cfg(target_arch = "x86_64")]
+macro_rules! detected {
+    ($($feature:tt),*) => {{
+        #[cfg(any(feature = "std", test))]
+        let found = $(std::arch::is_x86_feature_detected!($feature))&&*;
+        #[cfg(not(any(feature = "std", test)))]
+        let found = $(cfg!(target_feature = $feature))&&*;
+        found
+    }};
+}
+
+impl Kernels {
+    /// Every table this CPU can run, slowest first; the first is always `scalar`.
+    pub fn available() -> impl Iterator<Item = &'static Kernels> {
+        cfg_if::cfg_if! {
+            if #[cfg(target_arch = "x86_64")] {
+                let fast = [detected!("avx2", "f16c").then_some(&AVX2)];
+            } else {
+                let fast = [None];
+            }
+        }
+        core::iter::once(&SCALAR).chain(fast.into_iter().flatten())
+    }
+
+    /// The fastest table of this CPU, or the one that the environment names in `NEARSHORE_SIMD`
+    /// (native builds with `std`; a name that is unknown here is ignored). Decided once.
+    pub fn best() -> &'static Kernels {
+        cfg_if::cfg_if! {
+            if #[cfg(all(feature = "std", not(target_family = "wasm")))] {
+                static BEST: std::sync::OnceLock<&'static Kernels> = std::sync::OnceLock::new();
+                BEST.get_or_init(|| {
+                    let forced = std::env::var("NEARSHORE_SIMD").ok();
+                    forced.and_then(|name| Self::by_name(&name)).unwrap_or_else(Self::fastest)
+                })
+            } else {
+                Self::fastest()
+            }
+        }
+    }
+
+    /// The table of that name, if this CPU can run it.
+    pub fn by_name(name: &str) -> Option<&'static Kernels> {
+        Self::available().find(|kernels| kernels.name == name)
+    }
+
+    fn fastest() -> &'static Kernels {
+        Self::available().last().unwrap_or(&SCALAR)
+    }
+
+    /// `scalar`, `avx2`, `avx512`, `neon` or `wasm128`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Dot product, the same bits on every backend.
+    ///
+    /// # Panics
+    /// If the lengths differ (as every kernel of a pair does).
+    #[inline]
+    pub fn dot_f32(&self, a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_f32)(a, b) }
+    }
+
+    /// Squared Euclidean distance, the same bits on every backend.
+    #[inline]
+    pub fn l2_f32(&self, a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.l2_f32)(a, b) }
+    }
+
+    /// Dot product over the full range -128..=127; exact up to 131,071 dimensions.
+    #[inline]
+    pub fn dot_i8(&self, a: &[i8], b: &[i8]) -> i32 {
+        assert_eq!(a.len(), b.len());
+        let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_i8)(a, b) }
+    }
+
+    /// Squared Euclidean distance; exact up to 66,051 dimensions.
+    #[inline]
+    pub fn l2_i8(&self, a: &[i8], b: &[i8]) -> u32 {
+        assert_eq!(a.len(), b.len());
+        let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.l2_i8)(a, b) }
+    }
+
+    /// Dot product; exact up to 66,051 dimensions.
+    #[inline]
+    pub fn dot_u8(&self, a: &[u8], b: &[u8]) -> u32 {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_u8)(a, b) }.cast_unsigned()
+    }
+
+    /// Squared Euclidean distance; exact up to 66,051 dimensions.
+    #[inline]
+    pub fn l2_u8(&self, a: &[u8], b: &[u8]) -> u32 {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.l2_u8)(a, b) }
+    }
+
+    /// Number of bits in which `a` and `b` differ.
+    #[inline]
+    pub fn hamming(&self, a: &[u8], b: &[u8]) -> u32 {
+        assert_eq!(a.len(), b.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.hamming)(a, b) }
+    }
+
+    /// Dot product of a query prepared as `i16` with a row of `i8`. Exact while the sum fits `i32`,
+    /// which the caller sees to; beyond that it wraps.
+    #[inline]
+    pub fn dot_i16_i8(&self, query: &[i16], row: &[i8]) -> i32 {
+        assert_eq!(query.len(), row.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_i16_i8)(query, bytemuck::cast_slice(row)) }
+    }
+
+    /// Dot product of a query prepared as `i16` with a row of `u8`; see [`Kernels::dot_i16_i8`].
+    #[inline]
+    pub fn dot_i16_u8(&self, query: &[i16], row: &[u8]) -> i32 {
+        assert_eq!(query.len(), row.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_i16_u8)(query, row) }
+    }
+
+    /// Many rows at once: `out[i] = dot(query, base[offsets[i]..][..query.len()])`, bytes read as
+    /// `i8`. Rows may lie anywhere, at any alignment; later rows are prefetched.
+    ///
+    /// # Panics
+    /// If `offsets` and `out` differ in length, or a row does not lie inside `base`.
+    #[inline]
+    pub fn dots_i16_i8(&self, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+        assert_eq!(offsets.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_i16_i8)(query, base, offsets, out) }
+    }
+
+    /// Many rows at once, bytes read as `u8`; see [`Kernels::dots_i16_i8`].
+    #[inline]
+    pub fn dots_i16_u8(&self, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+        assert_eq!(offsets.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_i16_u8)(query, base, offsets, out) }
+    }
+
+    /// Widens IEEE halves (as bits) to f32, exactly.
+    #[inline]
+    pub fn widen_f16(&self, half: &[u16], out: &mut [f32]) {
+        assert_eq!(half.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.widen_f16)(half, out) }
+    }
+
+    /// Asks the machine to fetch every cache line of `bytes`; only a hint.
+    #[inline]
+    pub fn prefetch(&self, bytes: &[u8]) {
+        batch::prefetch(bytes);
+    }
+}
+
+impl core::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Kernels")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

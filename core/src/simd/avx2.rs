@@ -1,0 +1,219 @@
+//! AVX2 and F16C: 256-bit registers. FMA is never used, though such machines have it.
+
+use core::arch::x86_64::*;
+
+use super::{LANES, Simd, WORDS};
+
+/// Proof of AVX2 and F16C.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// # Safety
+    /// The CPU has AVX2 and F16C.
+    #[inline(always)]
+    pub(crate) unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+/// The sum of eight 32-bit lanes.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn fold_i32(v: __m256i) -> i32 {
+    // SAFETY: register operations only; the caller promises AVX2.
+    unsafe {
+        let v = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+        let v = _mm_add_epi32(v, _mm_shuffle_epi32::<0b01_00_11_10>(v));
+        let v = _mm_add_epi32(v, _mm_shuffle_epi32::<0b10_11_00_01>(v));
+        _mm_cvtsi128_si32(v)
+    }
+}
+
+impl Simd for Avx2 {
+    type Floats = [__m256; 4];
+    type Words = [__m256i; 2];
+    type Sums = [__m256i; 2];
+    type Counts = __m256i;
+
+    #[inline(always)]
+    fn zero_f32(self) -> [__m256; 4] {
+        // SAFETY: `self` proves AVX.
+        unsafe { [_mm256_setzero_ps(); 4] }
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32; LANES]) -> [__m256; 4] {
+        let from = from.as_ptr();
+        // SAFETY: `self` proves AVX; four loads of 8 lanes stay inside the 32.
+        unsafe {
+            [
+                _mm256_loadu_ps(from),
+                _mm256_loadu_ps(from.add(8)),
+                _mm256_loadu_ps(from.add(16)),
+                _mm256_loadu_ps(from.add(24)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn add_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: `self` proves AVX.
+        unsafe {
+            [
+                _mm256_add_ps(a[0], b[0]),
+                _mm256_add_ps(a[1], b[1]),
+                _mm256_add_ps(a[2], b[2]),
+                _mm256_add_ps(a[3], b[3]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sub_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: `self` proves AVX.
+        unsafe {
+            [
+                _mm256_sub_ps(a[0], b[0]),
+                _mm256_sub_ps(a[1], b[1]),
+                _mm256_sub_ps(a[2], b[2]),
+                _mm256_sub_ps(a[3], b[3]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn mul_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: `self` proves AVX.
+        unsafe {
+            [
+                _mm256_mul_ps(a[0], b[0]),
+                _mm256_mul_ps(a[1], b[1]),
+                _mm256_mul_ps(a[2], b[2]),
+                _mm256_mul_ps(a[3], b[3]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sum_f32(self, v: [__m256; 4]) -> f32 {
+        // SAFETY: `self` proves AVX; register operations only.
+        unsafe {
+            let v = _mm256_add_ps(_mm256_add_ps(v[0], v[2]), _mm256_add_ps(v[1], v[3]));
+            let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_i16(self, from: &[i16; WORDS]) -> [__m256i; 2] {
+        let from = from.as_ptr().cast::<__m256i>();
+        // SAFETY: `self` proves AVX; two unaligned loads of 32 bytes stay inside the 64.
+        unsafe { [_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))] }
+    }
+
+    #[inline(always)]
+    fn widen_i8(self, from: &[u8; WORDS]) -> [__m256i; 2] {
+        let from = from.as_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves AVX2; two unaligned loads of 16 bytes stay inside the 32.
+        unsafe {
+            [
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from)),
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn widen_u8(self, from: &[u8; WORDS]) -> [__m256i; 2] {
+        let from = from.as_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves AVX2; two unaligned loads of 16 bytes stay inside the 32.
+        unsafe {
+            [
+                _mm256_cvtepu8_epi16(_mm_loadu_si128(from)),
+                _mm256_cvtepu8_epi16(_mm_loadu_si128(from.add(1))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe { [_mm256_sub_epi16(a[0], b[0]), _mm256_sub_epi16(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, sums: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            [
+                _mm256_add_epi32(sums[0], _mm256_madd_epi16(a[0], b[0])),
+                _mm256_add_epi32(sums[1], _mm256_madd_epi16(a[1], b[1])),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, sums: [__m256i; 2]) -> i32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { fold_i32(_mm256_add_epi32(sums[0], sums[1])) }
+    }
+
+    #[inline(always)]
+    fn zero_counts(self) -> __m256i {
+        // SAFETY: `self` proves AVX.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    /// Bits of each nibble by table (Mula's `pshufb` count), bytes then added in eights by `psadbw`.
+    #[inline(always)]
+    fn count_differences(self, counts: __m256i, a: &[u8; 64], b: &[u8; 64]) -> __m256i {
+        let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
+        // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+                0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+            ));
+            let low = _mm256_set1_epi8(0x0f);
+            let x = _mm256_xor_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
+            let y = _mm256_xor_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
+            let x_low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
+            let x_high =
+                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
+            let y_low = _mm256_shuffle_epi8(table, _mm256_and_si256(y, low));
+            let y_high =
+                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
+            let bits = _mm256_add_epi8(
+                _mm256_add_epi8(x_low, x_high),
+                _mm256_add_epi8(y_low, y_high),
+            );
+            _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
+        }
+    }
+
+    /// The low halves of the four 64-bit counts hold all of each: a slice has fewer than 2^32 bits
+    /// per lane.
+    #[inline(always)]
+    fn sum_counts(self, counts: __m256i) -> u32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { fold_i32(counts).cast_unsigned() }
+    }
+
+    #[inline(always)]
+    fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
+        // SAFETY: `self` proves F16C; 16 bytes are read and 32 written, as long as the arrays are.
+        unsafe {
+            let half = _mm_loadu_si128(half.as_ptr().cast());
+            _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(half));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The instructions of each machine, behind one small vocabulary.
+//!
+//! A distance kernel is written once, over [`Simd`], and compiled once per machine. A value of a
+//! type that implements [`Simd`] (a *token*) is the proof that this CPU has its instructions, so
+//! the kernels themselves are safe and generic; only this room and the table of function pointers
+//! in `distance::table` hold `unsafe`.
+//!
+//! **f32.** Thirty-two lanes, whatever the register width. Lane `i` sums the products of elements
+//! `i, i + 32, i + 64, ...`, and [`Simd::sum_f32`] folds the lanes by halves (lane `i` meets lane
+//! `i + half`: 16, 8, 4, 2, 1). Multiply and add are two roundings everywhere: there is no fused
+//! multiply-add in this room. So every machine gives the same bits.
+//!
+//! **Integers.** Exact in any order, so each machine may use its best instruction. The common form
+//! is 32 words of 16 bits, multiplied and added in pairs into 32-bit sums (`pmaddwd` and its kin);
+//! the sums wrap modulo 2^32 everywhere alike.
+//!
+//! Every method is `#[inline(always)]` and free of closures: a piece that the compiler outlines
+//! loses the target features of its caller, keeps its bits and becomes three times slower.
+//! `cargo xtask codegen` looks at the machine code for that.
+
+mod scalar;
+pub(crate) use scalar::Scalar;
+
+cfg_if::cfg_if! {
+    if #[cfg(target_arch = "x86_64")] {
+        mod avx2;
+        pub(crate) use avx2::Avx2;
+    }
+}
+
+/// Lanes of every f32 accumulator. Part of the format: changing it changes every distance.
+pub(crate) const LANES: usize = 32;
+/// Integers handled by one step of the integer vocabulary.
+pub(crate) const WORDS: usize = 32;
+
+/// Instructions of one machine. A value is the proof that this CPU has them.
+pub(crate) trait Simd: Copy + 'static {
+    /// [`LANES`] lanes of f32.
+    type Floats: Copy;
+    /// [`WORDS`] integers of 16 bits.
+    type Words: Copy;
+    /// Partial sums of products of words: exact modulo 2^32.
+    type Sums: Copy;
+    /// Partial counts of bits.
+    type Counts: Copy;
+
+    fn zero_f32(self) -> Self::Floats;
+    fn load_f32(self, from: &[f32; LANES]) -> Self::Floats;
+    fn add_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    fn sub_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    fn mul_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// Folds the lanes by halves: lane `i` meets lane `i + 16`, then `+ 8`, `+ 4`, `+ 2`, `+ 1`.
+    fn sum_f32(self, v: Self::Floats) -> f32;
+
+    fn load_i16(self, from: &[i16; WORDS]) -> Self::Words;
+    /// Widens bytes read as `i8`.
+    fn widen_i8(self, from: &[u8; WORDS]) -> Self::Words;
+    /// Widens bytes read as `u8`.
+    fn widen_u8(self, from: &[u8; WORDS]) -> Self::Words;
+    fn sub_i16(self, a: Self::Words, b: Self::Words) -> Self::Words;
+    fn zero_sums(self) -> Self::Sums;
+    /// `sums + a * b`, products of neighbouring words added first.
+    fn multiply_add(self, sums: Self::Sums, a: Self::Words, b: Self::Words) -> Self::Sums;
+    fn sum_i32(self, sums: Self::Sums) -> i32;
+
+    fn zero_counts(self) -> Self::Counts;
+    /// Adds the number of bits in which `a` and `b` differ.
+    fn count_differences(self, counts: Self::Counts, a: &[u8; 64], b: &[u8; 64]) -> Self::Counts;
+    fn sum_counts(self, counts: Self::Counts) -> u32;
+
+    /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.
+    fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]);
+}
+
+/// Asks for the cache line of `byte`. A hint: it reads nothing that a program could notice.
+#[inline(always)]
+pub(crate) fn prefetch_line(byte: &u8) {
+    cfg_if::cfg_if! {
+        if #[cfg(miri)] {
+            let _ = byte;
+        } else if #[cfg(target_arch = "x86_64")] {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: SSE is part of x86-64, and a prefetch has no effect on memory or registers.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(byte).cast()) }
+        } else if #[cfg(target_arch = "aarch64")] {
+            // SAFETY: `prfm` is a hint; it changes no memory, register or flag.
+            unsafe {
+                core::arch::asm!("prfm pldl1keep, [{0}]", in(reg) core::ptr::from_ref(byte),
+                    options(nostack, preserves_flags, readonly));
+            }
+        } else {
+            let _ = byte;
+        }
+    }
+}
