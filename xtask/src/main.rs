@@ -12,6 +12,7 @@ mod count;
 mod process;
 mod setup;
 mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ struct Task {
 /// Every task, in the order in which a newcomer meets them.
 const TASKS: &[Task] = &[
     Task { name: "test", about: "run everything that a change can break", options: test::OPTIONS, run: test::run },
+    Task { name: "tidy", about: "check the rules of the house that no compiler knows", options: &[], run: tidy::run },
     Task { name: "setup", about: "find or install what the other tasks need (they do it themselves)", options: &[], run: setup::run },
 ];
 

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::args::Arguments;
 use crate::count::{Counts, counts};
 use crate::process::{Process, cargo};
-use crate::setup;
+use crate::{setup, tidy};
 
 /// The options of this task.
 pub(crate) const OPTIONS: &[(&str, &str)] =
@@ -21,7 +21,7 @@ pub(crate) const OPTIONS: &[(&str, &str)] =
 type Step = (&'static str, fn(&mut Tally) -> Result<()>);
 
 /// Every step, cheap before dear, so that a slip shows early.
-const STEPS: &[Step] = &[("format", format), ("lints", lints), ("targets", targets), ("crates", crates)];
+const STEPS: &[Step] = &[("tidy", |_| tidy::check()), ("format", format), ("lints", lints), ("targets", targets), ("crates", crates)];
 
 /// What the steps have reported so far.
 #[derive(Default)]
