@@ -3,4 +3,7 @@
 extern crate alloc;
 
 pub mod distance;
+pub mod error;
+pub mod format;
+pub mod id;
 mod simd;

@@ -1,0 +1,89 @@
+//! A whole file in memory or mapped: opened by its header alone, verified block by block on first touch.
+//!
+//! Nothing is parsed, copied or decompressed. Beside the checked header a reader keeps one bit a block. Those bits are
+//! allocated as zeroed memory, so that opening a terabyte touches no page of them; a block has at least 16 bytes, so
+//! they are never more than 1/128 of the file.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::AtomicU32;
+
+use super::header::Header;
+use super::section::Section;
+use super::table::Table;
+use super::terms::Kind;
+use crate::error::{BadField, Must, OpenError};
+
+/// An open file over anything that gives its bytes: a `Vec<u8>`, a slice, a memory map.
+pub struct Reader<B> {
+    bytes: B,
+    header: Header,
+    /// For each table, the first word of its bits in `verified`; one more at the end.
+    words: Vec<usize>,
+    verified: Vec<AtomicU32>,
+}
+
+impl<B: AsRef<[u8]>> Reader<B> {
+    /// Opens a file. Reads its first 16 KiB, whatever its length.
+    ///
+    /// # Errors
+    /// When the header breaks a rule of the format, or the file is shorter or longer than it says.
+    pub fn open(bytes: B) -> Result<Self, OpenError> {
+        let file = bytes.as_ref();
+        let header = Header::parse(file, file.len() as u64)?;
+        let mut words = Vec::with_capacity(header.tables.len() + 1);
+        let mut total = 0;
+        for table in &header.tables {
+            words.push(total);
+            total += usize::try_from(table.blocks().div_ceil(32)).unwrap_or(usize::MAX / 256);
+        }
+        words.push(total);
+        let verified = bytemuck::allocation::try_zeroed_vec(total).map_err(|()| {
+            let must = Must::Be("few enough for one bit each to fit memory");
+            BadField { section: 0, instance: 0, field: "block count", value: total as u64 * 32, must }
+        })?;
+        Ok(Self { bytes, header, words, verified })
+    }
+
+    /// Superblock and directory.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
+    /// Gives the bytes back.
+    pub fn into_inner(self) -> B {
+        self.bytes
+    }
+
+    /// The table of a kind with its rows, `None` when the file has none.
+    pub fn section(&self, kind: Kind, instance: u32) -> Option<Section<'_>> {
+        self.sections().find(|section| {
+            let Table { kind: number, instance: its, .. } = *section.table();
+            number == kind as u16 && its == instance
+        })
+    }
+
+    /// All sections in file order, those of unknown kinds included.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
+        let bytes = self.bytes();
+        let build_id = self.header.superblock.build_id;
+        self.header.tables.iter().zip(self.words.windows(2)).map(move |(table, words)| {
+            let bits = match *words {
+                [from, to] => self.verified.get(from..to).unwrap_or_default(),
+                _ => &[],
+            };
+            Section::new(table, bytes, bits, build_id)
+        })
+    }
+}
+
+impl<B: AsRef<[u8]>> fmt::Debug for Reader<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("header", &self.header).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! What each kind of table must look like, checked at open so that nothing behind the door asks again.
+//!
+//! Row counts, dimensions and degrees agree with the superblock here. Strides may be longer than this version needs, so
+//! that a later minor version can append fields to a row. Reserved kinds are checked by the version that fills them.
+
+use super::header::Superblock;
+use super::table::Table;
+use super::terms::Kind;
+use crate::error::{BadField, Must};
+use crate::id::ROWS_MAX;
+
+/// Bytes of the factors behind the vector of a record.
+pub const FACTORS_BYTES: u32 = 40;
+/// The most bytes of `meta`.
+pub const META_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a `quality` row.
+pub const QUALITY_BYTES: u32 = 48;
+
+/// How the vector of a record reads: the `encoding` of `records`.
+pub mod encoding {
+    /// Signed bytes times a scale of their own, plus the mean in `quant`.
+    pub const SCALED_I8: u32 = 0;
+    /// The input's unsigned bytes.
+    pub const EXACT_U8: u32 = 1;
+    /// The input's signed bytes.
+    pub const EXACT_I8: u32 = 2;
+}
+
+/// Checks a table of a known kind against the superblock; unknown kinds pass.
+pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadField> {
+    let Some(kind) = table.kind() else { return Ok(()) };
+    let rule = Rule(table);
+    let (rows, dimensions) = (superblock.rows, u64::from(superblock.dimensions));
+    let (stride, parameter) = (u64::from(table.stride), u64::from(table.parameter));
+    match kind {
+        Kind::Meta => {
+            rule.stride(Must::Equal(1))?;
+            rule.rows(Must::AtMost(META_BYTES_MAX))
+        }
+        Kind::Quant => {
+            rule.stride(Must::Equal(1))?;
+            rule.rows(Must::AtLeast(16 + 4 * dimensions))
+        }
+        Kind::Records => {
+            rule.rows(Must::Equal(rows))?;
+            rule.encoding(Must::AtMost(encoding::EXACT_I8.into()))?;
+            rule.parameter(Must::AtLeast(dimensions))?;
+            rule.parameter(Must::MultipleOf(16))?;
+            rule.stride(Must::MultipleOf(16))?;
+            rule.stride(Must::AtLeast(parameter + u64::from(FACTORS_BYTES)))
+        }
+        Kind::Edges => {
+            rule.rows(Must::Equal(rows))?;
+            rule.stride(Must::MultipleOf(4))?;
+            rule.parameter(Must::AtMost(stride / 4))?;
+            rule.extra(Must::AtMost(rows.saturating_sub(1)))
+        }
+        Kind::Upper => {
+            rule.rows(Must::AtMost(ROWS_MAX))?;
+            rule.stride(Must::MultipleOf(4))?;
+            rule.stride(Must::AtLeast(16 + 4 * parameter))
+        }
+        Kind::IdsIndex => {
+            rule.rows(Must::Equal(rows))?;
+            rule.stride(Must::Equal(16))
+        }
+        Kind::DupOf => {
+            rule.rows(Must::AtMost(rows))?;
+            rule.stride(Must::Equal(8))
+        }
+        Kind::Deleted => {
+            rule.stride(Must::Equal(1))?;
+            rule.rows(Must::Equal(rows.div_ceil(8)))
+        }
+        Kind::Quality => rule.stride(Must::AtLeast(QUALITY_BYTES.into())),
+        Kind::Payload => rule.stride(Must::Equal(1)),
+        Kind::Originals => {
+            rule.rows(Must::Equal(rows))?;
+            rule.encoding(Must::Equal(superblock.element as u64))?;
+            rule.stride(Must::AtLeast(dimensions * superblock.element.bytes() as u64))
+        }
+        Kind::Nodes
+        | Kind::NeighborCodes
+        | Kind::CodesRows
+        | Kind::CodesTiles
+        | Kind::Tiles
+        | Kind::RouteRecords
+        | Kind::RouteEdges
+        | Kind::RouteUpper
+        | Kind::Column
+        | Kind::Keys => Ok(()),
+    }
+}
+
+/// One table under examination.
+struct Rule<'a>(&'a Table);
+
+impl Rule<'_> {
+    fn rows(&self, must: Must) -> Result<(), BadField> {
+        self.check("rows", self.0.rows, must)
+    }
+
+    fn stride(&self, must: Must) -> Result<(), BadField> {
+        self.check("stride", self.0.stride.into(), must)
+    }
+
+    fn encoding(&self, must: Must) -> Result<(), BadField> {
+        self.check("encoding", self.0.encoding.into(), must)
+    }
+
+    fn parameter(&self, must: Must) -> Result<(), BadField> {
+        self.check("parameter", self.0.parameter.into(), must)
+    }
+
+    fn extra(&self, must: Must) -> Result<(), BadField> {
+        self.check("extra", self.0.extra, must)
+    }
+
+    fn check(&self, field: &'static str, value: u64, must: Must) -> Result<(), BadField> {
+        let met = match must {
+            Must::Equal(limit) => value == limit,
+            Must::AtLeast(limit) => value >= limit,
+            Must::AtMost(limit) => value <= limit,
+            Must::MultipleOf(limit) => value.is_multiple_of(limit),
+            Must::Be(_) => true,
+        };
+        let (section, instance) = (self.0.kind, self.0.instance);
+        if met { Ok(()) } else { Err(BadField { section, instance, field, value, must }) }
+    }
+}
