@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -61,9 +61,19 @@ impl Process {
         self
     }
 
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.shown = format!("{name}={value:?} {}", self.shown);
+    /// Sets a variable; the shown line begins with it.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.shown = format!("{name}={:?} {}", value.as_ref().to_string_lossy(), self.shown);
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs it elsewhere than in the repository's root.
+    pub(crate) fn dir(mut self, place: impl AsRef<Path>) -> Self {
+        let place = place.as_ref();
+        let near = place.strip_prefix(workspace::root()).unwrap_or(place);
+        self.shown = format!("(in {}) {}", near.display(), self.shown);
+        self.command.current_dir(place);
         self
     }
 

@@ -3,10 +3,13 @@
 //! Every function finds a thing or installs it through the ordinary client of its registry (rustup, npm, apt); when neither works, the
 //! error says in one sentence what a person can do. All are cheap when the thing is there, so tasks call them without asking first.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::args::Arguments;
 use crate::process::{find, program};
+use crate::workspace;
 
 /// The target that a browser runs.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
@@ -16,31 +19,32 @@ pub(crate) const ARM: &str = "aarch64-unknown-linux-gnu";
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
     targets()?;
-    node()
+    node()?;
+    for package in ["npm", "web-demo"] {
+        if workspace::root().join(package).join("package-lock.json").is_file() {
+            npm_packages(package)?;
+        }
+    }
+    println!("python: {}", python()?.display());
+    println!("chromium: {}", chromium()?.display());
+    Ok(())
 }
 
 /// The standard libraries of the two targets that are not the host.
 ///
 /// # Errors
-/// When rustup is missing or cannot add one.
+/// When one is missing and rustup cannot add it.
 pub(crate) fn targets() -> Result<()> {
-    if find(&["rustup"]).is_none() {
-        let sysroot = program("rustc").args(["--print", "sysroot"]).read()?;
-        let libraries = std::path::Path::new(sysroot.trim()).join("lib/rustlib");
-        for target in [WASM, ARM] {
-            if !libraries.join(target).is_dir() {
-                bail!("the standard library for {target} is missing: install rustup, or the package of your system that holds it");
-            }
-        }
+    let sysroot = program("rustc").args(["--print", "sysroot"]).read()?;
+    let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
+    let missing: Vec<&str> = [WASM, ARM].into_iter().filter(|target| !libraries.join(target).join("lib").is_dir()).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let installed = program("rustup").args(["target", "list", "--installed"]).read()?;
-    for target in [WASM, ARM] {
-        if !installed.lines().any(|line| line.trim() == target) {
-            program("rustup").args(["target", "add", target]).run()?;
-        }
+    if find(&["rustup"]).is_none() {
+        bail!("the standard library for {} is missing: install rustup, or the package of your system that holds it", missing.join(" and "));
     }
-    Ok(())
+    program("rustup").args(["target", "add"]).args(missing).run()
 }
 
 /// Node, recent enough to run the package's tests.
@@ -54,4 +58,60 @@ pub(crate) fn node() -> Result<()> {
         bail!("Node 20 or newer must be on the PATH, found {}", version.trim());
     }
     Ok(())
+}
+
+/// The npm packages that `directory` of the repository locks, installed exactly as locked. Nothing is done while the lock is the one
+/// that was installed last.
+///
+/// # Errors
+/// When npm fails.
+pub(crate) fn npm_packages(directory: &str) -> Result<()> {
+    let place = workspace::root().join(directory);
+    let lock = std::fs::read(place.join("package-lock.json")).with_context(|| format!("{directory} has no package-lock.json"))?;
+    let installed = place.join("node_modules/.installed-lock.json");
+    if std::fs::read(&installed).is_ok_and(|last| last == lock) {
+        return Ok(());
+    }
+    program("npm").args(["ci", "--no-audit", "--no-fund"]).dir(&place).run()?;
+    if installed.parent().is_some_and(Path::is_dir) {
+        std::fs::write(&installed, lock)?;
+    }
+    Ok(())
+}
+
+/// A Chromium: the one that `CHROMIUM` names, else one on the PATH, else the system's package.
+///
+/// # Errors
+/// When there is none and none can be installed.
+pub(crate) fn chromium() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROMIUM").map(PathBuf::from) {
+        if !named.is_file() {
+            bail!("CHROMIUM names {}, which is no file", named.display());
+        }
+        return Ok(named);
+    }
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    system_program(&names, "chromium", "install Chromium, or name its binary in CHROMIUM")
+}
+
+/// Python 3, for the reader of the format that shares no code with ours; its standard library is enough.
+///
+/// # Errors
+/// When there is none and none can be installed.
+pub(crate) fn python() -> Result<PathBuf> {
+    system_program(&["python3"], "python3", "install Python 3, the standard library is enough")
+}
+
+/// A program that a system package brings: found, or installed where that needs no one's password.
+fn system_program(names: &[&str], package: &str, advice: &str) -> Result<PathBuf> {
+    if let Some(found) = find(names) {
+        return Ok(found);
+    }
+    let administrator = program("id").arg("-u").read().is_ok_and(|id| id.trim() == "0");
+    if find(&["apt-get"]).is_none() || !administrator {
+        bail!("{} is not on the PATH: {advice} (on Debian and Ubuntu: `sudo apt-get install {package}`)", names[0]);
+    }
+    program("apt-get").arg("update").run()?;
+    program("apt-get").args(["install", "--yes", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive").run()?;
+    find(names).with_context(|| format!("the system package {package} brought no {}", names[0]))
 }

@@ -21,7 +21,8 @@ pub(crate) const OPTIONS: &[(&str, &str)] =
 type Step = (&'static str, fn(&mut Tally) -> Result<()>);
 
 /// Every step, cheap before dear, so that a slip shows early.
-const STEPS: &[Step] = &[("tidy", |_| tidy::check()), ("format", format), ("lints", lints), ("targets", targets), ("crates", crates)];
+const STEPS: &[Step] =
+    &[("tidy", |_| tidy::check()), ("format", format), ("lints", lints), ("targets", targets), ("docs", docs), ("crates", crates)];
 
 /// What the steps have reported so far.
 #[derive(Default)]
@@ -59,9 +60,14 @@ fn lints(_: &mut Tally) -> Result<()> {
 fn targets(_: &mut Tally) -> Result<()> {
     setup::targets()?;
     for (target, flags) in [(setup::WASM, "-Ctarget-feature=+simd128"), (setup::WASM, ""), (setup::ARM, "")] {
-        cargo(&["check", "-p", "nearshore-core", "--no-default-features", "--target", target]).env("RUSTFLAGS", flags).run()?;
+        cargo(&["check", "--quiet", "-p", "nearshore-core", "--no-default-features", "--target", target]).env("RUSTFLAGS", flags).run()?;
     }
     Ok(())
+}
+
+/// The documentation of every crate, private items included, with each link in it.
+fn docs(_: &mut Tally) -> Result<()> {
+    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
 fn crates(tally: &mut Tally) -> Result<()> {

@@ -15,13 +15,7 @@ const AHEAD: usize = 4;
 /// # Panics
 /// If a row does not lie inside `base`.
 #[inline(always)]
-pub(super) fn dots<S: Simd, C: Code>(
-    simd: S,
-    query: &[i16],
-    base: &[u8],
-    offsets: &[usize],
-    out: &mut [i32],
-) {
+pub(super) fn dots<S: Simd, C: Code>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
     let row = |offset: usize| &base[offset..][..query.len()];
     for &offset in offsets.iter().take(AHEAD) {
         prefetch(row(offset));

@@ -272,8 +272,6 @@ impl Kernels {
 
 impl core::fmt::Debug for Kernels {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Kernels")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Kernels").field("name", &self.name).finish_non_exhaustive()
     }
 }

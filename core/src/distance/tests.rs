@@ -25,17 +25,11 @@ fn every_backend_that_is_asked_for_can_run() {
     assert_eq!(names[0], "scalar");
     for missing in KNOWN.iter().filter(|name| !names.contains(name)) {
         // Straight to the terminal, so that a passing test does not swallow it.
-        let _ = writeln!(
-            std::io::stderr(),
-            "UNPROVEN HERE: this CPU cannot run the {missing} kernels"
-        );
+        let _ = writeln!(std::io::stderr(), "UNPROVEN HERE: this CPU cannot run the {missing} kernels");
     }
     let wanted = std::env::var("NEARSHORE_TEST_BACKENDS").unwrap_or_default();
     for name in wanted.split(',').filter(|name| !name.is_empty()) {
-        assert!(
-            names.contains(&name),
-            "backend {name} was asked for; this CPU has {names:?}"
-        );
+        assert!(names.contains(&name), "backend {name} was asked for; this CPU has {names:?}");
     }
     for name in names {
         assert_eq!(Kernels::by_name(name).map(Kernels::name), Some(name));
@@ -61,10 +55,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 fn floats(seed: u64, length: usize) -> Vec<f32> {
-    noise(seed, 2 * length)
-        .chunks_exact(2)
-        .map(|x| (f32::from(x[0]) - 127.5) * 2.0f32.powi(i32::from(x[1] % 24) - 12))
-        .collect()
+    noise(seed, 2 * length).chunks_exact(2).map(|x| (f32::from(x[0]) - 127.5) * 2.0f32.powi(i32::from(x[1] % 24) - 12)).collect()
 }
 
 /// The fixed tree, written as plainly as it can be.
@@ -104,18 +95,8 @@ fn check_floats(a: &[f32], b: &[f32]) {
 
 fn check_bytes(a: &[u8], b: &[u8]) {
     let (sa, sb): (&[i8], &[i8]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
-    let sum = |f: fn((i32, i32)) -> i32| -> i32 {
-        a.iter()
-            .zip(b)
-            .map(|(&a, &b)| f((a.into(), b.into())))
-            .sum()
-    };
-    let signed_sum = |f: fn((i32, i32)) -> i32| -> i32 {
-        sa.iter()
-            .zip(sb)
-            .map(|(&a, &b)| f((a.into(), b.into())))
-            .sum()
-    };
+    let sum = |f: fn((i32, i32)) -> i32| -> i32 { a.iter().zip(b).map(|(&a, &b)| f((a.into(), b.into()))).sum() };
+    let signed_sum = |f: fn((i32, i32)) -> i32| -> i32 { sa.iter().zip(sb).map(|(&a, &b)| f((a.into(), b.into()))).sum() };
     let dot_u8 = sum(|(a, b)| a * b) as u32;
     let l2_u8 = sum(|(a, b)| (a - b) * (a - b)) as u32;
     let hamming = sum(|(a, b)| (a ^ b).count_ones() as i32) as u32;
@@ -133,24 +114,12 @@ fn check_bytes(a: &[u8], b: &[u8]) {
 
 fn check_query(query: &[i16], row: &[u8]) {
     let signed: &[i8] = bytemuck::cast_slice(row);
-    let dot_u8 = query.iter().zip(row).fold(0i32, |sum, (&q, &x)| {
-        sum.wrapping_add(i32::from(q) * i32::from(x))
-    });
-    let dot_i8 = query.iter().zip(signed).fold(0i32, |sum, (&q, &x)| {
-        sum.wrapping_add(i32::from(q) * i32::from(x))
-    });
+    let dot_u8 = query.iter().zip(row).fold(0i32, |sum, (&q, &x)| sum.wrapping_add(i32::from(q) * i32::from(x)));
+    let dot_i8 = query.iter().zip(signed).fold(0i32, |sum, (&q, &x)| sum.wrapping_add(i32::from(q) * i32::from(x)));
     for kernels in Kernels::available() {
         let (name, length) = (kernels.name(), row.len());
-        assert_eq!(
-            kernels.dot_i16_i8(query, signed),
-            dot_i8,
-            "{name} dot_i16_i8 of {length}"
-        );
-        assert_eq!(
-            kernels.dot_i16_u8(query, row),
-            dot_u8,
-            "{name} dot_i16_u8 of {length}"
-        );
+        assert_eq!(kernels.dot_i16_i8(query, signed), dot_i8, "{name} dot_i16_i8 of {length}");
+        assert_eq!(kernels.dot_i16_u8(query, row), dot_u8, "{name} dot_i16_u8 of {length}");
     }
 }
 
@@ -164,25 +133,14 @@ fn check_batch(query: &[i16], base: &[u8], offsets: &[usize]) {
         for (i, &offset) in offsets.iter().enumerate() {
             let row = &base[offset..][..query.len()];
             let (name, length) = (kernels.name(), query.len());
-            assert_eq!(
-                signed[i],
-                scalar.dot_i16_i8(query, bytemuck::cast_slice(row)),
-                "{name} dots_i16_i8 of {length}, row {i}"
-            );
-            assert_eq!(
-                unsigned[i],
-                scalar.dot_i16_u8(query, row),
-                "{name} dots_i16_u8 of {length}, row {i}"
-            );
+            assert_eq!(signed[i], scalar.dot_i16_i8(query, bytemuck::cast_slice(row)), "{name} dots_i16_i8 of {length}, row {i}");
+            assert_eq!(unsigned[i], scalar.dot_i16_u8(query, row), "{name} dots_i16_u8 of {length}, row {i}");
         }
     }
 }
 
 fn words(bytes: &[u8]) -> Vec<i16> {
-    bytes
-        .chunks_exact(2)
-        .map(|x| i16::from_le_bytes([x[0], x[1]]))
-        .collect()
+    bytes.chunks_exact(2).map(|x| i16::from_le_bytes([x[0], x[1]])).collect()
 }
 
 #[test]
@@ -205,16 +163,10 @@ fn bytes_agree_at_every_length_and_start() {
 
 #[test]
 fn queries_agree_at_every_length_and_start() {
-    let (query, rows) = (
-        words(&noise(5, 2 * LENGTH_MAX + 64)),
-        noise(6, LENGTH_MAX + 64),
-    );
+    let (query, rows) = (words(&noise(5, 2 * LENGTH_MAX + 64)), noise(6, LENGTH_MAX + 64));
     for length in 0..=LENGTH_MAX {
         let (start_query, start_row) = (length % 13, length % 31);
-        check_query(
-            &query[start_query..][..length],
-            &rows[start_row..][..length],
-        );
+        check_query(&query[start_query..][..length], &rows[start_row..][..length]);
     }
 }
 
@@ -222,9 +174,7 @@ fn queries_agree_at_every_length_and_start() {
 fn batches_agree_at_every_length_and_count() {
     let (query, rows) = (words(&noise(7, 2 * LENGTH_MAX)), noise(8, 2 * LENGTH_MAX));
     for length in 0..=LENGTH_MAX {
-        let offsets: Vec<_> = (0..length % 12)
-            .map(|i| (i * 977 + length) % (2 * LENGTH_MAX - length + 1))
-            .collect();
+        let offsets: Vec<_> = (0..length % 12).map(|i| (i * 977 + length) % (2 * LENGTH_MAX - length + 1)).collect();
         check_batch(&query[..length], &rows, &offsets);
     }
 }
@@ -242,17 +192,9 @@ fn extremes_do_not_saturate() {
                     let (sa, sb) = (bytemuck::cast_slice(&a), bytemuck::cast_slice(&b));
                     let name = kernels.name();
                     assert_eq!(i64::from(kernels.dot_u8(&a, &b)), n * x * y, "{name}");
-                    assert_eq!(
-                        i64::from(kernels.l2_u8(&a, &b)),
-                        n * (x - y) * (x - y),
-                        "{name}"
-                    );
+                    assert_eq!(i64::from(kernels.l2_u8(&a, &b)), n * (x - y) * (x - y), "{name}");
                     assert_eq!(i64::from(kernels.dot_i8(sa, sb)), n * sx * sy, "{name}");
-                    assert_eq!(
-                        i64::from(kernels.l2_i8(sa, sb)),
-                        n * (sx - sy) * (sx - sy),
-                        "{name}"
-                    );
+                    assert_eq!(i64::from(kernels.l2_i8(sa, sb)), n * (sx - sy) * (sx - sy), "{name}");
                 }
             }
         }
@@ -271,13 +213,7 @@ fn every_half_widens_alike() {
             let mut found = vec![0.0; length];
             kernels.widen_f16(&halves[start..], &mut found);
             for (i, (found, wanted)) in found.iter().zip(&wanted[start..]).enumerate() {
-                assert_eq!(
-                    found.to_bits(),
-                    wanted.to_bits(),
-                    "{} of half {:#06x}",
-                    kernels.name(),
-                    start + i
-                );
+                assert_eq!(found.to_bits(), wanted.to_bits(), "{} of half {:#06x}", kernels.name(), start + i);
             }
         }
     }
@@ -285,32 +221,15 @@ fn every_half_widens_alike() {
 
 #[test]
 fn infinities_and_overflow_agree() {
-    let odd = [
-        f32::INFINITY,
-        f32::MAX,
-        f32::MIN_POSITIVE,
-        1e-45,
-        -0.0,
-        0.0,
-        -f32::MAX,
-        3.0,
-    ];
+    let odd = [f32::INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-45, -0.0, 0.0, -f32::MAX, 3.0];
     for length in 0..200 {
         let a: Vec<_> = (0..length).map(|i| odd[i * 5 % 8]).collect();
         let b: Vec<_> = (0..length).map(|i| odd[(i / 8 + i * 3) % 8]).collect();
         let scalar = Kernels::by_name("scalar").expect("scalar is always there");
         for kernels in Kernels::available() {
-            for (found, wanted) in [
-                (kernels.dot_f32(&a, &b), scalar.dot_f32(&a, &b)),
-                (kernels.l2_f32(&a, &b), scalar.l2_f32(&a, &b)),
-            ] {
-                let same =
-                    found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
-                assert!(
-                    same,
-                    "{} of {length}: {found} beside {wanted}",
-                    kernels.name()
-                );
+            for (found, wanted) in [(kernels.dot_f32(&a, &b), scalar.dot_f32(&a, &b)), (kernels.l2_f32(&a, &b), scalar.l2_f32(&a, &b))] {
+                let same = found.to_bits() == wanted.to_bits() || (found.is_nan() && wanted.is_nan());
+                assert!(same, "{} of {length}: {found} beside {wanted}", kernels.name());
             }
         }
     }

@@ -48,53 +48,25 @@ impl Simd for Avx2 {
     fn load_f32(self, from: &[f32; LANES]) -> [__m256; 4] {
         let from = from.as_ptr();
         // SAFETY: `self` proves AVX; four loads of 8 lanes stay inside the 32.
-        unsafe {
-            [
-                _mm256_loadu_ps(from),
-                _mm256_loadu_ps(from.add(8)),
-                _mm256_loadu_ps(from.add(16)),
-                _mm256_loadu_ps(from.add(24)),
-            ]
-        }
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)), _mm256_loadu_ps(from.add(16)), _mm256_loadu_ps(from.add(24))] }
     }
 
     #[inline(always)]
     fn add_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
         // SAFETY: `self` proves AVX.
-        unsafe {
-            [
-                _mm256_add_ps(a[0], b[0]),
-                _mm256_add_ps(a[1], b[1]),
-                _mm256_add_ps(a[2], b[2]),
-                _mm256_add_ps(a[3], b[3]),
-            ]
-        }
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1]), _mm256_add_ps(a[2], b[2]), _mm256_add_ps(a[3], b[3])] }
     }
 
     #[inline(always)]
     fn sub_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
         // SAFETY: `self` proves AVX.
-        unsafe {
-            [
-                _mm256_sub_ps(a[0], b[0]),
-                _mm256_sub_ps(a[1], b[1]),
-                _mm256_sub_ps(a[2], b[2]),
-                _mm256_sub_ps(a[3], b[3]),
-            ]
-        }
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1]), _mm256_sub_ps(a[2], b[2]), _mm256_sub_ps(a[3], b[3])] }
     }
 
     #[inline(always)]
     fn mul_f32(self, a: [__m256; 4], b: [__m256; 4]) -> [__m256; 4] {
         // SAFETY: `self` proves AVX.
-        unsafe {
-            [
-                _mm256_mul_ps(a[0], b[0]),
-                _mm256_mul_ps(a[1], b[1]),
-                _mm256_mul_ps(a[2], b[2]),
-                _mm256_mul_ps(a[3], b[3]),
-            ]
-        }
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1]), _mm256_mul_ps(a[2], b[2]), _mm256_mul_ps(a[3], b[3])] }
     }
 
     #[inline(always)]
@@ -119,24 +91,14 @@ impl Simd for Avx2 {
     fn widen_i8(self, from: &[u8; WORDS]) -> [__m256i; 2] {
         let from = from.as_ptr().cast::<__m128i>();
         // SAFETY: `self` proves AVX2; two unaligned loads of 16 bytes stay inside the 32.
-        unsafe {
-            [
-                _mm256_cvtepi8_epi16(_mm_loadu_si128(from)),
-                _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1))),
-            ]
-        }
+        unsafe { [_mm256_cvtepi8_epi16(_mm_loadu_si128(from)), _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1)))] }
     }
 
     #[inline(always)]
     fn widen_u8(self, from: &[u8; WORDS]) -> [__m256i; 2] {
         let from = from.as_ptr().cast::<__m128i>();
         // SAFETY: `self` proves AVX2; two unaligned loads of 16 bytes stay inside the 32.
-        unsafe {
-            [
-                _mm256_cvtepu8_epi16(_mm_loadu_si128(from)),
-                _mm256_cvtepu8_epi16(_mm_loadu_si128(from.add(1))),
-            ]
-        }
+        unsafe { [_mm256_cvtepu8_epi16(_mm_loadu_si128(from)), _mm256_cvtepu8_epi16(_mm_loadu_si128(from.add(1)))] }
     }
 
     #[inline(always)]
@@ -154,12 +116,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn multiply_add(self, sums: [__m256i; 2], a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2.
-        unsafe {
-            [
-                _mm256_add_epi32(sums[0], _mm256_madd_epi16(a[0], b[0])),
-                _mm256_add_epi32(sums[1], _mm256_madd_epi16(a[1], b[1])),
-            ]
-        }
+        unsafe { [_mm256_add_epi32(sums[0], _mm256_madd_epi16(a[0], b[0])), _mm256_add_epi32(sums[1], _mm256_madd_epi16(a[1], b[1]))] }
     }
 
     #[inline(always)]
@@ -180,22 +137,15 @@ impl Simd for Avx2 {
         let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
         // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
         unsafe {
-            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-                0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
-            ));
+            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
             let low = _mm256_set1_epi8(0x0f);
             let x = _mm256_xor_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
             let y = _mm256_xor_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
             let x_low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
-            let x_high =
-                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
+            let x_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
             let y_low = _mm256_shuffle_epi8(table, _mm256_and_si256(y, low));
-            let y_high =
-                _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
-            let bits = _mm256_add_epi8(
-                _mm256_add_epi8(x_low, x_high),
-                _mm256_add_epi8(y_low, y_high),
-            );
+            let y_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
+            let bits = _mm256_add_epi8(_mm256_add_epi8(x_low, x_high), _mm256_add_epi8(y_low, y_high));
             _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
         }
     }

@@ -81,8 +81,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn sum_i32(self, sums: Self::Sums) -> i32 {
-        sums.iter()
-            .fold(0, |sum: i32, &part| sum.wrapping_add(part))
+        sums.iter().fold(0, |sum: i32, &part| sum.wrapping_add(part))
     }
 
     #[inline(always)]
@@ -93,9 +92,7 @@ impl Simd for Scalar {
     #[inline(always)]
     fn count_differences(self, counts: u32, a: &[u8; 64], b: &[u8; 64]) -> u32 {
         let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-        a.iter().zip(b).fold(counts, |counts, (a, b)| {
-            counts.wrapping_add((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones())
-        })
+        a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones()))
     }
 
     #[inline(always)]
@@ -142,19 +139,11 @@ mod tests {
             (0x3555, 0.333_251_95),
         ];
         for (half, value) in known {
-            assert_eq!(
-                widen_half(half).to_bits(),
-                value.to_bits(),
-                "half {half:#06x}"
-            );
+            assert_eq!(widen_half(half).to_bits(), value.to_bits(), "half {half:#06x}");
         }
         assert_eq!(widen_half(0x8000).to_bits(), (-0.0f32).to_bits());
         assert_eq!(widen_half(0x7c00), f32::INFINITY);
         assert_eq!(widen_half(0xfc00), f32::NEG_INFINITY);
-        assert_eq!(
-            widen_half(0x7c01).to_bits(),
-            0x7fc0_2000,
-            "a signalling NaN becomes quiet"
-        );
+        assert_eq!(widen_half(0x7c01).to_bits(), 0x7fc0_2000, "a signalling NaN becomes quiet");
     }
 }
