@@ -67,7 +67,9 @@ fn targets(_: &mut Tally) -> Result<()> {
 
 /// The documentation of every crate, private items included, with each link in it.
 fn docs(_: &mut Tally) -> Result<()> {
-    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings").run()
+    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links")
+        .run()
 }
 
 fn crates(tally: &mut Tally) -> Result<()> {
