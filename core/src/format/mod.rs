@@ -62,4 +62,7 @@ pub use writer::{Sink, Writer};
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests may panic")]
+mod hostile;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests may panic")]
 mod tests;

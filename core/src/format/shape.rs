@@ -44,8 +44,7 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         Kind::Records => {
             rule.rows(Must::Equal(rows))?;
             rule.encoding(Must::AtMost(encoding::EXACT_I8.into()))?;
-            rule.parameter(Must::AtLeast(dimensions))?;
-            rule.parameter(Must::MultipleOf(16))?;
+            rule.parameter(Must::Equal(dimensions.next_multiple_of(16)))?;
             rule.stride(Must::MultipleOf(16))?;
             rule.stride(Must::AtLeast(parameter + u64::from(FACTORS_BYTES)))
         }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn spec(rows: u64) -> FileSpec {
+pub(super) fn spec(rows: u64) -> FileSpec {
     FileSpec {
         rows,
         dimensions: 4,
@@ -35,7 +35,7 @@ fn noise(length: usize, salt: u64) -> Vec<u8> {
 }
 
 /// Writes tables whose bytes are given, in pieces of `piece` bytes.
-fn write(file: &FileSpec, tables: &[(TableSpec, Vec<u8>)], piece: usize) -> Vec<u8> {
+pub(super) fn write(file: &FileSpec, tables: &[(TableSpec, Vec<u8>)], piece: usize) -> Vec<u8> {
     let specs: Vec<_> = tables.iter().map(|(spec, _)| *spec).collect();
     let mut writer = Writer::new(Vec::new(), file, &specs).expect("a good specification");
     for (_, bytes) in tables {
@@ -45,7 +45,7 @@ fn write(file: &FileSpec, tables: &[(TableSpec, Vec<u8>)], piece: usize) -> Vec<
 }
 
 /// A small file with a bit of everything: hot and cold, several blocks, a division by 3, a blob, no rows at all.
-fn tables() -> Vec<(TableSpec, Vec<u8>)> {
+pub(super) fn tables() -> Vec<(TableSpec, Vec<u8>)> {
     let with = |spec: TableSpec, salt| (spec, noise(spec.rows as usize * spec.stride as usize, salt));
     vec![
         with(TableSpec::blob(Kind::Meta, 300).hot(), 1),
@@ -224,9 +224,10 @@ fn row_counts_dimensions_and_degrees_must_agree() {
         (TableSpec::blob(Kind::Quant, 31), "section quant: rows is 31, must be at least 32"),
         (TableSpec { rows: 12, ..records }, "section records: rows is 12, must be 11"),
         (records.encoding(3), "section records: encoding is 3, must be at most 2"),
-        (records.parameter(3), "section records: parameter is 3, must be at least 4"),
-        (records.parameter(20), "section records: parameter is 20, must be a multiple of 16"),
-        (records.parameter(32), "section records: stride is 64, must be at least 72"),
+        (records.parameter(4), "section records: parameter is 4, must be 16"),
+        (records.parameter(32), "section records: parameter is 32, must be 16"),
+        (TableSpec { stride: 48, ..records }, "section records: stride is 48, must be at least 56"),
+        (TableSpec { stride: 60, ..records }, "section records: stride is 60, must be a multiple of 16"),
         (TableSpec::table(Kind::Edges, 11, 8).parameter(3), "section edges: parameter is 3, must be at most 2"),
         (TableSpec::table(Kind::Edges, 11, 8).extra(11), "section edges: extra is 11, must be at most 10"),
         (TableSpec::table(Kind::Upper, 1, 20).parameter(2), "section upper: stride is 20, must be at least 24"),
