@@ -62,6 +62,9 @@ pub use writer::{Sink, Writer};
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests may panic")]
+mod document;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests may panic")]
 mod hostile;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests may panic")]
