@@ -3,6 +3,7 @@
 //! A rule looks at one file and says what is wrong with it; [`RULES`] lists them. Rules about code see text without comments, strings
 //! and literals (`source`), so a word in a sentence offends no one. Each finding names file and line, and what would be right.
 
+mod dependencies;
 mod source;
 
 use anyhow::{Result, bail};
@@ -54,14 +55,14 @@ struct File {
 /// A rule pushes `line: what is wrong` for everything that it finds.
 type Rule = fn(&File, &mut Vec<String>);
 
-const RULES: &[Rule] = &[size, words, ascii, length, module_doc, unsafe_rooms, upward_use, hash_order];
+const RULES: &[Rule] = &[size, words, lock_files, ascii, length, module_doc, unsafe_rooms, upward_use, hash_order];
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
     check()
 }
 
-/// Checks every file that git tracks or would track.
+/// Checks every file that git tracks or would track, and every crate that comes in.
 ///
 /// # Errors
 /// When anything was found; each finding was printed.
@@ -77,6 +78,10 @@ pub(crate) fn check() -> Result<()> {
             println!("{path}:{finding}");
             found += 1;
         }
+    }
+    for finding in dependencies::findings()? {
+        println!("{finding}");
+        found += 1;
     }
     if found > 0 {
         bail!("{found} findings");
@@ -134,6 +139,16 @@ fn words(file: &File, found: &mut Vec<String>) {
                 found.push(format!("{}: names {word}, {what}", number + 1));
             }
         }
+    }
+}
+
+fn lock_files(file: &File, found: &mut Vec<String>) {
+    if !file.is(&["package-lock.json"]) {
+        return;
+    }
+    let lines = file.text().unwrap_or("").lines().enumerate();
+    for (number, _) in lines.filter(|(_, line)| line.contains("\"resolved\": \"http")) {
+        found.push(format!("{}: names the host that a package came from; set omit-lockfile-registry-resolved in .npmrc", number + 1));
     }
 }
 
@@ -285,6 +300,7 @@ mod tests {
         assert_eq!(found("npm/src/a.ts", &"x\n".repeat(LINES_MAX + 1)).len(), 1);
         assert_eq!(found("tests/golden/big.shore", &"x".repeat(BYTES_MAX + 1)).len(), 1);
         assert_eq!(found("core/src/graph/a.rs", "//! S.\nuse std::collections::HashMap;\n").len(), 1);
+        assert_eq!(found("npm/package-lock.json", "{\n\"resolved\": \"https://example.org/a.tgz\" }").len(), 1);
         assert_eq!(found("README.md", concat!("see /wo", "rk/x\n")).len(), 1);
     }
 }
