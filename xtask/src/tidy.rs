@@ -13,7 +13,8 @@ use crate::process::program;
 use crate::workspace;
 
 /// Core's modules, each using only those before it.
-const ORDER: &[&str] = &["error", "id", "par", "simd", "distance", "quant", "format", "graph", "search", "build", "index", "live"];
+const ORDER: &[&str] =
+    &["error", "id", "seed", "par", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index", "build", "live"];
 
 /// Where `unsafe` may stand, and why there.
 const UNSAFE_ROOMS: &[(&str, &str)] = &[
