@@ -1,0 +1,435 @@
+#!/usr/bin/env python3
+"""An independent reader of .shore files, written from core/FORMAT.md alone: the standard library, no code shared, no speed.
+
+    shore_reader.py FILE                                 what is in it
+    shore_reader.py FILE --check                         every block, digest, gap and bound; exit code 1 at damage
+    shore_reader.py FILE --queries Q.fbin --k 10         exact search over all rows that are not deleted
+                    --refine records|originals           rank by these (default: as the file says)
+
+With --json one object goes to standard output:
+
+    info     { "file", "bytes", "version", "rows", "dimensions", "metric", "element", "plan", "refine", "seed", "build_id",
+               "identity" (hex), "tables": [ { "kind", "instance", "flags", "encoding", "offset", "rows", "stride",
+               "block_rows", "block_bytes", "parameter", "extra" } ] }
+    --check  { "file", "ok": true, "tables", "blocks", "rows" }     damage: { "file", "ok": false, "error" }
+    search   { "file", "k", "refine", "results": [ { "hits": [ { "id", "row", "distance", "payload" (hex, if any) } ] } ] }
+
+Hits are nearest first, ties by the smaller id. Distances are computed in double precision from the decoded rows, so they agree
+with other readers to rounding, not to the bit. Queries: .fbin (f32), .u8bin, .i8bin: u32 rows, u32 dimensions, the elements.
+"""
+
+import argparse
+import json
+import math
+import struct
+import sys
+
+U64 = (1 << 64) - 1
+NONE = 0xFFFFFFFF
+HEADER = 16384
+METRICS = ("l2", "ip", "cosine")
+ELEMENTS = (("f32", "f", 4), ("f16", "e", 2), ("u8", "B", 1), ("i8", "b", 1))
+PLANS = ("scan", "walk", "tiles")
+REFINES = ("records", "originals")
+KINDS = dict(enumerate(
+    "meta quant records edges nodes neighbor.codes upper codes.rows codes.tiles tiles route.records route.edges route.upper "
+    "ids.index dup_of deleted quality column payload keys originals".split(), 1))
+
+
+class Damaged(Exception):
+    """The file breaks a rule of the format."""
+
+
+def must(condition, message):
+    if not condition:
+        raise Damaged(message)
+
+
+# --- XXH3, from its specification -----------------------------------------------------------------------------------
+
+SECRET = bytes.fromhex(
+    "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221"
+    "b8084674f743248ee03590e6813a264c3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8"
+    "a8fa763fe39c343ff9dcbbc7c70b4f1d8a51e04bcdb45931c89f7ec9d9787364eac5ac8334d3ebc3c581a0fffa1363eb"
+    "170ddd51b7f0da49d316552629d4689e2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e")
+P32 = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+P64 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
+
+
+def u32(data, at):
+    return int.from_bytes(data[at:at + 4], "little")
+
+
+def u64(data, at):
+    return int.from_bytes(data[at:at + 8], "little")
+
+
+def fold(a, b):
+    product = a * b
+    return (product & U64) ^ (product >> 64)
+
+
+def rotl(value, bits):
+    return (value << bits | value >> 64 - bits) & U64
+
+
+def swap(value, size):
+    return int.from_bytes(value.to_bytes(size, "little"), "big")
+
+
+def avalanche(h):
+    h = (h ^ h >> 37) * 0x165667919E3779F9 & U64
+    return h ^ h >> 32
+
+
+def avalanche_old(h):
+    h = (h ^ h >> 33) * P64[1] & U64
+    h = (h ^ h >> 29) * P64[2] & U64
+    return h ^ h >> 32
+
+
+def xxh3_64(data, seed=0):
+    n = len(data)
+    if n > 240:
+        state, secret = long_state(data, seed)
+        return merge(state, secret, 11, n * P64[0])
+    s = lambda at: u64(SECRET, at)
+    if n == 0:
+        return avalanche_old(seed ^ s(56) ^ s(64))
+    if n <= 3:
+        word = data[0] << 16 | data[n >> 1] << 24 | data[n - 1] | n << 8
+        return avalanche_old(word ^ (u32(SECRET, 0) ^ u32(SECRET, 4)) + seed & U64)
+    if n <= 8:
+        seed ^= swap(seed & 0xFFFFFFFF, 4) << 32
+        h = u32(data, n - 4) + (u32(data, 0) << 32) ^ (s(8) ^ s(16)) - seed & U64
+        h = (h ^ rotl(h, 49) ^ rotl(h, 24)) * 0x9FB21C651E98DF25 & U64
+        h = (h ^ (h >> 35) + n) * 0x9FB21C651E98DF25 & U64
+        return h ^ h >> 28
+    if n <= 16:
+        low = u64(data, 0) ^ (s(24) ^ s(32)) + seed & U64
+        high = u64(data, n - 8) ^ (s(40) ^ s(48)) - seed & U64
+        return avalanche(n + swap(low, 8) + high + fold(low, high) & U64)
+
+    def mix(at, key):
+        return fold(u64(data, at) ^ s(key) + seed & U64, u64(data, at + 8) ^ s(key + 8) - seed & U64)
+
+    total = n * P64[0]
+    if n <= 128:
+        for i in range((n - 1) // 32 + 1):
+            total += mix(16 * i, 32 * i) + mix(n - 16 * (i + 1), 32 * i + 16)
+        return avalanche(total & U64)
+    total = avalanche(total + sum(mix(16 * i, 16 * i) for i in range(8)) & U64)
+    total += sum(mix(16 * i, 16 * (i - 8) + 3) for i in range(8, n // 16)) + mix(n - 16, 136 - 17)
+    return avalanche(total & U64)
+
+
+def xxh3_128(data, seed=0):
+    """Only for more than 240 bytes: all that a file needs."""
+    state, secret = long_state(data, seed)
+    low = merge(state, secret, 11, len(data) * P64[0])
+    return low | merge(state, secret, len(secret) - 64 - 11, ~(len(data) * P64[1])) << 64
+
+
+def merge(state, secret, at, total):
+    for i in range(0, 8, 2):
+        total += fold(state[i] ^ u64(secret, at + 8 * i), state[i + 1] ^ u64(secret, at + 8 * i + 8))
+    return avalanche(total & U64)
+
+
+def long_state(data, seed):
+    secret = b"".join(
+        struct.pack("<QQ", u64(SECRET, i) + seed & U64, u64(SECRET, i + 8) - seed & U64) for i in range(0, 192, 16))
+    keys = [struct.unpack_from("<8Q", secret, 8 * stripe) for stripe in range(16)]
+    state = [P32[2], P64[0], P64[1], P64[2], P64[3], P32[1], P64[4], P32[0]]
+
+    def accumulate(at, key):
+        for i, value in enumerate(struct.unpack_from("<8Q", data, at)):
+            mixed = value ^ key[i]
+            state[i ^ 1] = state[i ^ 1] + value & U64
+            state[i] = state[i] + (mixed & 0xFFFFFFFF) * (mixed >> 32) & U64
+
+    stripes = (len(data) - 1) // 64
+    for stripe in range(stripes):
+        accumulate(64 * stripe, keys[stripe % 16])
+        if stripe % 16 == 15:
+            for i, key in enumerate(struct.unpack_from("<8Q", secret, 128)):
+                state[i] = (state[i] ^ state[i] >> 47 ^ key) * P32[0] & U64
+    accumulate(len(data) - 64, struct.unpack_from("<8Q", secret, 121))
+    return state, secret
+
+
+# --- header and tables ----------------------------------------------------------------------------------------------
+
+class Table:
+    FIELDS = ("kind", "flags", "encoding", "offset", "rows", "stride", "block_rows", "block_bytes", "parameter", "digest",
+              "instance", "reserved", "extra")
+
+    def __init__(self, entry):
+        for field, value in zip(self.FIELDS, struct.unpack("<HHIQQIIIIQIIQ", entry)):
+            setattr(self, field, value)
+        self.name = KINDS.get(self.kind, f"unknown ({self.kind})")
+        must(self.stride > 0 and self.block_rows > 0, f"{self.name}: stride and rows a block must be at least 1")
+        must(self.block_bytes % 8 == 0 and self.block_bytes <= 16 << 20, f"{self.name}: block bytes {self.block_bytes}")
+        must(self.block_bytes >= self.block_rows * self.stride + 8, f"{self.name}: block bytes {self.block_bytes}")
+        self.blocks = -(-self.rows // self.block_rows)
+        self.end = self.offset + self.blocks * self.block_bytes
+
+    def place(self, row):
+        must(0 <= row < self.rows, f"{self.name}: no row {row}")
+        return self.offset + row // self.block_rows * self.block_bytes + row % self.block_rows * self.stride
+
+
+class Shore:
+    def __init__(self, data):
+        self.data = data
+        must(data[:8] == b"\x89SHORE\r\n", "not a .shore file")
+        must(len(data) >= HEADER, f"truncated: {len(data)} bytes, a header has {HEADER}")
+        (self.major, self.minor, sections, required, _, length, self.rows, self.dimensions, metric, element, plan, refine,
+         hot, hot_bytes, self.seed, self.build_id) = struct.unpack_from("<HHIQQQQIBBBBQQQQ", data, 8)
+        must(self.major == 1, f"format version {self.major}")
+        must(xxh3_64(data[:4088]) == u64(data, 4088), "superblock checksum mismatch")
+        must(length == len(data), f"{len(data)} bytes instead of {length}")
+        must(sections <= 192, f"{sections} sections")
+        must(required == 0, f"unknown required features {required:#x}")
+        must(self.rows <= 2**32 - 2 and 1 <= self.dimensions <= 32768, "rows or dimensions out of range")
+        must(metric < 3 and element < 4 and plan < 3 and refine < 2, "metric, element, plan or refine level unknown")
+        must(HEADER <= hot and hot + hot_bytes <= length, "hot region outside the file")
+        self.metric, self.plan, self.refine = METRICS[metric], PLANS[plan], REFINES[refine]
+        self.element, self.code, self.element_bytes = ELEMENTS[element]
+        self.identity = xxh3_128(data[4096:HEADER], xxh3_64(data[:88])).to_bytes(16, "little")
+        must(self.identity == data[88:104], "the directory does not match the identity")
+        entries = data[4096:4096 + 64 * sections]
+        must(not any(data[4096 + 64 * sections:HEADER]), "directory bytes behind the last entry")
+        self.list = [Table(entries[at:at + 64]) for at in range(0, len(entries), 64)]
+        self.tables, end = {}, HEADER
+        for table in self.list:
+            is_hot = table.flags & 1
+            must(table.kind in KINDS or table.kind and not table.flags & 2, f"required section of unknown kind {table.kind}")
+            must(table.offset % (64 if is_hot else 4096) == 0, f"{table.name}: offset {table.offset} is not aligned")
+            must(end <= table.offset < end + 4096 and table.end <= length, f"{table.name}: offset {table.offset} or its rows")
+            inside = hot <= table.offset and table.end <= hot + hot_bytes
+            must(inside if is_hot else table.end <= hot or table.offset >= hot + hot_bytes, f"{table.name}: hot region")
+            must((table.kind, table.instance) not in self.tables, f"{table.name}: twice")
+            self.tables[table.kind, table.instance] = table
+            end = table.end
+        must(end == length, f"sections end at {end} of {length}")
+        self.checked = set()
+        self.check_shapes()
+
+    def table(self, name):
+        return next((table for table in self.list if table.name == name and table.instance == 0), None)
+
+    def check_shapes(self):
+        n, d = self.rows, self.dimensions
+        rules = {
+            "meta": lambda t: t.stride == 1 and t.rows <= 65536,
+            "quant": lambda t: t.stride == 1 and t.rows >= 16 + 4 * d,
+            "records": lambda t: t.rows == n and t.encoding <= 2 and t.parameter == -(-d // 16) * 16
+            and t.stride % 16 == 0 and t.stride >= t.parameter + 40,
+            "edges": lambda t: t.rows == n and t.stride % 4 == 0 and t.parameter <= t.stride // 4 and t.extra < max(n, 1),
+            "upper": lambda t: t.rows <= 2**32 - 2 and t.stride % 4 == 0 and t.stride >= 16 + 4 * t.parameter,
+            "ids.index": lambda t: t.rows == n and t.stride == 16,
+            "dup_of": lambda t: t.rows <= n and t.stride == 8,
+            "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
+            "quality": lambda t: t.stride >= 48,
+            "payload": lambda t: t.stride == 1,
+            "originals": lambda t: t.rows == n and ELEMENTS[t.encoding % 4][0] == self.element and t.encoding < 4
+            and t.stride >= d * self.element_bytes,
+        }
+        for table in self.list:
+            must(rules.get(table.name, lambda _: True)(table), f"{table.name}: counts, stride or encoding do not fit the file")
+
+    def check_block(self, table, block):
+        """Verifies a block once."""
+        if (table.offset, block) in self.checked:
+            return
+        at = table.offset + block * table.block_bytes
+        body, check = self.data[at:at + table.block_bytes - 8], self.data[at + table.block_bytes - 8:at + table.block_bytes]
+        place = xxh3_64(struct.pack("<IIQ", table.kind, table.instance, block))
+        must(xxh3_64(body, self.build_id ^ place) == u64(check, 0), f"{table.name}, block {block}: checksum mismatch")
+        rows = min(table.block_rows, table.rows - block * table.block_rows)
+        must(not any(body[rows * table.stride:]), f"{table.name}, block {block}: bytes behind its rows")
+        self.checked.add((table.offset, block))
+
+    def row(self, table, row):
+        at = table.place(row)
+        self.check_block(table, row // table.block_rows)
+        return self.data[at:at + table.stride]
+
+    def blob(self, table, offset=0, length=None):
+        length = table.rows - offset if length is None else length
+        must(0 <= offset and offset + length <= table.rows, f"{table.name}: {length} bytes at {offset} of {table.rows}")
+        return b"".join(self.row(table, at) for at in range(offset, offset + length))
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+
+    def mean(self):
+        table = self.table("quant")
+        must(table, "quant is missing")
+        version, dimensions, encoding, _ = struct.unpack("<4I", self.blob(table, 0, 16))
+        must((version, dimensions) == (1, self.dimensions), f"quant: version {version}, {dimensions} dimensions")
+        must(encoding == self.table("records").encoding, f"quant: encoding {encoding}")
+        return struct.unpack(f"<{dimensions}f", self.blob(table, 16, 4 * dimensions))
+
+    def record(self, row):
+        """Codes and factors of a row."""
+        table = self.table("records")
+        must(table, "records is missing")
+        record = self.row(table, row)
+        codes = struct.unpack_from(f"<{self.dimensions}{'B' if table.encoding == 1 else 'b'}", record)
+        norm = "f" if table.encoding == 0 else "I"
+        scale, norm, length_sq, flags, ident, offset, length, _ = struct.unpack_from(f"<f{norm}fIQQII", record, table.parameter)
+        must(math.isfinite(scale) and math.isfinite(norm) and math.isfinite(length_sq), f"records, row {row}: a factor")
+        return codes, scale, norm, flags, ident, (offset, length)
+
+    def vectors(self, refine):
+        """The vector of every row, decoded."""
+        if refine == "originals":
+            table = self.table("originals")
+            must(table, "originals is missing")
+            for row in range(self.rows):
+                yield struct.unpack_from(f"<{self.dimensions}{self.code}", self.row(table, row))
+            return
+        mean = self.mean()
+        exact = self.table("records").encoding != 0
+        for row in range(self.rows):
+            codes, scale, *_ = self.record(row)
+            yield codes if exact else tuple(code * scale + m for code, m in zip(codes, mean))
+
+    def is_deleted(self, row):
+        table = self.table("deleted")
+        return bool(table and self.row(table, row // 8)[0] >> row % 8 & 1)
+
+    def distance(self, query, vector, is_unit):
+        """`is_unit`: records of a cosine file hold vectors divided by their length, up to rounding."""
+        if self.metric == "l2":
+            return math.fsum((a - b) ** 2 for a, b in zip(query, vector))
+        dot = math.fsum(a * b for a, b in zip(query, vector))
+        if self.metric == "ip":
+            return 1 - dot
+        length = math.sqrt(math.fsum(a * a for a in query))
+        if is_unit:
+            return math.fsum((a / length - b) ** 2 for a, b in zip(query, vector)) / 2
+        length *= math.sqrt(math.fsum(b * b for b in vector))
+        return max(0.0, 1 - dot / length) if length > 0 else 1.0
+
+    def search(self, queries, k, refine):
+        is_unit = refine == "records" and self.table("records").encoding == 0
+        live = [(row, v) for row, v in enumerate(self.vectors(refine)) if not self.is_deleted(row)]
+        ids = {row: self.record(row)[4] for row, _ in live}
+        for query in queries:
+            must(len(query) == self.dimensions, f"a query of {len(query)} dimensions instead of {self.dimensions}")
+            found = sorted((self.distance(query, v, is_unit), ids[row], row) for row, v in live)[:k]
+            yield [self.hit(*one) for one in found]
+
+    def hit(self, distance, ident, row):
+        hit = {"id": ident, "row": row, "distance": distance}
+        offset, length = self.record(row)[5]
+        if length:
+            hit["payload"] = self.blob(self.table("payload"), offset, length).hex()
+        return hit
+
+    # --- check ------------------------------------------------------------------------------------------------------
+
+    def check(self):
+        end = HEADER
+        for table in self.list:
+            must(not any(self.data[end:table.offset]), f"{table.name}: the gap before it is not zero")
+            checks = b""
+            for block in range(table.blocks):
+                self.check_block(table, block)
+                at = table.offset + (block + 1) * table.block_bytes
+                checks += self.data[at - 8:at]
+            must(xxh3_64(checks) == table.digest, f"{table.name}: the digest does not match the blocks")
+            end = table.end
+        if meta := self.table("meta"):
+            must(isinstance(json.loads(self.blob(meta).decode()), dict), "meta: not an object")
+        if self.table("records"):
+            self.check_records()
+        if edges := self.table("edges"):
+            for row in range(edges.rows):
+                self.check_slots(edges, row, struct.unpack_from(f"<{edges.parameter}I", self.row(edges, row)), self.rows)
+        if upper := self.table("upper"):
+            self.check_upper(upper)
+        if ids := self.table("ids.index"):
+            rows = [struct.unpack("<QII", self.row(ids, row)) for row in range(ids.rows)]
+            must(all(a[0] < b[0] for a, b in zip(rows, rows[1:])), "ids.index: ids do not ascend")
+            must(all(row < self.rows and self.record(row)[4] == ident for ident, row, _ in rows), "ids.index: another id")
+        return sum(table.blocks for table in self.list)
+
+    def check_records(self):
+        self.mean()
+        payload, exact = self.table("payload"), self.table("records").encoding != 0
+        for row in range(self.rows):
+            codes, scale, norm, flags, _, (offset, length) = self.record(row)
+            must(not length or payload and offset + length <= payload.rows, f"records, row {row}: payload outside its table")
+            must(not flags & 1 or row + 1 < self.rows, f"records, row {row}: a duplicate beyond the last row")
+            expected = sum(code * code for code in codes) * (1 if exact else scale * scale)
+            must(math.isclose(norm, expected, rel_tol=1e-5, abs_tol=1e-37), f"records, row {row}: norm {norm}, not {expected}")
+
+    @staticmethod
+    def check_slots(table, row, slots, limit):
+        used = [slot for slot in slots if slot != NONE]
+        must(list(slots[:len(used)]) == used, f"{table.name}, row {row}: a gap between neighbours")
+        must(all(slot < limit for slot in used), f"{table.name}, row {row}: a neighbour beyond the last row")
+        must(len(set(used)) == len(used), f"{table.name}, row {row}: a neighbour twice")
+
+    def check_upper(self, table):
+        nodes = [struct.unpack_from(f"<4I{table.parameter}I", self.row(table, row)) for row in range(table.rows)]
+        for at, (row, layer, below, _, *slots) in enumerate(nodes):
+            must(row < self.rows, f"upper, row {at}: row {row}")
+            must(1 <= layer <= (nodes[at - 1][1] if at else layer), f"upper, row {at}: layers do not descend")
+            self.check_slots(table, at, slots, table.rows)
+            must(all(nodes[slot][1] == layer for slot in slots if slot != NONE), f"upper, row {at}: a neighbour in another layer")
+            if layer == 1:
+                must(below == NONE, f"upper, row {at}: a way down from layer 1")
+            else:
+                must(below < table.rows and nodes[below][:2] == (row, layer - 1), f"upper, row {at}: the way down")
+
+    def info(self):
+        tables = [{"kind": table.name, **{field: getattr(table, field) for field in Table.FIELDS
+                                          if field not in ("kind", "digest", "reserved")}} for table in self.list]
+        return {"bytes": len(self.data), "version": f"{self.major}.{self.minor}", "rows": self.rows,
+                "dimensions": self.dimensions, "metric": self.metric, "element": self.element, "plan": self.plan,
+                "refine": self.refine, "seed": self.seed, "build_id": self.build_id, "identity": self.identity.hex(),
+                "tables": tables}
+
+
+def read_queries(path):
+    code, size = {"fbin": ("f", 4), "u8bin": ("B", 1), "i8bin": ("b", 1)}[path.rsplit(".", 1)[-1]]
+    with open(path, "rb") as file:
+        data = file.read()
+    rows, dimensions = struct.unpack_from("<II", data)
+    must(len(data) == 8 + rows * dimensions * size, f"{path}: {len(data)} bytes for {rows} x {dimensions}")
+    return list(struct.iter_unpack(f"<{dimensions}{code}", data[8:]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--queries")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--refine", choices=REFINES)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    answer = {"file": arguments.file}
+    try:
+        with open(arguments.file, "rb") as file:
+            shore = Shore(file.read())
+        if arguments.check:
+            answer |= {"ok": True, "tables": len(shore.list), "blocks": shore.check(), "rows": shore.rows}
+        elif arguments.queries:
+            refine = arguments.refine or shore.refine
+            results = shore.search(read_queries(arguments.queries), arguments.k, refine)
+            answer |= {"k": arguments.k, "refine": refine, "results": [{"hits": hits} for hits in results]}
+        else:
+            answer |= shore.info()
+    except Damaged as damage:
+        answer |= {"ok": False, "error": str(damage)}
+    print(json.dumps(answer) if arguments.json else json.dumps(answer, indent=1))
+    return 1 if answer.get("ok") is False else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
