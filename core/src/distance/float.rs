@@ -1,6 +1,7 @@
 //! Dot product and squared L2 of f32, in one fixed order of additions.
 #![forbid(unsafe_code)]
 
+use super::tail::padded;
 use crate::simd::{LANES, Simd};
 
 /// Sum of `a[i] * b[i]`. A tail is padded with zeros, so every length takes the same path.
@@ -40,11 +41,4 @@ fn dot_step<S: Simd>(simd: S, sums: S::Floats, a: &[f32; LANES], b: &[f32; LANES
 fn l2_step<S: Simd>(simd: S, sums: S::Floats, a: &[f32; LANES], b: &[f32; LANES]) -> S::Floats {
     let difference = simd.sub_f32(simd.load_f32(a), simd.load_f32(b));
     simd.add_f32(sums, simd.mul_f32(difference, difference))
-}
-
-#[inline(always)]
-fn padded(tail: &[f32]) -> [f32; LANES] {
-    let mut lanes = [0.0; LANES];
-    lanes[..tail.len()].copy_from_slice(tail);
-    lanes
 }

@@ -16,6 +16,7 @@ mod float;
 mod half;
 mod integer;
 mod table;
+mod tail;
 #[cfg(test)]
 mod tests;
 

@@ -97,8 +97,18 @@ backend!(scalar, SCALAR, "scalar", Scalar);
 
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {
-        use crate::simd::Avx2;
+        use crate::simd::{Avx2, Avx512};
         backend!(avx2, AVX2, "avx2", Avx2::assume(), "avx2,f16c");
+        backend!(
+            avx512, AVX512, "avx512", Avx512::assume(),
+            "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni,avx512vpopcntdq"
+        );
+    } else if #[cfg(all(target_arch = "aarch64", target_feature = "neon"))] {
+        use crate::simd::Neon;
+        backend!(neon, NEON, "neon", Neon);
+    } else if #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))] {
+        use crate::simd::Wasm128;
+        backend!(wasm128, WASM128, "wasm128", Wasm128);
     }
 }
 
@@ -119,7 +129,13 @@ impl Kernels {
     pub fn available() -> impl Iterator<Item = &'static Kernels> {
         cfg_if::cfg_if! {
             if #[cfg(target_arch = "x86_64")] {
-                let fast = [detected!("avx2", "f16c").then_some(&AVX2)];
+                let wide = detected!("avx512f", "avx512bw", "avx512vl", "avx512vnni", "avx512vpopcntdq");
+                let avx2 = detected!("avx2", "f16c");
+                let fast = [avx2.then_some(&AVX2), (avx2 && wide).then_some(&AVX512)];
+            } else if #[cfg(all(target_arch = "aarch64", target_feature = "neon"))] {
+                let fast = [Some(&NEON)];
+            } else if #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))] {
+                let fast = [Some(&WASM128)];
             } else {
                 let fast = [None];
             }

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{LANES, Simd, WORDS};
+use super::{BYTES, LANES, Simd, WORDS};
 
 /// Proof of AVX2 and F16C.
 #[derive(Clone, Copy)]
@@ -133,7 +133,7 @@ impl Simd for Avx2 {
 
     /// Bits of each nibble by table (Mula's `pshufb` count), bytes then added in eights by `psadbw`.
     #[inline(always)]
-    fn count_differences(self, counts: __m256i, a: &[u8; 64], b: &[u8; 64]) -> __m256i {
+    fn count_differences(self, counts: __m256i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m256i {
         let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
         // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
         unsafe {

@@ -24,14 +24,24 @@ pub(crate) use scalar::Scalar;
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {
         mod avx2;
+        mod avx512;
         pub(crate) use avx2::Avx2;
+        pub(crate) use avx512::Avx512;
+    } else if #[cfg(all(target_arch = "aarch64", target_feature = "neon"))] {
+        mod neon;
+        pub(crate) use neon::Neon;
+    } else if #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))] {
+        mod wasm128;
+        pub(crate) use wasm128::Wasm128;
     }
 }
 
 /// Lanes of every f32 accumulator. Part of the format: changing it changes every distance.
 pub(crate) const LANES: usize = 32;
-/// Integers handled by one step of the integer vocabulary.
+/// Integers of 16 bits in one step.
 pub(crate) const WORDS: usize = 32;
+/// Bytes in one step of the kernels on bytes.
+pub(crate) const BYTES: usize = 2 * WORDS;
 
 /// Instructions of one machine. A value is the proof that this CPU has them.
 pub(crate) trait Simd: Copy + 'static {
@@ -63,13 +73,51 @@ pub(crate) trait Simd: Copy + 'static {
     fn multiply_add(self, sums: Self::Sums, a: Self::Words, b: Self::Words) -> Self::Sums;
     fn sum_i32(self, sums: Self::Sums) -> i32;
 
+    /// `sums + a * b` of bytes read as `i8`. By words, unless the machine has a shorter way.
+    #[inline(always)]
+    fn dot_i8(self, sums: Self::Sums, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Sums {
+        let ([a, a_high], [b, b_high]) = (halves(a), halves(b));
+        let sums = self.multiply_add(sums, self.widen_i8(a), self.widen_i8(b));
+        self.multiply_add(sums, self.widen_i8(a_high), self.widen_i8(b_high))
+    }
+    /// `sums + a * b` of bytes read as `u8`.
+    #[inline(always)]
+    fn dot_u8(self, sums: Self::Sums, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Sums {
+        let ([a, a_high], [b, b_high]) = (halves(a), halves(b));
+        let sums = self.multiply_add(sums, self.widen_u8(a), self.widen_u8(b));
+        self.multiply_add(sums, self.widen_u8(a_high), self.widen_u8(b_high))
+    }
+    /// `sums + (a - b)^2` of bytes read as `i8`.
+    #[inline(always)]
+    fn l2_i8(self, sums: Self::Sums, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Sums {
+        let ([a, a_high], [b, b_high]) = (halves(a), halves(b));
+        let low = self.sub_i16(self.widen_i8(a), self.widen_i8(b));
+        let high = self.sub_i16(self.widen_i8(a_high), self.widen_i8(b_high));
+        self.multiply_add(self.multiply_add(sums, low, low), high, high)
+    }
+    /// `sums + (a - b)^2` of bytes read as `u8`.
+    #[inline(always)]
+    fn l2_u8(self, sums: Self::Sums, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Sums {
+        let ([a, a_high], [b, b_high]) = (halves(a), halves(b));
+        let low = self.sub_i16(self.widen_u8(a), self.widen_u8(b));
+        let high = self.sub_i16(self.widen_u8(a_high), self.widen_u8(b_high));
+        self.multiply_add(self.multiply_add(sums, low, low), high, high)
+    }
+
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
-    fn count_differences(self, counts: Self::Counts, a: &[u8; 64], b: &[u8; 64]) -> Self::Counts;
+    fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
 
     /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]);
+}
+
+/// The two halves of a step of bytes.
+#[inline(always)]
+fn halves(bytes: &[u8; BYTES]) -> [&[u8; WORDS]; 2] {
+    let (halves, _) = bytes.as_chunks();
+    [&halves[0], &halves[1]]
 }
 
 /// Asks for the cache line of `byte`. A hint: it reads nothing that a program could notice.

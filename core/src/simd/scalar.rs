@@ -1,6 +1,6 @@
 //! The reference: plain arrays, any machine. Every other backend must agree with it bit for bit.
 
-use super::{LANES, Simd, WORDS};
+use super::{BYTES, LANES, Simd, WORDS};
 
 /// No instructions beyond the target's baseline.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn count_differences(self, counts: u32, a: &[u8; 64], b: &[u8; 64]) -> u32 {
+    fn count_differences(self, counts: u32, a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
         let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
         a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones()))
     }

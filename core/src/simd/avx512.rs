@@ -1,0 +1,177 @@
+//! AVX-512 with VNNI and VPOPCNTDQ: 512-bit registers.
+//!
+//! VNNI multiplies unsigned by signed bytes, so one side is moved by 128 (a flipped top bit) and
+//! 128 times the sum of the other is taken away again: exact over the full range, because the
+//! non-saturating form is used. Its results are added outside the instruction, whose latency would
+//! otherwise set the pace.
+
+use core::arch::x86_64::*;
+
+use super::{BYTES, LANES, Simd, WORDS};
+
+/// Proof of AVX-512 F, BW, VL, VNNI, VPOPCNTDQ and of F16C.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// The CPU has AVX-512 F, BW, VL, VNNI and VPOPCNTDQ, and F16C.
+    #[inline(always)]
+    pub(crate) unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+#[inline(always)]
+fn load(_proof: Avx512, from: &[u8; BYTES]) -> __m512i {
+    // SAFETY: the token proves AVX-512; the unaligned load reads the 64 bytes of the array.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+impl Simd for Avx512 {
+    type Floats = [__m512; 2];
+    type Words = __m512i;
+    type Sums = __m512i;
+    type Counts = __m512i;
+
+    #[inline(always)]
+    fn zero_f32(self) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { [_mm512_setzero_ps(); 2] }
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32; LANES]) -> [__m512; 2] {
+        let from = from.as_ptr();
+        // SAFETY: `self` proves AVX-512; two loads of 16 lanes stay inside the 32.
+        unsafe { [_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))] }
+    }
+
+    #[inline(always)]
+    fn add_f32(self, a: [__m512; 2], b: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { [_mm512_add_ps(a[0], b[0]), _mm512_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn sub_f32(self, a: [__m512; 2], b: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { [_mm512_sub_ps(a[0], b[0]), _mm512_sub_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul_f32(self, a: [__m512; 2], b: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { [_mm512_mul_ps(a[0], b[0]), _mm512_mul_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn sum_f32(self, v: [__m512; 2]) -> f32 {
+        // SAFETY: `self` proves AVX-512; register operations only.
+        unsafe {
+            let v = _mm512_add_ps(v[0], v[1]);
+            let high = _mm512_shuffle_f32x4::<0b01_00_11_10>(v, v);
+            let v = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_castps512_ps256(high));
+            let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_i16(self, from: &[i16; WORDS]) -> __m512i {
+        // SAFETY: `self` proves AVX-512; the unaligned load reads the 64 bytes of the array.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn widen_i8(self, from: &[u8; WORDS]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW; the unaligned load reads the 32 bytes of the array.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn widen_u8(self, from: &[u8; WORDS]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW; the unaligned load reads the 32 bytes of the array.
+        unsafe { _mm512_cvtepu8_epi16(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_sub_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, sums: __m512i) -> i32 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_reduce_add_epi32(sums) }
+    }
+
+    /// `(a + 128) * b - 128 * b`.
+    #[inline(always)]
+    fn dot_i8(self, sums: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
+        let (a, b) = (load(self, a), load(self, b));
+        // SAFETY: `self` proves AVX-512 VNNI; register operations only.
+        unsafe {
+            let (zero, flip) = (_mm512_setzero_si512(), _mm512_set1_epi8(i8::MIN));
+            let moved = _mm512_dpbusd_epi32(zero, _mm512_xor_si512(a, flip), b);
+            let excess = _mm512_dpbusd_epi32(zero, flip, b);
+            _mm512_add_epi32(sums, _mm512_sub_epi32(moved, excess))
+        }
+    }
+
+    /// `a * (b - 128) + 128 * a`, the second by adding bytes in eights.
+    #[inline(always)]
+    fn dot_u8(self, sums: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
+        let (a, b) = (load(self, a), load(self, b));
+        // SAFETY: `self` proves AVX-512 BW and VNNI; register operations only.
+        unsafe {
+            let (zero, flip) = (_mm512_setzero_si512(), _mm512_set1_epi8(i8::MIN));
+            let moved = _mm512_dpbusd_epi32(zero, a, _mm512_xor_si512(b, flip));
+            let missing = _mm512_slli_epi32::<7>(_mm512_sad_epu8(a, zero));
+            _mm512_add_epi32(sums, _mm512_add_epi32(moved, missing))
+        }
+    }
+
+    #[inline(always)]
+    fn zero_counts(self) -> __m512i {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn count_differences(self, counts: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
+        let (a, b) = (load(self, a), load(self, b));
+        // SAFETY: `self` proves AVX-512 VPOPCNTDQ; register operations only.
+        unsafe { _mm512_add_epi64(counts, _mm512_popcnt_epi64(_mm512_xor_si512(a, b))) }
+    }
+
+    #[inline(always)]
+    fn sum_counts(self, counts: __m512i) -> u32 {
+        // SAFETY: `self` proves AVX-512.
+        let bits = unsafe { _mm512_reduce_add_epi64(counts) };
+        bits as u32 // modulo 2^32, as on every backend
+    }
+
+    #[inline(always)]
+    fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
+        // SAFETY: `self` proves F16C; 16 bytes are read and 32 written, as long as the arrays are.
+        unsafe {
+            let half = _mm_loadu_si128(half.as_ptr().cast());
+            _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(half));
+        }
+    }
+}

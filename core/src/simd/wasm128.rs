@@ -1,0 +1,186 @@
+//! WebAssembly's simd128: 128-bit registers, known when the module is compiled.
+//!
+//! The words form is the best one on every engine that was looked at: `i32x4.dot_i16x8_s` is one
+//! `pmaddwd` on x64, and a load that widens (`v128.load8x8_s`) is one `pmovsxbw`. The relaxed
+//! instructions are left out: see `docs/decisions/relaxed-simd.md`.
+
+use core::arch::wasm32::*;
+
+use super::{BYTES, LANES, Simd, WORDS};
+
+/// Proof of simd128: this module was compiled with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Wasm128;
+
+impl Simd for Wasm128 {
+    type Floats = [v128; 8];
+    type Words = [v128; 4];
+    type Sums = [v128; 2];
+    type Counts = v128;
+
+    #[inline(always)]
+    fn zero_f32(self) -> [v128; 8] {
+        [f32x4_splat(0.0); 8]
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32; LANES]) -> [v128; 8] {
+        let from = from.as_ptr().cast::<v128>();
+        // SAFETY: eight loads of 4 lanes, of any alignment, stay inside the 32.
+        unsafe {
+            [
+                v128_load(from),
+                v128_load(from.add(1)),
+                v128_load(from.add(2)),
+                v128_load(from.add(3)),
+                v128_load(from.add(4)),
+                v128_load(from.add(5)),
+                v128_load(from.add(6)),
+                v128_load(from.add(7)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn add_f32(self, a: [v128; 8], b: [v128; 8]) -> [v128; 8] {
+        [
+            f32x4_add(a[0], b[0]),
+            f32x4_add(a[1], b[1]),
+            f32x4_add(a[2], b[2]),
+            f32x4_add(a[3], b[3]),
+            f32x4_add(a[4], b[4]),
+            f32x4_add(a[5], b[5]),
+            f32x4_add(a[6], b[6]),
+            f32x4_add(a[7], b[7]),
+        ]
+    }
+
+    #[inline(always)]
+    fn sub_f32(self, a: [v128; 8], b: [v128; 8]) -> [v128; 8] {
+        [
+            f32x4_sub(a[0], b[0]),
+            f32x4_sub(a[1], b[1]),
+            f32x4_sub(a[2], b[2]),
+            f32x4_sub(a[3], b[3]),
+            f32x4_sub(a[4], b[4]),
+            f32x4_sub(a[5], b[5]),
+            f32x4_sub(a[6], b[6]),
+            f32x4_sub(a[7], b[7]),
+        ]
+    }
+
+    #[inline(always)]
+    fn mul_f32(self, a: [v128; 8], b: [v128; 8]) -> [v128; 8] {
+        [
+            f32x4_mul(a[0], b[0]),
+            f32x4_mul(a[1], b[1]),
+            f32x4_mul(a[2], b[2]),
+            f32x4_mul(a[3], b[3]),
+            f32x4_mul(a[4], b[4]),
+            f32x4_mul(a[5], b[5]),
+            f32x4_mul(a[6], b[6]),
+            f32x4_mul(a[7], b[7]),
+        ]
+    }
+
+    #[inline(always)]
+    fn sum_f32(self, v: [v128; 8]) -> f32 {
+        let (a, b) = (f32x4_add(v[0], v[4]), f32x4_add(v[1], v[5]));
+        let (c, d) = (f32x4_add(v[2], v[6]), f32x4_add(v[3], v[7]));
+        let v = f32x4_add(f32x4_add(a, c), f32x4_add(b, d));
+        let v = f32x4_add(v, i32x4_shuffle::<2, 3, 2, 3>(v, v));
+        f32x4_extract_lane::<0>(v) + f32x4_extract_lane::<1>(v)
+    }
+
+    #[inline(always)]
+    fn load_i16(self, from: &[i16; WORDS]) -> [v128; 4] {
+        let from = from.as_ptr().cast::<v128>();
+        // SAFETY: four loads of 8 words, of any alignment, stay inside the 32.
+        unsafe { [v128_load(from), v128_load(from.add(1)), v128_load(from.add(2)), v128_load(from.add(3))] }
+    }
+
+    #[inline(always)]
+    fn widen_i8(self, from: &[u8; WORDS]) -> [v128; 4] {
+        let from = from.as_ptr().cast::<i8>();
+        // SAFETY: four loads of 8 bytes, of any alignment, stay inside the 32.
+        unsafe {
+            [
+                i16x8_load_extend_i8x8(from),
+                i16x8_load_extend_i8x8(from.add(8)),
+                i16x8_load_extend_i8x8(from.add(16)),
+                i16x8_load_extend_i8x8(from.add(24)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn widen_u8(self, from: &[u8; WORDS]) -> [v128; 4] {
+        let from = from.as_ptr();
+        // SAFETY: four loads of 8 bytes, of any alignment, stay inside the 32.
+        unsafe {
+            [
+                i16x8_load_extend_u8x8(from),
+                i16x8_load_extend_u8x8(from.add(8)),
+                i16x8_load_extend_u8x8(from.add(16)),
+                i16x8_load_extend_u8x8(from.add(24)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sub_i16(self, a: [v128; 4], b: [v128; 4]) -> [v128; 4] {
+        [i16x8_sub(a[0], b[0]), i16x8_sub(a[1], b[1]), i16x8_sub(a[2], b[2]), i16x8_sub(a[3], b[3])]
+    }
+
+    #[inline(always)]
+    fn zero_sums(self) -> [v128; 2] {
+        [i32x4_splat(0); 2]
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, sums: [v128; 2], a: [v128; 4], b: [v128; 4]) -> [v128; 2] {
+        let even = i32x4_add(sums[0], i32x4_dot_i16x8(a[0], b[0]));
+        let odd = i32x4_add(sums[1], i32x4_dot_i16x8(a[1], b[1]));
+        [i32x4_add(even, i32x4_dot_i16x8(a[2], b[2])), i32x4_add(odd, i32x4_dot_i16x8(a[3], b[3]))]
+    }
+
+    #[inline(always)]
+    fn sum_i32(self, sums: [v128; 2]) -> i32 {
+        fold_i32(i32x4_add(sums[0], sums[1]))
+    }
+
+    #[inline(always)]
+    fn zero_counts(self) -> v128 {
+        i32x4_splat(0)
+    }
+
+    /// Four counts of a byte stay below 256 when added.
+    #[inline(always)]
+    fn count_differences(self, counts: v128, a: &[u8; BYTES], b: &[u8; BYTES]) -> v128 {
+        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        let mut bits = i8x16_splat(0);
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: the loads, of any alignment, read the 16 bytes of each array.
+            let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
+            bits = i8x16_add(bits, i8x16_popcnt(v128_xor(a, b)));
+        }
+        i32x4_add(counts, i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(bits)))
+    }
+
+    #[inline(always)]
+    fn sum_counts(self, counts: v128) -> u32 {
+        fold_i32(counts).cast_unsigned()
+    }
+
+    #[inline(always)]
+    fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
+        super::Scalar.widen_f16(half, out); // simd128 has no conversion
+    }
+}
+
+/// The sum of four 32-bit lanes.
+#[inline(always)]
+fn fold_i32(v: v128) -> i32 {
+    let v = i32x4_add(v, i32x4_shuffle::<2, 3, 2, 3>(v, v));
+    i32x4_extract_lane::<0>(v).wrapping_add(i32x4_extract_lane::<1>(v))
+}
