@@ -11,6 +11,7 @@ mod args;
 mod count;
 mod process;
 mod setup;
+mod tally;
 mod test;
 mod tidy;
 mod workspace;

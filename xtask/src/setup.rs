@@ -91,7 +91,7 @@ pub(crate) fn chromium() -> Result<PathBuf> {
         return Ok(named);
     }
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    system_program(&names, "chromium", "install Chromium, or name its binary in CHROMIUM")
+    system_program(&names, &["chromium"], "install Chromium, or name its binary in CHROMIUM")
 }
 
 /// Python 3, for the reader of the format that shares no code with ours; its standard library is enough.
@@ -99,19 +99,34 @@ pub(crate) fn chromium() -> Result<PathBuf> {
 /// # Errors
 /// When there is none and none can be installed.
 pub(crate) fn python() -> Result<PathBuf> {
-    system_program(&["python3"], "python3", "install Python 3, the standard library is enough")
+    system_program(&["python3"], &["python3"], "install Python 3, the standard library is enough")
+}
+
+/// A linker and an emulator for the second native architecture.
+///
+/// # Errors
+/// When one is missing and cannot be installed.
+pub(crate) fn emulator() -> Result<(PathBuf, PathBuf)> {
+    let advice = "install a cross compiler and the user-mode emulator for aarch64";
+    let linker = system_program(&["aarch64-linux-gnu-gcc"], &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"], advice)?;
+    let emulator = system_program(&["qemu-aarch64", "qemu-aarch64-static"], &["qemu-user"], advice)?;
+    Ok((linker, emulator))
 }
 
 /// A program that a system package brings: found, or installed where that needs no one's password.
-fn system_program(names: &[&str], package: &str, advice: &str) -> Result<PathBuf> {
+fn system_program(names: &[&str], packages: &[&str], advice: &str) -> Result<PathBuf> {
     if let Some(found) = find(names) {
         return Ok(found);
     }
     let administrator = program("id").arg("-u").read().is_ok_and(|id| id.trim() == "0");
     if find(&["apt-get"]).is_none() || !administrator {
-        bail!("{} is not on the PATH: {advice} (on Debian and Ubuntu: `sudo apt-get install {package}`)", names[0]);
+        bail!("{} is not on the PATH: {advice} (on Debian and Ubuntu: `sudo apt-get install {}`)", names[0], packages.join(" "));
     }
     program("apt-get").arg("update").run()?;
-    program("apt-get").args(["install", "--yes", "--no-install-recommends", package]).env("DEBIAN_FRONTEND", "noninteractive").run()?;
-    find(names).with_context(|| format!("the system package {package} brought no {}", names[0]))
+    program("apt-get")
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()?;
+    find(names).with_context(|| format!("installing {} brought no {}", packages.join(" "), names[0]))
 }
