@@ -1,0 +1,84 @@
+// Makes dist/, a folder that any static host can serve: node build.mjs
+//
+// There is no bundler. The page's own modules are copied as they are, and so are the files of the
+// installed npm package `nearshore`; an import map in the page says where its entry point lies. The
+// index file and the held-out garments come from data/. Last comes the service worker, which is told
+// every file's name and one hash over all of them, so that a changed file means a new cache.
+
+import { createHash } from "node:crypto";
+import { cp, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import path from "node:path";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const dist = path.join(here, "dist");
+const library = path.join(here, "node_modules", "nearshore");
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+await copyPage();
+await copyLibrary();
+await copyData();
+await writeServiceWorker();
+
+async function copyPage() {
+  await cp(path.join(here, "src"), dist, { recursive: true });
+  const manifest = JSON.parse(await readFile(path.join(library, "package.json"), "utf8"));
+  const entry = path.posix.join("nearshore", browserEntry(manifest.exports["."]));
+  const map = JSON.stringify({ imports: { nearshore: `./${entry}` } });
+  const hash = createHash("sha256").update(map).digest("base64");
+  const page = path.join(dist, "index.html");
+  const html = await readFile(page, "utf8");
+  await writeFile(page, html.replace("{{import-map}}", map).replace("{{import-map-hash}}", `sha256-${hash}`));
+}
+
+/** What a bundler that targets browsers would pick from `exports`. */
+function browserEntry(target) {
+  if (typeof target === "string") return target;
+  for (const condition of Object.keys(target)) {
+    if (["browser", "import", "default"].includes(condition)) return browserEntry(target[condition]);
+  }
+  throw new Error("the package nearshore has no entry point for browsers");
+}
+
+/** Copies what `npm pack` would ship, without types and maps, which no page loads. */
+async function copyLibrary() {
+  const { files } = JSON.parse(await readFile(path.join(library, "package.json"), "utf8"));
+  for (const name of files) {
+    await cp(path.join(library, name), path.join(dist, "nearshore", name), {
+      recursive: true,
+      dereference: true,
+      filter: (file) => !/\.(d\.ts|map|md)$/.test(file),
+    });
+  }
+}
+
+async function copyData() {
+  const copies = { "fashion.shore": "fashion.shore", "fashion.query.u8bin": "garments.u8bin", "fashion.query.labels.txt": "garments.txt" };
+  for (const [from, to] of Object.entries(copies)) {
+    await cp(path.join(here, "data", from), path.join(dist, to)).catch((error) => {
+      if (error.code !== "ENOENT") throw error;
+      console.error(`build.mjs: data/${from} is missing; README.md says how to make it`);
+      process.exit(3);
+    });
+  }
+}
+
+async function writeServiceWorker() {
+  const names = (await readdir(dist, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && entry.name !== "sw.js")
+    .map((entry) => path.relative(dist, path.join(entry.parentPath, entry.name)).split(path.sep).join("/"))
+    .sort();
+  const version = createHash("sha256");
+  let bytes = 0;
+  for (const name of names) {
+    version.update(name).update(await readFile(path.join(dist, name)));
+    bytes += (await stat(path.join(dist, name))).size;
+  }
+  const worker = await readFile(path.join(dist, "sw.js"), "utf8");
+  const filled = worker
+    .replace('"{{version}}"', JSON.stringify(version.digest("hex").slice(0, 16)))
+    .replace('["{{files}}"]', JSON.stringify(names));
+  await writeFile(path.join(dist, "sw.js"), filled);
+  console.log(`dist/: ${names.length + 1} files, ${(bytes / 1e6).toFixed(1)} MB`);
+}

@@ -1,0 +1,86 @@
+// Everything that touches the index: open it, ask it, read pictures back out of it.
+//
+// One file serves the whole page. Byte records are stored exactly, so `index.get(id)` returns the very
+// pixels that the native build read, and the payload of a row is its label.
+
+import { open } from "nearshore";
+import { PIXELS } from "./picture.js";
+
+export const K = 20;
+
+/** Opens the index and the garments that were held out of it. */
+export async function openWardrobe() {
+  const [index, garments] = await Promise.all([open("fashion.shore"), fetchGarments()]);
+  const wardrobe = { index, garments, pictures: new Map() };
+  await warmUp(wardrobe);
+  return wardrobe;
+}
+
+async function fetchGarments() {
+  const [pixels, labels] = await Promise.all([fetchOk("garments.u8bin"), fetchOk("garments.txt")]);
+  const bytes = new Uint8Array(await pixels.arrayBuffer()).subarray(8);
+  const names = (await labels.text()).trimEnd().split("\n");
+  return names.map((label, i) => ({ label, pixels: bytes.slice(i * PIXELS, (i + 1) * PIXELS) }));
+}
+
+async function fetchOk(name) {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
+  return response;
+}
+
+/** The first touch of a block checks it, and a browser compiles what runs often: neither is what we time. */
+async function warmUp({ index, garments }) {
+  for (let i = 0; i < 30; i++) {
+    await index.search(garments[i].pixels, { k: K, plan: i < 10 ? "scan" : "walk", ef: 100 });
+  }
+}
+
+/**
+ * Searches both ways. `recall` is the share of the walk's hits that are as near as the exact answer's
+ * last, so that a tie for the last place counts for either garment; `missed` are exact hits that the walk lacks.
+ */
+export async function searchBoth({ index }, pixels, ef) {
+  const scan = await index.search(pixels, { k: K, plan: "scan" });
+  const walk = await index.search(pixels, { k: K, plan: "walk", ef });
+  const found = new Set(walk.map((hit) => hit.id));
+  const missed = scan.filter((hit) => !found.has(hit.id));
+  return { scan, walk, missed, recall: recallOf(walk, scan) };
+}
+
+/** Recall of `hits` measured against the exact answer to the same query. */
+export function recallOf(hits, exact) {
+  const last = exact[exact.length - 1].distance;
+  return hits.filter((hit) => hit.distance <= last).length / exact.length;
+}
+
+/** The pixels of a row, read from the index once. */
+export async function pixelsOf({ index, pictures }, id) {
+  if (!pictures.has(id)) pictures.set(id, Uint8Array.from((await index.get(id)).vector));
+  return pictures.get(id);
+}
+
+/**
+ * Runs `work` for the newest argument only: whatever arrives while it runs replaces what waits.
+ * `busy(true)` is called when the first one starts, `busy(false)` when nothing is left.
+ */
+export function newestOnly(work, busy) {
+  let waiting = null;
+  let running = false;
+  return async (argument) => {
+    waiting = { argument };
+    if (running) return;
+    running = true;
+    busy(true);
+    try {
+      while (waiting) {
+        const next = waiting.argument;
+        waiting = null;
+        await work(next);
+      }
+    } finally {
+      running = false;
+      busy(false);
+    }
+  };
+}
