@@ -9,7 +9,7 @@
 use anyhow::Result;
 
 use crate::args::Arguments;
-use crate::process::cargo;
+use crate::process::{cargo, program};
 use crate::tally::{Step, Tally};
 use crate::{setup, tidy};
 
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "targets", needs: &[], full: false, run: targets },
     Step { name: "docs", needs: &[], full: false, run: docs },
     Step { name: "crates", needs: &[], full: false, run: crates },
+    Step { name: "reader", needs: &[], full: false, run: reader },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
 ];
 
@@ -74,8 +75,16 @@ fn docs(_: &mut Tally) -> Result<()> {
         .run()
 }
 
+/// Unit, property, baseline and hostile tests of every crate, and the examples in their documentation.
 fn crates(tally: &mut Tally) -> Result<()> {
+    // Some compare with the independent reader.
+    setup::python()?;
     tally.runner(cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// The reader of the format that shares no code with ours.
+fn reader(tally: &mut Tally) -> Result<()> {
+    tally.runner(program(setup::python()?).args(["-m", "unittest", "discover", "--start-directory", "tests/reader"]))
 }
 
 /// The core's tests as another machine runs them; there a missing backend is a failure.
@@ -85,6 +94,7 @@ fn emulated(tally: &mut Tally) -> Result<()> {
     tally.runner(
         cargo(&["test", "-p", "nearshore-core", "--lib", "--target", setup::ARM])
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker)
-            .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner),
+            .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner)
+            .env("NEARSHORE_TEST_BACKENDS", "neon"),
     )
 }

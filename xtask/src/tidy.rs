@@ -56,7 +56,7 @@ struct File {
 /// A rule pushes `line: what is wrong` for everything that it finds.
 type Rule = fn(&File, &mut Vec<String>);
 
-const RULES: &[Rule] = &[size, words, lock_files, ascii, length, module_doc, unsafe_rooms, upward_use, hash_order];
+const RULES: &[Rule] = &[size, words, lock_files, ascii, length, module_doc, unsafe_rooms, upward_use, order_in_words, hash_order];
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -200,6 +200,14 @@ fn upward_use(file: &File, found: &mut Vec<String>) {
         if ORDER.iter().position(|other| *other == name).is_some_and(|other| other > rank) {
             found.push(format!("{number}: {module} uses {name}, which comes after it ({}); move the shared thing down", line.trim()));
         }
+    }
+}
+
+/// The map that people read names the same order.
+fn order_in_words(file: &File, found: &mut Vec<String>) {
+    let order = ORDER.join(", ");
+    if file.path == "ARCHITECTURE.md" && !file.text().is_some_and(|text| text.contains(&order)) {
+        found.push(format!("1: the order of core's modules is not this one: {order}"));
     }
 }
 
