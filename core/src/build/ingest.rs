@@ -1,0 +1,186 @@
+//! From rows to records in insertion order: ids checked, values checked, duplicates found.
+
+use super::{BuildError, BuildParams, Input, Layers, Progress, Stage};
+use crate::distance::Kernels;
+use crate::format::{Digest, Metric};
+use crate::graph::hnsw;
+use crate::par::Par;
+use crate::quant::{Encoding, Space, exact};
+use crate::seed;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Rows of one task.
+const TASK_ROWS: usize = 256;
+
+/// Rows between two reports of progress.
+const STEP_ROWS: usize = 64 * TASK_ROWS;
+
+/// Rows in insertion order, without exact duplicates, which follow their first occurrence.
+#[derive(Debug)]
+pub(super) struct Arranged {
+    /// `nodes[node]` is the input row of a node.
+    pub(super) nodes: Vec<u32>,
+    /// Nodes of each layer, the base first.
+    pub(super) layer_sizes: Vec<usize>,
+    /// (first occurrence, duplicate), sorted: input rows.
+    pub(super) duplicates: Vec<(u32, u32)>,
+    /// XXH3-64 over the hashes of all rows in input order.
+    pub(super) digest: u64,
+}
+
+impl Arranged {
+    /// Duplicates of an input row, ascending.
+    pub(super) fn duplicates_of(&self, row: u32) -> impl Iterator<Item = u32> + '_ {
+        let start = self.duplicates.partition_point(|pair| pair.0 < row);
+        self.duplicates[start..].iter().take_while(move |pair| pair.0 == row).map(|pair| pair.1)
+    }
+}
+
+/// Sorted (id, row), when ids were given; refuses an id that occurs twice.
+pub(super) fn check_ids<E>(input: &Input<'_>) -> Result<Option<Vec<(u64, u32)>>, BuildError<E>> {
+    let Some(ids) = input.ids else { return Ok(None) };
+    let mut sorted: Vec<(u64, u32)> = ids.iter().zip(0u32..).map(|(&id, row)| (id, row)).collect();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1) {
+        let (first, second) = (twice[0].1 as usize, twice[1].1 as usize);
+        return Err(BuildError::DuplicateId { id: twice[0].0, first, second });
+    }
+    Ok(Some(sorted))
+}
+
+/// What is known of a row before it is coded.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    hash: u64,
+    bad: bool,
+}
+
+/// Checks every value, finds duplicates and decides the insertion order.
+pub(super) fn arrange<P: Par, E>(
+    input: &Input<'_>,
+    params: &BuildParams,
+    par: &P,
+    kernels: &Kernels,
+    progress: &mut Progress<'_>,
+) -> Result<Arranged, BuildError<E>> {
+    let vectors = &input.vectors;
+    let rows = vectors.rows();
+    let mut seen = vec![Seen::default(); rows];
+    let mut work = vec![vec![0.0f32; vectors.dimensions()]; par.threads()];
+    for (step, seen) in seen.chunks_mut(STEP_ROWS).enumerate() {
+        report(progress, step * STEP_ROWS / 2, rows)?;
+        par.chunks(seen, TASK_ROWS, &mut work, |task, seen, work| {
+            let first = step * STEP_ROWS + task * TASK_ROWS;
+            for (row, seen) in (first..).zip(seen) {
+                let mut digest = Digest::new();
+                digest.update(vectors.row(row));
+                vectors.decode(kernels, row, work);
+                let length_sq = exact::length_sq(kernels, work);
+                let zero = params.metric == Metric::Cosine && length_sq == 0.0;
+                *seen = Seen { hash: digest.finish(), bad: zero || !length_sq.is_finite() };
+            }
+        });
+        if let Some(bad) = seen.iter().position(|seen| seen.bad) {
+            return Err(explain(input, kernels, step * STEP_ROWS + bad));
+        }
+    }
+    let mut digest = Digest::new();
+    seen.iter().for_each(|seen| digest.update(&seen.hash.to_le_bytes()));
+    let duplicates = find_duplicates(input, &seen);
+    let mut twin = vec![false; rows];
+    duplicates.iter().for_each(|&(_, row)| twin[row as usize] = true);
+    let id_of = |row: u32| input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
+    let mut keyed: Vec<(u8, u64, u32)> = (0..rows as u32)
+        .filter(|&row| !twin[row as usize])
+        .map(|row| {
+            let id = id_of(row);
+            let level = match params.layers {
+                Layers::Many => hnsw::level(params.seed, id, params.m),
+                Layers::One => 0,
+            };
+            (u8::MAX - level, seed::hash(params.seed, 0x006F_7264_6572, id), row)
+        })
+        .collect();
+    keyed.sort_unstable();
+    let top = keyed.first().map_or(0, |key| u8::MAX - key.0);
+    let layer_sizes = (0..=top).map(|level| keyed.partition_point(|key| u8::MAX - key.0 >= level)).collect();
+    let nodes = keyed.into_iter().map(|key| key.2).collect();
+    Ok(Arranged { nodes, layer_sizes, duplicates, digest: digest.finish() })
+}
+
+/// Why a row was refused: found again by looking closely.
+fn explain<E>(input: &Input<'_>, kernels: &Kernels, row: usize) -> BuildError<E> {
+    let mut values = vec![0.0; input.vectors.dimensions()];
+    input.vectors.decode(kernels, row, &mut values);
+    if values.iter().all(|&value| value == 0.0) {
+        return BuildError::ZeroVector { row };
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        // Squares that vanish in f32 leave no direction either.
+        None if exact::length_sq(kernels, &values) == 0.0 => BuildError::ZeroVector { row },
+        element => BuildError::NotFinite { row, element },
+    }
+}
+
+/// Pairs (first occurrence, later one) of rows with equal bytes, sorted.
+fn find_duplicates(input: &Input<'_>, seen: &[Seen]) -> Vec<(u32, u32)> {
+    let mut by_hash: Vec<(u64, u32)> = seen.iter().zip(0..).map(|(seen, row)| (seen.hash, row)).collect();
+    by_hash.sort_unstable();
+    let mut pairs = Vec::new();
+    for group in by_hash.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+        // Different rows with one hash are as good as impossible, and still told apart here.
+        let mut firsts: Vec<u32> = Vec::new();
+        for &(_, row) in group {
+            let bytes = input.vectors.row(row as usize);
+            match firsts.iter().find(|&&first| input.vectors.row(first as usize) == bytes) {
+                Some(&first) => pairs.push((first, row)),
+                None => firsts.push(row),
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Codes the nodes, in insertion order, into records without payload references.
+pub(super) fn encode<P: Par, E>(
+    input: &Input<'_>,
+    space: &Space,
+    arranged: &Arranged,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<u8>, BuildError<E>> {
+    let layout = space.layout;
+    let mut bytes = vec![0; arranged.nodes.len() * layout.stride];
+    let mut work = vec![Vec::new(); par.threads()];
+    let rows = input.vectors.rows();
+    for (step, bytes) in bytes.chunks_mut(STEP_ROWS * layout.stride).enumerate() {
+        report(progress, rows / 2 + step * STEP_ROWS / 2, rows)?;
+        par.chunks(bytes, TASK_ROWS * layout.stride, &mut work, |task, bytes, work| {
+            let first = step * STEP_ROWS + task * TASK_ROWS;
+            for (record, &row) in bytes.chunks_mut(layout.stride).zip(&arranged.nodes[first..]) {
+                let factors = space.encode(kernels, &input.vectors, row as usize, work, record);
+                let id = input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
+                layout.write_tail(record, factors, id, (0, 0));
+            }
+        });
+    }
+    // A norm that overflows only after coding (a mean far from the row) is as bad as one before.
+    if space.encoding == Encoding::Scaled {
+        for (record, &row) in bytes.chunks(layout.stride).zip(&arranged.nodes) {
+            if !f32::from_bits(layout.factors(record).norm).is_finite() {
+                return Err(BuildError::NotFinite { row: row as usize, element: None });
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn report<E>(progress: &mut Progress<'_>, done: usize, total: usize) -> Result<(), BuildError<E>> {
+    if progress(Stage::Encode, done as u64, total as u64).is_break() {
+        return Err(BuildError::Interrupted);
+    }
+    Ok(())
+}

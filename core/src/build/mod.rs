@@ -1,0 +1,357 @@
+//! Building a file from rows: check, code, link, order, measure, write.
+//!
+//! The same input, parameters and seed give the same bytes, on any machine, with any number of
+//! threads and any kernels: distances are exact integers, chunks have fixed sizes, every order is
+//! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
+//! records (about one byte an element) and the graph (eight bytes an edge).
+
+mod ingest;
+mod measure;
+mod write;
+
+use crate::distance::Kernels;
+use crate::format::{Metric, Plan, Refine, Sink, WriteError};
+use crate::graph::hnsw::{self, Hierarchy, HnswParams, Worker};
+use crate::graph::layer::Records;
+use crate::graph::select::Selection;
+use crate::graph::{order, reach};
+use crate::par::Par;
+use crate::quant::{Encoding, RecordLayout, Space, mean};
+use crate::search::QualityRow;
+use crate::vectors::{Payloads, Vectors};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::ControlFlow;
+
+/// Layers of the graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layers {
+    /// A hierarchy (HNSW).
+    #[default]
+    Many,
+    /// The base layer alone (NSW), for comparison.
+    One,
+}
+
+/// What decides a build, beside the rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BuildParams {
+    /// How far apart two vectors are.
+    pub metric: Metric,
+    /// Neighbours of a node above the base layer; twice as many in it. 2 to 512.
+    pub m: usize,
+    /// Pool of an insertion's search: higher is better and slower. 1 to 100,000.
+    pub ef_construction: usize,
+    /// Decides levels and order.
+    pub seed: u64,
+    /// Keeps the input rows, for an exact final order (integer rows are their own originals).
+    pub originals: bool,
+    /// Layers of the graph.
+    pub layers: Layers,
+    /// Neighbours by heuristic (Algorithm 4) rather than the nearest (Algorithm 3).
+    pub heuristic: bool,
+    /// Candidates' neighbours are candidates, too.
+    pub extend_candidates: bool,
+    /// Fill up with discarded candidates.
+    pub keep_pruned: bool,
+    /// Measures recall at a ladder of efforts and stores the table.
+    pub quality: bool,
+}
+
+impl Default for BuildParams {
+    fn default() -> Self {
+        Self {
+            metric: Metric::L2,
+            m: 16,
+            ef_construction: 200,
+            seed: 0,
+            originals: true,
+            layers: Layers::Many,
+            heuristic: true,
+            extend_candidates: false,
+            keep_pruned: false,
+            quality: true,
+        }
+    }
+}
+
+/// Rows to build from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The vectors.
+    pub vectors: Vectors<'a>,
+    /// An id for each row; the row's number where absent.
+    pub ids: Option<&'a [u64]>,
+    /// Bytes for each row.
+    pub payloads: Option<Payloads<'a>>,
+}
+
+/// What a build is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Checking rows and coding them.
+    Encode,
+    /// Building the graph.
+    Link,
+    /// Measuring recall.
+    Measure,
+    /// Writing the file.
+    Write,
+}
+
+/// Told (stage, done, total), in rows or queries; may stop the build.
+pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
+
+/// What came out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Rows written.
+    pub rows: u64,
+    /// Rows that are exact duplicates of another.
+    pub duplicates: u64,
+    /// Layers of the graph.
+    pub layers: usize,
+    /// Mean number of neighbours in the base layer.
+    pub mean_degree: f64,
+    /// Edges added so that every node can be reached.
+    pub mended: u64,
+    /// Recall and cost by effort.
+    pub quality: Vec<QualityRow>,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// The file's build id.
+    pub build_id: u64,
+}
+
+/// Why a build failed. `E` is the sink's own error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError<E> {
+    /// A parameter is out of its range.
+    Parameter {
+        /// Which one.
+        parameter: &'static str,
+        /// What it may be.
+        must: &'static str,
+    },
+    /// More rows than a file can hold.
+    TooManyRows {
+        /// Rows given.
+        rows: usize,
+    },
+    /// Ids or payloads are not as many as rows.
+    Counts {
+        /// What there are too few or too many of.
+        what: &'static str,
+        /// How many were given.
+        found: usize,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// A value that is NaN or infinite, or a norm that leaves f32.
+    NotFinite {
+        /// The row.
+        row: usize,
+        /// The element; `None` when only the norm is too large.
+        element: Option<usize>,
+    },
+    /// A row without direction, under cosine.
+    ZeroVector {
+        /// The row.
+        row: usize,
+    },
+    /// An id that two rows share.
+    DuplicateId {
+        /// The id.
+        id: u64,
+        /// The first row with it.
+        first: usize,
+        /// The second.
+        second: usize,
+    },
+    /// The payload of a row is larger than 4 GiB.
+    PayloadTooLong {
+        /// The row.
+        row: usize,
+    },
+    /// Progress asked to stop.
+    Interrupted,
+    /// Writing failed.
+    Write(WriteError<E>),
+}
+
+impl<E: fmt::Display> fmt::Display for BuildError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
+            Self::TooManyRows { rows } => {
+                write!(f, "{rows} rows: a file holds at most {}", crate::id::ROWS_MAX)
+            }
+            Self::Counts { what, found, rows } => write!(f, "{found} {what} for {rows} rows"),
+            Self::NotFinite { row, element: Some(element) } => {
+                write!(f, "row {row}, element {element}: not a finite number")
+            }
+            Self::NotFinite { row, element: None } => {
+                write!(f, "row {row}: the norm is too large; its square must be below 3.4e38")
+            }
+            Self::ZeroVector { row } => {
+                write!(f, "row {row}: a zero vector, which has no cosine")
+            }
+            Self::DuplicateId { id, first, second } => {
+                write!(f, "row {second}: id {id} is taken by row {first}; ids must be unique")
+            }
+            Self::PayloadTooLong { row } => write!(f, "row {row}: a payload of 4 GiB or more"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Write(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: core::error::Error> core::error::Error for BuildError<E> {}
+
+impl<E> From<WriteError<E>> for BuildError<E> {
+    fn from(error: WriteError<E>) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// Up to this many rows are scanned rather than walked unless a search says otherwise: there a
+/// scan is exact and about as fast.
+const SCAN_ROWS_MAX: usize = 2_000;
+
+/// Builds a file and returns the sink with a summary.
+///
+/// # Errors
+/// Rows that cannot be indexed (which row, and why), a parameter out of range, the sink's errors,
+/// or [`BuildError::Interrupted`] when `progress` breaks.
+pub fn build<P: Par, S: Sink>(
+    input: &Input<'_>,
+    params: &BuildParams,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+    sink: S,
+) -> Result<(S, Summary), BuildError<S::Error>> {
+    validate(input, params)?;
+    let vectors = &input.vectors;
+    let ids = ingest::check_ids(input)?;
+    let space = Space {
+        metric: params.metric,
+        encoding: Encoding::of(vectors.element()),
+        layout: RecordLayout::new(vectors.dimensions()),
+        mean: match Encoding::of(vectors.element()) {
+            Encoding::Scaled => mean::mean(vectors, params.metric, params.seed, kernels),
+            _ => alloc::vec![0.0; vectors.dimensions()],
+        },
+    };
+    let arranged = ingest::arrange(input, params, par, kernels, progress)?;
+    let bytes = ingest::encode(input, &space, &arranged, par, kernels, progress)?;
+    let records = Records { space: &space, kernels, bytes: &bytes };
+    let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
+    let nodes = arranged.nodes.len() as u64;
+    let mut graph = hnsw::build(
+        records,
+        &arranged.layer_sizes,
+        &HnswParams {
+            m: params.m,
+            ef_construction: params.ef_construction,
+            selection: Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned },
+            extend_candidates: params.extend_candidates,
+        },
+        par,
+        &mut workers,
+        &mut |done| progress(Stage::Link, done as u64, nodes),
+    )
+    .ok_or(BuildError::Interrupted)?;
+    drop(workers);
+    let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
+    graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
+    let quality = if params.quality {
+        measure::measure(input, params, &arranged, &graph, records, par, progress).ok_or(BuildError::Interrupted)?
+    } else {
+        Vec::new()
+    };
+    let file = write::File {
+        input,
+        params,
+        space: &space,
+        order: order::breadth_first(&graph.layers[0]),
+        arranged: &arranged,
+        records,
+        graph: &graph,
+        quality: &quality,
+        plan: if vectors.rows() <= SCAN_ROWS_MAX { Plan::Scan } else { Plan::Walk },
+        refine: refine_of(params, &space),
+        ids,
+    };
+    let (sink, file_bytes, build_id) = file.write(sink, progress)?;
+    let summary = Summary {
+        rows: vectors.rows() as u64,
+        duplicates: vectors.rows() as u64 - nodes,
+        layers: arranged.layer_sizes.len(),
+        mean_degree: mean_degree(&graph),
+        mended: mended as u64,
+        quality,
+        file_bytes,
+        build_id,
+    };
+    Ok((sink, summary))
+}
+
+/// What the final order is computed from unless a search says otherwise.
+fn refine_of(params: &BuildParams, space: &Space) -> Refine {
+    if params.originals && space.encoding == Encoding::Scaled { Refine::Originals } else { Refine::Records }
+}
+
+fn mean_degree(graph: &Hierarchy) -> f64 {
+    let base = &graph.layers[0];
+    let edges: usize = (0..base.rows() as u32).map(|node| base.neighbors(node).len()).sum();
+    edges as f64 / base.rows().max(1) as f64
+}
+
+fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError<E>> {
+    let bad = |parameter, must| Err(BuildError::Parameter { parameter, must });
+    if !(2..=512).contains(&params.m) {
+        return bad("m", "2 to 512");
+    }
+    if !(1..=100_000).contains(&params.ef_construction) {
+        return bad("ef_construction", "1 to 100000");
+    }
+    let (rows, dimensions) = (input.vectors.rows(), input.vectors.dimensions());
+    if dimensions == 0 || dimensions > crate::id::DIMENSIONS_MAX as usize {
+        return bad("dimensions", "1 to 32768");
+    }
+    if rows as u64 > crate::id::ROWS_MAX {
+        return Err(BuildError::TooManyRows { rows });
+    }
+    let counts = |what, found| if found == rows { Ok(()) } else { Err(BuildError::Counts { what, found, rows }) };
+    counts("ids", input.ids.map_or(rows, <[u64]>::len))?;
+    counts("payloads", input.payloads.map_or(rows, |payloads| payloads.rows()))
+}
+
+/// What decided the bytes, for people: JSON with sorted keys.
+fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+    let layers = match params.layers {
+        Layers::Many => "many",
+        Layers::One => "one",
+    };
+    alloc::format!(
+        "{{\"builder\":\"hnsw-batch 1\",\"dimensions\":{},\"ef_construction\":{},\"element\":\"{}\",\"extend_candidates\":{},\
+         \"heuristic\":{},\"keep_pruned\":{},\"layers\":\"{layers}\",\"m\":{},\"metric\":\"{}\",\
+         \"originals\":{},\"rows\":{},\"seed\":{}}}",
+        input.vectors.dimensions(),
+        params.ef_construction,
+        input.vectors.element().as_str(),
+        params.extend_candidates,
+        params.heuristic,
+        params.keep_pruned,
+        params.m,
+        params.metric.as_str(),
+        params.originals,
+        input.vectors.rows(),
+        params.seed,
+    )
+}

@@ -1,0 +1,110 @@
+//! Best-first search with a bounded pool (Malkov & Yashunin 2016, Algorithm 2).
+//!
+//! The nearest candidate that was not expanded is expanded: its unseen neighbours are gathered
+//! first, their distances computed together, then offered to the pool. The walk ends when every
+//! node of the pool is expanded, which is Algorithm 2's rule, or earlier by the distance-adaptive
+//! rule (arXiv 2505.15636): stop at a candidate farther than `(1 + gamma)` times the k-th nearest.
+//! What `gamma` is worth differs from set to set: builds measure it.
+
+use super::pool::Pool;
+use super::visited::Visited;
+use super::{Buffers, Graph, Neighbor, Stats};
+use crate::quant::Prepared;
+use alloc::vec::Vec;
+
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Nodes kept in the pool.
+    pub ef: usize,
+    /// Rank that `stop` looks at.
+    pub k: usize,
+    /// Candidates farther than this factor times the k-th distance end the walk; infinite: never.
+    /// A factor on the distance as computed, so `(1 + gamma)^2` for squared L2.
+    pub stop: f32,
+    /// A node that the walk must not see ([`super::NONE`]: no such node): how a row of the file
+    /// is measured as if it were none.
+    pub hidden: u32,
+}
+
+impl Limits {
+    /// Plain `ef`.
+    #[must_use]
+    pub fn ef(ef: usize) -> Self {
+        Self { ef, k: 1, stop: f32::INFINITY, hidden: super::NONE }
+    }
+}
+
+/// The state of a walk, reused from walk to walk without allocating.
+#[derive(Debug, Default)]
+pub struct Beam {
+    /// The nearest nodes found.
+    pub pool: Pool,
+    visited: Visited,
+    fresh: Vec<u32>,
+    distances: Vec<f32>,
+    buffers: Buffers,
+}
+
+impl Beam {
+    /// Walks `graph` from `entries` and leaves the nearest nodes found in [`Beam::pool`].
+    ///
+    /// Cost: `O(hops * degree)` distances. Entries out of range are ignored.
+    ///
+    /// # Errors
+    /// What the graph reports.
+    pub fn search<G: Graph>(
+        &mut self,
+        graph: &G,
+        query: &Prepared,
+        entries: impl IntoIterator<Item = u32>,
+        limits: Limits,
+        stats: &mut Stats,
+    ) -> Result<(), G::Error> {
+        self.pool.reset(limits.ef);
+        self.visited.reset(graph.nodes());
+        self.visited.insert(limits.hidden);
+        self.fresh.clear();
+        for entry in entries {
+            if (entry as usize) < graph.nodes() && self.visited.insert(entry) {
+                self.fresh.push(entry);
+            }
+        }
+        self.score(graph, query, f32::INFINITY, stats)?;
+        while let Some(next) = self.pool.expand_next() {
+            let bound = self.stop_distance(limits);
+            if next.distance > bound {
+                break;
+            }
+            stats.hops += 1;
+            self.fresh.clear();
+            graph.neighbors(next.node, &mut self.fresh)?;
+            self.fresh.retain(|&node| self.visited.insert(node));
+            self.score(graph, query, bound, stats)?;
+        }
+        Ok(())
+    }
+
+    /// Distance beyond which a candidate is not worth expanding.
+    #[inline]
+    fn stop_distance(&self, limits: Limits) -> f32 {
+        if limits.stop == f32::INFINITY {
+            return f32::INFINITY;
+        }
+        self.pool.distance(limits.k - 1).map_or(f32::INFINITY, |d| d * limits.stop)
+    }
+
+    /// Offers the gathered nodes to the pool.
+    #[inline]
+    fn score<G: Graph>(&mut self, graph: &G, query: &Prepared, bound: f32, stats: &mut Stats) -> Result<(), G::Error> {
+        self.distances.resize(self.fresh.len(), 0.0);
+        graph.distances(query, &self.fresh, &mut self.buffers, &mut self.distances)?;
+        stats.distances += self.fresh.len() as u64;
+        for (&node, &distance) in self.fresh.iter().zip(&self.distances) {
+            if distance <= bound && self.pool.insert((Neighbor { distance, node }).key()) {
+                graph.prefetch(node);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! A layer of a graph in a build's own memory, and the view that walks it.
+
+use super::select::Nodes;
+use super::{Buffers, Graph, Neighbor};
+use crate::distance::Kernels;
+use crate::quant::{Prepared, Space};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+
+/// Adjacency of equal slots, each neighbour with its distance so that a list can be pruned again
+/// without computing it. A list ascends by (distance, node).
+#[derive(Debug)]
+pub struct Layer {
+    degree: usize,
+    nodes: Vec<u32>,
+    distances: Vec<f32>,
+    counts: Vec<u16>,
+}
+
+impl Layer {
+    /// `rows` nodes without neighbours, `degree` slots each.
+    #[must_use]
+    pub fn new(rows: usize, degree: usize) -> Self {
+        Self { degree, nodes: vec![super::NONE; rows * degree], distances: vec![0.0; rows * degree], counts: vec![0; rows] }
+    }
+
+    /// Slots of a node.
+    #[must_use]
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Neighbours of `node`, nearest first.
+    #[inline]
+    #[must_use]
+    pub fn neighbors(&self, node: u32) -> &[u32] {
+        let start = node as usize * self.degree;
+        &self.nodes[start..start + usize::from(self.counts[node as usize])]
+    }
+
+    /// Neighbours of `node` with their distances.
+    pub fn edges(&self, node: u32) -> impl Iterator<Item = Neighbor> + '_ {
+        let start = node as usize * self.degree;
+        let distances = &self.distances[start..];
+        self.neighbors(node).iter().zip(distances).map(|(&node, &distance)| Neighbor { distance, node })
+    }
+
+    /// Replaces the neighbours of `node`; at most `degree` are taken.
+    pub fn set(&mut self, node: u32, neighbors: &[Neighbor]) {
+        let start = node as usize * self.degree;
+        let count = neighbors.len().min(self.degree);
+        for (slot, neighbor) in neighbors[..count].iter().enumerate() {
+            self.nodes[start + slot] = neighbor.node;
+            self.distances[start + slot] = neighbor.distance;
+        }
+        self.counts[node as usize] = count as u16;
+    }
+
+    /// Frees the distances, which only a build needs.
+    pub fn drop_distances(&mut self) {
+        self.distances = Vec::new();
+    }
+}
+
+/// Records in one buffer, `space.layout.stride` bytes each, in build order.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    /// What the records share.
+    pub space: &'a Space,
+    /// The kernels in use.
+    pub kernels: &'static Kernels,
+    /// The records.
+    pub bytes: &'a [u8],
+}
+
+impl Records<'_> {
+    /// The record of `node`.
+    #[inline]
+    #[must_use]
+    pub fn record(&self, node: u32) -> &[u8] {
+        let stride = self.space.layout.stride;
+        &self.bytes[node as usize * stride..][..stride]
+    }
+
+    /// Distances of the records that start at the places in `buffers`, `out.len()` of them.
+    #[inline]
+    pub fn distances_at(&self, query: &Prepared, buffers: &mut Buffers, out: &mut [f32]) {
+        let (space, layout) = (self.space, &self.space.layout);
+        buffers.dots.resize(buffers.places.len(), 0);
+        space.dots(self.kernels, query, self.bytes, &buffers.places, &mut buffers.dots);
+        for ((&place, &dot), out) in buffers.places.iter().zip(&buffers.dots).zip(out) {
+            let factors = layout.factors(&self.bytes[place..place + layout.stride]);
+            *out = space.distance(query, &factors, dot);
+        }
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.bytes.len() / self.space.layout.stride
+    }
+}
+
+/// A layer with the records behind it; only the first `nodes` exist.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerView<'a> {
+    /// Who is next to whom.
+    pub layer: &'a Layer,
+    /// What the nodes are.
+    pub records: Records<'a>,
+    /// Nodes that exist yet.
+    pub nodes: usize,
+}
+
+impl Graph for LayerView<'_> {
+    type Error = Infallible;
+
+    fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    #[inline]
+    fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Infallible> {
+        out.extend_from_slice(self.layer.neighbors(node));
+        Ok(())
+    }
+
+    #[inline]
+    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
+        let stride = self.records.space.layout.stride;
+        buffers.places.clear();
+        buffers.places.extend(nodes.iter().map(|&node| node as usize * stride));
+        self.records.distances_at(query, buffers, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, node: u32) {
+        let start = node as usize * self.layer.degree;
+        let slots = &self.layer.nodes[start..start + self.layer.degree];
+        self.records.kernels.prefetch(bytemuck::cast_slice(slots));
+    }
+}
+
+impl Nodes for LayerView<'_> {
+    #[inline]
+    fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Infallible> {
+        let (record, space) = (self.records.record(node), self.records.space);
+        let factors = space.layout.factors(record);
+        query.record(space, &record[..space.layout.factors], &factors);
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! The check of a whole file: every block, then every bound that a search relies on.
+
+use super::view::{BaseGraph, UpperGraph, corrupt_row, word};
+use super::{Index, Loaded};
+use crate::error::{Corrupt, Damage};
+use crate::format::{Kind, Section};
+use crate::graph::{Graph, NONE};
+use crate::quant::record::DUPLICATE_FOLLOWS;
+use crate::search::SearchError;
+use alloc::vec::Vec;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// Verifies every block and every bound: neighbours, layers, payload ranges, factors, ids.
+    ///
+    /// `progress` is told bytes done and bytes in all. Cost: one pass over the file.
+    ///
+    /// # Errors
+    /// The first damage found, and how many blocks are damaged (or one, when all blocks are whole
+    /// and a value in them is out of bounds).
+    pub fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Damage> {
+        self.reader.verify(progress)?;
+        let blocks = self.reader.header().tables.iter().map(|table| table.blocks()).sum();
+        let damage = |first| Damage { first, damaged: 1, blocks };
+        let loaded = match self.loaded() {
+            Ok(loaded) => loaded,
+            Err(SearchError::Corrupt(corrupt)) => return Err(damage(corrupt)),
+            Err(_) => return Ok(()),
+        };
+        self.check_bounds(loaded).map_err(damage)
+    }
+
+    fn check_bounds(&self, loaded: &Loaded) -> Result<(), Corrupt> {
+        let Ok(records) = self.records(loaded) else { return Ok(()) };
+        let (rows, layout) = (self.len(), loaded.space.layout);
+        let payload = self.reader.section(Kind::Payload, 0).map_or(0, |payload| payload.rows());
+        for row in 0..rows as u32 {
+            let record = records.record(row)?;
+            let factors = layout.factors(record);
+            let bad = |what| Err(corrupt_row(&records.section, row, what));
+            let norm = loaded.space.norm(factors.norm);
+            if !(factors.scale.is_finite() && factors.scale >= 0.0 && norm.is_finite() && norm >= 0.0) {
+                return bad("a factor is not a finite number");
+            }
+            let (offset, length) = layout.payload(record);
+            if length > 0 && offset.checked_add(length.into()).is_none_or(|end| end > payload) {
+                return bad("a payload outside its table");
+            }
+            if factors.flags & DUPLICATE_FOLLOWS != 0 && row as usize + 1 >= rows {
+                return bad("a duplicate beyond the last row");
+            }
+        }
+        if let Some(edges) = self.reader.section(Kind::Edges, 0) {
+            let graph = BaseGraph { edges, records, nodes: rows };
+            let mut neighbors = Vec::new();
+            for row in 0..rows as u32 {
+                neighbors.clear();
+                graph.neighbors(row, &mut neighbors)?;
+            }
+        }
+        if let Some(upper) = self.reader.section(Kind::Upper, 0) {
+            check_upper(&UpperGraph { upper, records, nodes: upper.rows() as usize })?;
+        }
+        if let Some(ids) = self.reader.section(Kind::IdsIndex, 0) {
+            check_ids(&ids, rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// Layers descend from the entry, neighbours stay in their layer, `below` leads to the same row.
+fn check_upper(graph: &UpperGraph<'_>) -> Result<(), Corrupt> {
+    let mut last_layer = u32::MAX;
+    let mut neighbors = Vec::new();
+    for index in 0..graph.nodes as u32 {
+        let node = graph.node(index)?;
+        let bad = |what| Err(corrupt_row(&graph.upper, index, what));
+        if node.layer == 0 || node.layer > last_layer {
+            return bad("layers out of order");
+        }
+        last_layer = node.layer;
+        if (node.layer == 1) != (node.below == NONE) {
+            return bad("the way down does not fit the layer");
+        }
+        if node.below != NONE {
+            if node.below as usize >= graph.nodes {
+                return bad("the way down leads beyond the table");
+            }
+            let below = graph.node(node.below)?;
+            if below.row != node.row || below.layer + 1 != node.layer {
+                return bad("the way down leads to another node");
+            }
+        }
+        neighbors.clear();
+        graph.neighbors(index, &mut neighbors)?;
+        for &neighbor in &neighbors {
+            if graph.upper.row(neighbor).map(|row| word(row, 1))? != Some(node.layer) {
+                return bad("a neighbour in another layer");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ids ascend and rows exist.
+fn check_ids(ids: &Section<'_>, rows: usize) -> Result<(), Corrupt> {
+    let mut last = None;
+    for index in 0..ids.rows().min(u64::from(u32::MAX)) as u32 {
+        let entry = ids.row(index)?;
+        let read = |at| u64::from(word(entry, at).unwrap_or(0));
+        let id = read(0) | read(1) << 32;
+        if last >= Some(id) {
+            return Err(corrupt_row(ids, index, "ids out of order"));
+        }
+        if read(2) >= rows as u64 {
+            return Err(corrupt_row(ids, index, "a row beyond the last one"));
+        }
+        last = Some(id);
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! An open `.shore` file: searched where it lies, nothing parsed, nothing copied.
+//!
+//! Opening touches the 16 KiB header. The small hot tables (mean, quality) are read at the first
+//! search and kept; every other block is verified when a search first touches it. An [`Index`] is
+//! shared between threads freely; each brings its own [`Scratch`].
+
+mod check;
+mod rank;
+mod scan;
+mod view;
+mod walk;
+
+use crate::distance::Kernels;
+use crate::error::{Corrupt, OpenError};
+use crate::format::{Element, Kind, Metric, Plan, Reader, Refine, Section};
+use crate::quant::{Encoding, RecordLayout, Space};
+use crate::search::quality::{self, QualityRow};
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::vectors::{self, Query};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use once_cell::race::OnceBox;
+use view::{RecordView, corrupt};
+
+/// Bytes of `quant` before the mean.
+pub(crate) const QUANT_HEAD: usize = 16;
+
+/// A file ready to be searched; `B` is whatever holds its bytes.
+pub struct Index<B> {
+    reader: Reader<B>,
+    kernels: &'static Kernels,
+    loaded: OnceBox<Loaded>,
+}
+
+impl<B: AsRef<[u8]>> core::fmt::Debug for Index<B> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Index").field("superblock", &self.reader.header().superblock).finish_non_exhaustive()
+    }
+}
+
+/// What the first search reads and all later ones share.
+#[derive(Debug)]
+struct Loaded {
+    space: Space,
+    quality: Vec<QualityRow>,
+}
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// Opens a file: checks its header, whatever its size.
+    ///
+    /// # Errors
+    /// What is wrong with the header, with the value found and the one that would be right.
+    pub fn open(bytes: B) -> Result<Self, OpenError> {
+        let reader = Reader::open(bytes)?;
+        let needed = [Kind::Quant, Kind::Records];
+        if let Some(&missing) = needed.iter().find(|&&kind| reader.section(kind, 0).is_none()) {
+            return Err(OpenError::Missing { section: missing as u16 });
+        }
+        Ok(Self { reader, kernels: Kernels::best(), loaded: OnceBox::new() })
+    }
+
+    /// Uses other kernels than the machine's best: the answers stay the same.
+    #[must_use]
+    pub fn with_kernels(self, kernels: &'static Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
+    /// The kernels in use.
+    pub fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// The file behind the index.
+    pub fn reader(&self) -> &Reader<B> {
+        &self.reader
+    }
+
+    /// Rows in the file, tombstones included.
+    pub fn len(&self) -> usize {
+        self.reader.header().superblock.rows as usize
+    }
+
+    /// Whether the file holds no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements of a vector.
+    pub fn dimensions(&self) -> usize {
+        self.reader.header().superblock.dimensions as usize
+    }
+
+    /// How far apart two vectors are.
+    pub fn metric(&self) -> Metric {
+        self.reader.header().superblock.metric
+    }
+
+    /// Type of the input's elements.
+    pub fn element(&self) -> Element {
+        self.reader.header().superblock.element
+    }
+
+    /// How a search goes about it unless told.
+    pub fn plan(&self) -> Plan {
+        self.reader.header().superblock.plan
+    }
+
+    /// What the final order is computed from unless told.
+    pub fn refine(&self) -> Refine {
+        self.reader.header().superblock.refine
+    }
+
+    /// Finds the nearest rows; `hits` is replaced, nearest first, ties by the smaller id.
+    ///
+    /// Cost: a walk computes about `hops * degree` distances, a scan one a row.
+    ///
+    /// # Errors
+    /// A query of the wrong length or with a value that is not finite, a parameter out of range,
+    /// or a damaged block, which never leads to a wrong answer.
+    pub fn search(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        hits.clear();
+        params.validate()?;
+        self.check_query(query)?;
+        let loaded = self.loaded()?;
+        let refine = self.resolve_refine(params)?;
+        scratch.query.query(&loaded.space, self.kernels, query);
+        check_prepared(&loaded.space, &scratch.query)?;
+        match params.plan.unwrap_or(self.plan()) {
+            Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
+            Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
+            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
+        }
+    }
+
+    /// Reads the payload of `row` into `out`; empty where it has none.
+    ///
+    /// # Errors
+    /// A damaged block, or a range outside the payload table.
+    pub fn payload(&self, row: u32, out: &mut Vec<u8>) -> Result<(), SearchError> {
+        out.clear();
+        let records = self.records(self.loaded()?)?;
+        let (offset, length) = records.space.layout.payload(records.record(row)?);
+        if length == 0 {
+            return Ok(());
+        }
+        let Some(payload) = self.reader.section(Kind::Payload, 0) else {
+            return Err(view::corrupt_row(&records.section, row, "payload without a payload table").into());
+        };
+        payload.read_blob(offset, length.into(), out)?;
+        Ok(())
+    }
+
+    /// The user's id of `row`.
+    ///
+    /// # Errors
+    /// A damaged block, or a row beyond the last one.
+    pub fn id_of(&self, row: u32) -> Result<u64, SearchError> {
+        let records = self.records(self.loaded()?)?;
+        Ok(records.space.layout.id(records.record(row)?))
+    }
+
+    /// The row of a user's id, if it is there and not deleted. `O(log rows)`.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn row_of(&self, id: u64) -> Result<Option<u32>, SearchError> {
+        let row = match self.reader.section(Kind::IdsIndex, 0) {
+            Some(ids) => find_id(&ids, id)?,
+            None => u32::try_from(id).ok().filter(|&row| (row as usize) < self.len()),
+        };
+        let Some(row) = row else { return Ok(None) };
+        if row as usize >= self.len() {
+            let ids = self.reader.section(Kind::IdsIndex, 0);
+            let corrupt = ids.map(|ids| corrupt(&ids, 0, "a row beyond the last one"));
+            return corrupt.map_or(Ok(None), |corrupt| Err(corrupt.into()));
+        }
+        Ok((!self.is_deleted(row)?).then_some(row))
+    }
+
+    /// The vector of `row`: the input where it was kept (or is the record itself), else as near as
+    /// the codes are (at unit length under cosine).
+    ///
+    /// # Errors
+    /// A damaged block, or a row beyond the last one.
+    pub fn vector(&self, row: u32, out: &mut Vec<f32>) -> Result<(), SearchError> {
+        let records = self.records(self.loaded()?)?;
+        match self.reader.section(Kind::Originals, 0) {
+            Some(originals) => {
+                out.clear();
+                out.resize(self.dimensions(), 0.0);
+                vectors::decode(self.kernels, self.element(), originals.row(row)?, out);
+            }
+            None => records.space.decode(records.record(row)?, out),
+        }
+        Ok(())
+    }
+
+    /// What the build measured: recall and cost by effort.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn quality(&self) -> Result<&[QualityRow], SearchError> {
+        Ok(&self.loaded()?.quality)
+    }
+
+    /// The file's description of itself, JSON; empty where it has none.
+    ///
+    /// # Errors
+    /// A damaged block, or text that is not UTF-8.
+    pub fn meta(&self) -> Result<String, SearchError> {
+        let Some(meta) = self.reader.section(Kind::Meta, 0) else {
+            return Ok(String::new());
+        };
+        let mut bytes = Vec::new();
+        meta.read_blob(0, meta.rows(), &mut bytes)?;
+        String::from_utf8(bytes).map_err(|_| corrupt(&meta, 0, "text that is not UTF-8").into())
+    }
+
+    /// Whether `row` is a tombstone.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn is_deleted(&self, row: u32) -> Result<bool, SearchError> {
+        match self.reader.section(Kind::Deleted, 0) {
+            Some(deleted) => Ok(rank::is_deleted(&deleted, row)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Tombstones in the file.
+    pub fn deleted(&self) -> u64 {
+        let deleted = self.reader.section(Kind::Deleted, 0);
+        deleted.map_or(0, |deleted| deleted.table().extra.min(self.len() as u64))
+    }
+
+    fn check_query(&self, query: Query<'_>) -> Result<(), SearchError> {
+        let (wanted, found) = (self.dimensions(), query.dimensions());
+        if wanted != found {
+            return Err(SearchError::Dimensions { wanted, found });
+        }
+        if let Query::F32(values) = query
+            && let Some(element) = values.iter().position(|value| !value.is_finite())
+        {
+            return Err(SearchError::NotFinite { element });
+        }
+        Ok(())
+    }
+
+    fn resolve_refine(&self, params: &SearchParams) -> Result<Refine, SearchError> {
+        let refine = params.refine.unwrap_or(self.refine());
+        let exact = matches!(self.element(), Element::U8 | Element::I8);
+        if refine == Refine::Records || exact {
+            // Integer records are the originals.
+            return Ok(Refine::Records);
+        }
+        if self.reader.section(Kind::Originals, 0).is_none() {
+            return Err(SearchError::Unsupported { lacks: "was built without originals: refine by records" });
+        }
+        Ok(Refine::Originals)
+    }
+
+    fn records<'a>(&'a self, loaded: &'a Loaded) -> Result<RecordView<'a>, SearchError> {
+        let section = self.reader.section(Kind::Records, 0);
+        let section = section.ok_or(SearchError::Unsupported { lacks: "has no records" })?;
+        Ok(RecordView { section, space: &loaded.space, kernels: self.kernels })
+    }
+
+    fn loaded(&self) -> Result<&Loaded, SearchError> {
+        self.loaded.get_or_try_init(|| self.load().map(Box::new))
+    }
+
+    fn load(&self) -> Result<Loaded, SearchError> {
+        let missing = SearchError::Unsupported { lacks: "has no records" };
+        let (records, quant) = self.reader.section(Kind::Records, 0).zip(self.reader.section(Kind::Quant, 0)).ok_or(missing)?;
+        let table = records.table();
+        let dimensions = self.dimensions();
+        let bad = |what| SearchError::Corrupt(corrupt(&records, 0, what));
+        let encoding = Encoding::try_from(table.encoding).map_err(|_| bad("an unknown encoding"))?;
+        if encoding != Encoding::of(self.element()) {
+            return Err(bad("an encoding that does not fit the element type"));
+        }
+        let layout = RecordLayout::from_file(dimensions, table.parameter as usize, table.stride as usize)
+            .ok_or_else(|| bad("parts of a record overlap"))?;
+        let space = Space { metric: self.metric(), encoding, layout, mean: read_mean(&quant, dimensions)? };
+        let mut rows = Vec::new();
+        if let Some(section) = self.reader.section(Kind::Quality, 0) {
+            // A table of efforts has a few dozen rows; more is no reason to read on.
+            for row in 0..section.rows().min(1024) as u32 {
+                rows.push(section.row(row)?);
+            }
+        }
+        Ok(Loaded { space, quality: quality::read(rows.into_iter()) })
+    }
+}
+
+/// A query whose square leaves f32 has no distances; one without direction has no cosine.
+fn check_prepared(space: &Space, query: &crate::quant::Prepared) -> Result<(), SearchError> {
+    if !query.length_sq.is_finite() || !(query.norm as f32).is_finite() {
+        let largest = |values: &[f32]| {
+            let by_size = |a: &(usize, &f32), b: &(usize, &f32)| a.1.abs().total_cmp(&b.1.abs());
+            values.iter().enumerate().max_by(by_size).map_or(0, |(element, _)| element)
+        };
+        return Err(SearchError::NotFinite { element: largest(&query.full) });
+    }
+    if space.metric == Metric::Cosine && query.length_sq == 0.0 {
+        return Err(SearchError::ZeroVector);
+    }
+    Ok(())
+}
+
+fn read_mean(quant: &Section<'_>, dimensions: usize) -> Result<Vec<f32>, Corrupt> {
+    let mut bytes = Vec::new();
+    quant.read_blob(0, (QUANT_HEAD + dimensions * 4) as u64, &mut bytes)?;
+    let word = |at: usize| view::word(&bytes, at).unwrap_or(0);
+    if word(0) != 1 || word(1) as usize != dimensions {
+        return Err(corrupt(quant, 0, "unknown version or other dimensions than the file"));
+    }
+    let mean: Vec<f32> = bytes[QUANT_HEAD..].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if mean.iter().all(|value| value.is_finite()) { Ok(mean) } else { Err(corrupt(quant, 0, "a mean that is not a finite number")) }
+}
+
+/// Binary search of the sorted (id, row, 0) table.
+fn find_id(ids: &Section<'_>, id: u64) -> Result<Option<u32>, Corrupt> {
+    let (mut low, mut high) = (0, ids.rows().min(u64::from(u32::MAX)) as u32);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let row = ids.row(middle)?;
+        let found = u64::from(view::word(row, 0).unwrap_or(0)) | u64::from(view::word(row, 1).unwrap_or(0)) << 32;
+        match found.cmp(&id) {
+            core::cmp::Ordering::Equal => return Ok(view::word(row, 2)),
+            core::cmp::Ordering::Less => low = middle + 1,
+            core::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,104 @@
+//! Search by looking at every row: exact at its refine level, and faster than a graph for a few
+//! thousand rows.
+
+use super::rank::{Originals, Ranker, is_deleted};
+use super::{Index, Loaded};
+use crate::error::Corrupt;
+use crate::format::{Kind, Refine};
+use crate::graph::Neighbor;
+use crate::graph::pool::Pool;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use alloc::vec::Vec;
+
+/// Rows whose distances are computed together.
+const TOGETHER: usize = 128;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    pub(super) fn scan(
+        &self,
+        loaded: &Loaded,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        let records = self.records(loaded)?;
+        let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
+        let originals = originals.map(|section| Originals { section, element: self.element(), metric: self.metric() });
+        let ranker = Ranker { records, deleted: self.reader.section(Kind::Deleted, 0) };
+        let rows = self.len() as u32;
+        let mut best = Best { pool: core::mem::take(&mut scratch.beam.pool), ties: Vec::new(), k: params.k.min(rows.max(1) as usize) };
+        best.pool.reset(best.k);
+        let mut stats = Stats::default();
+        for start in (0..rows).step_by(TOGETHER) {
+            let end = rows.min(start.saturating_add(TOGETHER as u32));
+            scratch.rows.clear();
+            for row in start..end {
+                let dead = match &ranker.deleted {
+                    Some(deleted) => is_deleted(deleted, row)?,
+                    None => false,
+                };
+                if !dead {
+                    scratch.rows.push(row);
+                }
+            }
+            scratch.distances.resize(scratch.rows.len(), 0.0);
+            if let Some(originals) = &originals {
+                let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
+                for (&row, out) in scratch.rows.iter().zip(&mut scratch.distances) {
+                    *out = originals.distance(&records, query, query_sq, row, &mut scratch.vector)?;
+                }
+            } else {
+                let rows = scratch.rows.iter().map(|&row| Ok(row));
+                records.distances(&scratch.query, rows, &mut scratch.buffers, &mut scratch.distances)?;
+            }
+            stats.distances += scratch.rows.len() as u64;
+            for (&node, &distance) in scratch.rows.iter().zip(&scratch.distances) {
+                best.offer(Neighbor { distance, node });
+            }
+        }
+        let pushed = best.push_all(&ranker, hits);
+        scratch.beam.pool = best.pool;
+        pushed?;
+        Hit::finish(hits, params.k, params.radius);
+        Ok(stats)
+    }
+}
+
+/// The `k` nearest, and whatever ties with the last: which of those has the smaller id is only
+/// known once their records are read.
+struct Best {
+    pool: Pool,
+    ties: Vec<Neighbor>,
+    k: usize,
+}
+
+impl Best {
+    #[inline]
+    fn offer(&mut self, found: Neighbor) {
+        if self.pool.len() < self.k {
+            self.pool.insert(found.key());
+            return;
+        }
+        let last = self.pool.distance(self.k - 1).unwrap_or(f32::INFINITY);
+        if found.distance > last {
+            return;
+        }
+        if found.distance == last {
+            self.ties.push(found);
+            return;
+        }
+        let displaced = self.pool.iter().last();
+        self.pool.insert(found.key());
+        let last = self.pool.distance(self.k - 1).unwrap_or(f32::INFINITY);
+        self.ties.extend(displaced);
+        self.ties.retain(|tie| tie.distance == last);
+    }
+
+    fn push_all(&self, ranker: &Ranker<'_>, hits: &mut Vec<Hit>) -> Result<(), Corrupt> {
+        for found in self.pool.iter().chain(self.ties.iter().copied()) {
+            ranker.push(found, hits)?;
+        }
+        Ok(())
+    }
+}

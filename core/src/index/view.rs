@@ -1,0 +1,187 @@
+//! The graphs of an open file: walked where they lie, every value checked before it is followed.
+
+use crate::distance::Kernels;
+use crate::error::Corrupt;
+use crate::format::Section;
+use crate::graph::{Buffers, Graph, NONE};
+use crate::quant::{Prepared, Space};
+use alloc::vec::Vec;
+
+/// Records of an open file, with all that turns them into distances.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordView<'a> {
+    pub(super) section: Section<'a>,
+    pub(super) space: &'a Space,
+    pub(super) kernels: &'static Kernels,
+}
+
+impl<'a> RecordView<'a> {
+    pub(super) fn record(&self, row: u32) -> Result<&'a [u8], Corrupt> {
+        self.section.row(row)
+    }
+
+    /// Distances of `rows`, in their order.
+    #[inline]
+    pub(super) fn distances(
+        &self,
+        query: &Prepared,
+        rows: impl Iterator<Item = Result<u32, Corrupt>>,
+        buffers: &mut Buffers,
+        out: &mut [f32],
+    ) -> Result<(), Corrupt> {
+        let (space, layout) = (self.space, self.space.layout);
+        buffers.places.clear();
+        for row in rows {
+            buffers.places.push(self.section.place(row?)?);
+        }
+        buffers.dots.resize(buffers.places.len(), 0);
+        let bytes = self.section.bytes();
+        space.dots(self.kernels, query, bytes, &buffers.places, &mut buffers.dots);
+        let mut finite = true;
+        for ((&place, &dot), out) in buffers.places.iter().zip(&buffers.dots).zip(out) {
+            // `place` verified that the whole row lies inside the file.
+            let factors = layout.factors(&bytes[place..place + layout.stride]);
+            *out = space.distance(query, &factors, dot);
+            finite &= out.is_finite();
+        }
+        if finite { Ok(()) } else { Err(self.damaged_factor(&buffers.places)) }
+    }
+
+    #[cold]
+    fn damaged_factor(&self, places: &[usize]) -> Corrupt {
+        let table = self.section.table();
+        let bytes = self.section.bytes();
+        let layout = self.space.layout;
+        let bad = places.iter().find(|&&place| {
+            let factors = layout.factors(&bytes[place..place + layout.stride]);
+            let norm = self.space.norm(factors.norm);
+            !(factors.scale.is_finite() && norm.is_finite())
+        });
+        let place = bad.or(places.first()).map_or(0, |&place| place as u64);
+        let block = place.saturating_sub(table.offset) / u64::from(table.block_bytes);
+        corrupt(&self.section, block, "a factor is not a finite number, or too large")
+    }
+}
+
+/// An error about `block` of `section`.
+pub(super) fn corrupt(section: &Section<'_>, block: u64, what: &'static str) -> Corrupt {
+    let table = section.table();
+    Corrupt { section: table.kind, instance: table.instance, block, what }
+}
+
+/// An error about the block of `row`.
+#[cold]
+pub(super) fn corrupt_row(section: &Section<'_>, row: u32, what: &'static str) -> Corrupt {
+    corrupt(section, section.table().block_of(row.into()), what)
+}
+
+/// Little-endian word `index` of `row`.
+#[inline(always)]
+pub(super) fn word(row: &[u8], index: usize) -> Option<u32> {
+    row.as_chunks::<4>().0.get(index).map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Appends the used slots of a neighbour list, which must be below `nodes`.
+#[inline(always)]
+fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
+    for slot in slots.as_chunks::<4>().0 {
+        let node = u32::from_le_bytes(*slot);
+        if node as usize >= nodes {
+            return if node == NONE { Ok(()) } else { Err("a neighbour beyond the last row") };
+        }
+        out.push(node);
+    }
+    Ok(())
+}
+
+/// The base layer: nodes are rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BaseGraph<'a> {
+    pub(super) edges: Section<'a>,
+    pub(super) records: RecordView<'a>,
+    pub(super) nodes: usize,
+}
+
+impl Graph for BaseGraph<'_> {
+    type Error = Corrupt;
+
+    #[inline]
+    fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    #[inline]
+    fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Corrupt> {
+        let row = self.edges.row(node)?;
+        let slots = &row[..self.edges.table().parameter as usize * 4];
+        read_slots(slots, self.nodes, out).map_err(|what| corrupt_row(&self.edges, node, what))
+    }
+
+    #[inline]
+    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Corrupt> {
+        self.records.distances(query, nodes.iter().map(|&node| Ok(node)), buffers, out)
+    }
+
+    #[inline]
+    fn prefetch(&self, node: u32) {
+        if let Some(place) = self.edges.prefetch_place(node) {
+            let end = place + self.edges.table().stride as usize;
+            if let Some(row) = self.edges.bytes().get(place..end) {
+                self.records.kernels.prefetch(row);
+            }
+        }
+    }
+}
+
+/// The layers above: nodes are rows of the `upper` table, which know their row and their place in
+/// the layer below.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UpperGraph<'a> {
+    pub(super) upper: Section<'a>,
+    pub(super) records: RecordView<'a>,
+    pub(super) nodes: usize,
+}
+
+/// A node of the `upper` table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UpperNode {
+    pub(super) row: u32,
+    pub(super) layer: u32,
+    pub(super) below: u32,
+}
+
+/// Bytes of a node before its neighbours.
+pub(super) const UPPER_HEAD: usize = 16;
+
+impl UpperGraph<'_> {
+    pub(super) fn node(&self, node: u32) -> Result<UpperNode, Corrupt> {
+        let bytes = self.upper.row(node)?;
+        let read = |index| word(bytes, index).unwrap_or(NONE);
+        let found = UpperNode { row: read(0), layer: read(1), below: read(2) };
+        if u64::from(found.row) >= self.records.section.rows() {
+            return Err(corrupt_row(&self.upper, node, "a row beyond the last one"));
+        }
+        Ok(found)
+    }
+}
+
+impl Graph for UpperGraph<'_> {
+    type Error = Corrupt;
+
+    fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Corrupt> {
+        let row = self.upper.row(node)?;
+        let slots = &row[UPPER_HEAD..UPPER_HEAD + self.upper.table().parameter as usize * 4];
+        read_slots(slots, self.nodes, out).map_err(|what| corrupt_row(&self.upper, node, what))
+    }
+
+    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Corrupt> {
+        let rows = nodes.iter().map(|&node| self.node(node).map(|node| node.row));
+        self.records.distances(query, rows, buffers, out)
+    }
+
+    fn prefetch(&self, _: u32) {}
+}

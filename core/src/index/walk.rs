@@ -1,0 +1,136 @@
+//! Search by walking the graph: down the upper layers, through the base layer, then the exact
+//! order (Malkov & Yashunin 2016, Algorithm 5, with re-ranking).
+
+use super::rank::{Originals, Ranker};
+use super::view::{BaseGraph, RecordView, UpperGraph, corrupt_row};
+use super::{Index, Loaded};
+use crate::error::Corrupt;
+use crate::format::{Kind, Refine};
+use crate::graph::beam::Limits;
+use crate::graph::{NONE, Neighbor};
+use crate::search::quality::Setting;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use alloc::vec::Vec;
+
+/// Layers that a file may have at most: 2^32 rows at `m` = 2.
+const LAYERS_MAX: usize = 32;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    pub(super) fn walk(
+        &self,
+        loaded: &Loaded,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        let mut stats = Stats::default();
+        let rows = self.len();
+        if rows == 0 {
+            return Ok(stats);
+        }
+        let records = self.records(loaded)?;
+        let lacks = "has no graph: choose the plan scan";
+        let edges = self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })?;
+        let graph = BaseGraph { edges, records, nodes: rows };
+        let deleted = self.reader.section(Kind::Deleted, 0);
+        let ranker = Ranker { records, deleted };
+        let setting = Setting::choose(params, refine, &loaded.quality);
+        let mut limits = setting.limits(params.k, self.metric(), rows);
+        let dead = self.deleted() as usize;
+        let wanted = params.k.min(rows - dead);
+        // Tombstones are walked through, so the pool has to hold their share on top.
+        limits.ef = widen(limits.ef, rows, rows - dead);
+        let entry = self.descend(records, scratch, &mut stats)?;
+        loop {
+            let entries = core::iter::once(entry);
+            scratch.beam.search(&graph, &scratch.query, entries, limits, &mut stats)?;
+            hits.clear();
+            self.rank(records, &ranker, params, refine, scratch, &mut stats, hits)?;
+            if hits.len() >= wanted || limits.ef >= rows {
+                break;
+            }
+            if dead == 0 && limits.stop == f32::INFINITY && scratch.beam.pool.len() < limits.ef {
+                // Everything that can be reached was seen.
+                break;
+            }
+            limits = Limits { ef: limits.ef.saturating_mul(2).min(rows), stop: f32::INFINITY, ..limits };
+        }
+        Hit::finish(hits, params.k, params.radius);
+        Ok(stats)
+    }
+
+    /// Follows the upper layers to the row where the base layer's walk begins.
+    fn descend(&self, records: RecordView<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
+        let upper = self.reader.section(Kind::Upper, 0).filter(|upper| upper.rows() > 0);
+        let Some(upper) = upper else {
+            let edges = self.reader.section(Kind::Edges, 0);
+            return Ok(edges.map_or(0, |edges| edges.table().extra as u32));
+        };
+        let graph = UpperGraph { upper, records, nodes: upper.rows() as usize };
+        let mut entry = 0;
+        for _ in 0..LAYERS_MAX {
+            scratch.beam.search(&graph, &scratch.query, [entry], Limits::ef(1), stats)?;
+            let nearest = scratch.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
+            let node = graph.node(nearest)?;
+            if node.below == NONE {
+                return Ok(node.row);
+            }
+            entry = node.below;
+        }
+        Err(corrupt_row(&upper, entry, "more layers than a file can have").into())
+    }
+
+    /// Turns the pool into hits: computed again from the originals where asked.
+    #[expect(clippy::too_many_arguments, reason = "the last step of a walk, called in one place")]
+    fn rank(
+        &self,
+        records: RecordView<'_>,
+        ranker: &Ranker<'_>,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        stats: &mut Stats,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), Corrupt> {
+        let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
+        let Some(section) = originals else {
+            return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
+        };
+        let originals = Originals { section, element: self.element(), metric: self.metric() };
+        let live = scratch.beam.pool.iter().take(widen(params.rerank_count(), self.len(), self.len() - self.deleted() as usize));
+        scratch.found.clear();
+        scratch.found.extend(live);
+        let row_bytes = self.dimensions() * self.element().bytes();
+        for found in &scratch.found {
+            originals.prefetch(&records, found.node, row_bytes);
+        }
+        let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
+        for found in &mut scratch.found {
+            found.distance = originals.distance(&records, query, query_sq, found.node, &mut scratch.vector)?;
+        }
+        stats.distances += scratch.found.len() as u64;
+        scratch.found.sort_unstable_by_key(|found| found.key());
+        push_nearest(ranker, scratch.found.iter().copied(), params.k, hits)
+    }
+}
+
+/// Appends hits until `k` are there and no further row ties with the last.
+fn push_nearest(ranker: &Ranker<'_>, found: impl Iterator<Item = Neighbor>, k: usize, hits: &mut Vec<Hit>) -> Result<(), Corrupt> {
+    for found in found {
+        if hits.len() >= k && hits.last().is_some_and(|last| found.distance > last.distance) {
+            break;
+        }
+        ranker.push_with_duplicates(found, hits)?;
+    }
+    Ok(())
+}
+
+/// `count` grown by the share of rows that are dead.
+fn widen(count: usize, rows: usize, live: usize) -> usize {
+    if live == 0 || live == rows {
+        return count;
+    }
+    let grown = (count as u64).saturating_mul(rows as u64).div_ceil(live as u64);
+    usize::try_from(grown).unwrap_or(rows).min(rows)
+}

@@ -1,0 +1,36 @@
+//! How a build runs its loops.
+//!
+//! `core` has no threads. A build hands a slice, cut into chunks of a fixed size, to a [`Par`];
+//! natively that is a rayon pool, in WASM a plain loop. A chunk's result may depend on its index
+//! and its own elements only, never on the thread that ran it, so every `Par` gives the same
+//! bytes: chunk sizes are constants of the caller, never `len / threads`.
+
+/// Runs the chunks of a slice, each exactly once, in any order and on any thread.
+pub trait Par: Sync {
+    /// How many chunks may run at once; the number of scratch values a caller has to bring.
+    fn threads(&self) -> usize;
+
+    /// Calls `work(index, chunk, scratch)` for every chunk of `size` elements of `data` (the last
+    /// may be shorter). `scratch` holds at least [`Par::threads`] values; a value is never used
+    /// by two chunks at once, and its content must not change any result.
+    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync);
+}
+
+/// One chunk after the other, on the calling thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Serial;
+
+impl Par for Serial {
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
+        let Some(scratch) = scratch.first_mut() else {
+            return;
+        };
+        for (index, chunk) in data.chunks_mut(size.max(1)).enumerate() {
+            work(index, chunk, scratch);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Where distances live: metric, encoding, layout and mean of one file, and the expression that
+//! turns an exact integer dot product into a distance.
+//!
+//! Squared L2 is `|q|^2 + |x|^2 - 2 s_q s_x dot`; cosine is half of that between unit vectors;
+//! inner product is `1 - s_q s_x dot`. For i8 codes this is evaluated in f32, for exact integer
+//! rows in f64 (whose 53 bits hold every sum), always in the order written here.
+
+use crate::distance::Kernels;
+use crate::format::Metric;
+use crate::quant::exact::{self, at_least_zero};
+use crate::quant::{Encoding, Factors, Prepared, RecordLayout, scalar};
+use crate::vectors::Vectors;
+use alloc::vec::Vec;
+
+/// What all records of a file share.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// Metric of the file.
+    pub metric: Metric,
+    /// How codes read.
+    pub encoding: Encoding,
+    /// Places inside a record.
+    pub layout: RecordLayout,
+    /// Taken off before coding; zeros for integer rows and inner product.
+    pub mean: Vec<f32>,
+}
+
+impl Space {
+    /// Largest magnitude of a query's code, so that no sum of products leaves i32.
+    pub(crate) fn query_code_max(&self) -> f32 {
+        let row_code_max = match self.encoding {
+            // -128 never is written, but a hostile file may hold it.
+            Encoding::Scaled | Encoding::I8 => 128,
+            Encoding::U8 => 255,
+        };
+        let most = i32::MAX as usize / (row_code_max * self.layout.dimensions.max(1));
+        most.min(i16::MAX as usize) as f32
+    }
+
+    /// A stored norm as a number.
+    #[inline(always)]
+    pub(crate) fn norm(&self, stored: u32) -> f64 {
+        match self.encoding {
+            Encoding::Scaled => f64::from(f32::from_bits(stored)),
+            Encoding::U8 | Encoding::I8 => f64::from(stored),
+        }
+    }
+
+    /// Distance of a prepared query to a record, from their exact dot product. Not finite when
+    /// the record's factors are damaged.
+    #[inline(always)]
+    #[must_use]
+    pub fn distance(&self, query: &Prepared, factors: &Factors, dot: i32) -> f32 {
+        if self.encoding == Encoding::Scaled {
+            let norm = f32::from_bits(factors.norm);
+            let product = (query.scale * factors.scale) * dot as f32;
+            match self.metric {
+                Metric::L2 => at_least_zero((query.norm as f32 + norm) - (product + product)),
+                Metric::Cosine => 0.5 * at_least_zero((query.norm as f32 + norm) - (product + product)),
+                Metric::InnerProduct => 1.0 - product,
+            }
+        } else {
+            let product = f64::from(query.scale) * f64::from(dot);
+            let norm = f64::from(factors.norm);
+            match self.metric {
+                Metric::L2 => at_least_zero(((query.norm + norm) - (product + product)) as f32),
+                Metric::Cosine => exact::cosine(product, query.norm, norm),
+                Metric::InnerProduct => (1.0 - product) as f32,
+            }
+        }
+    }
+
+    /// Writes the codes of input row `row` and returns its factors. `work` is scratch.
+    pub fn encode(&self, kernels: &Kernels, vectors: &Vectors<'_>, row: usize, work: &mut Vec<f32>, codes: &mut [u8]) -> Factors {
+        let codes = &mut codes[..self.layout.dimensions];
+        match self.encoding {
+            Encoding::U8 => {
+                codes.copy_from_slice(vectors.row(row));
+                let norm = kernels.dot_u8(codes, codes);
+                Factors { scale: 1.0, norm, length_sq: norm as f32, flags: 0 }
+            }
+            Encoding::I8 => {
+                codes.copy_from_slice(vectors.row(row));
+                let codes: &[i8] = bytemuck::cast_slice(codes);
+                let norm = kernels.dot_i8(codes, codes) as u32;
+                Factors { scale: 1.0, norm, length_sq: norm as f32, flags: 0 }
+            }
+            Encoding::Scaled => {
+                work.resize(self.layout.dimensions, 0.0);
+                vectors.decode(kernels, row, work);
+                self.encode_f32(kernels, work, codes)
+            }
+        }
+    }
+
+    /// Codes the full-precision `vector` (used up as scratch).
+    pub fn encode_f32(&self, kernels: &Kernels, vector: &mut [f32], codes: &mut [u8]) -> Factors {
+        let length_sq = exact::length_sq(kernels, vector);
+        if self.metric == Metric::Cosine {
+            exact::normalize(kernels, vector);
+        }
+        for (value, mean) in vector.iter_mut().zip(&self.mean) {
+            *value -= mean;
+        }
+        scalar::encode(kernels, vector, length_sq, bytemuck::cast_slice_mut(codes))
+    }
+
+    /// Writes what a record says of its vector: unit length under cosine, else as near to the
+    /// input as the codes are.
+    pub fn decode(&self, record: &[u8], out: &mut Vec<f32>) {
+        let factors = self.layout.factors(record);
+        let codes = &record[..self.layout.dimensions];
+        out.clear();
+        match self.encoding {
+            Encoding::U8 => out.extend(codes.iter().map(|&c| f32::from(c))),
+            Encoding::I8 => out.extend(codes.iter().map(|&c| f32::from(c as i8))),
+            Encoding::Scaled => out.extend(codes.iter().zip(&self.mean).map(|(&c, m)| f32::from(c as i8) * factors.scale + m)),
+        }
+    }
+
+    /// Exact dot product of the query and a record.
+    #[inline]
+    #[must_use]
+    pub fn dot(&self, kernels: &Kernels, query: &Prepared, record: &[u8]) -> i32 {
+        let codes = &record[..self.layout.factors];
+        match self.encoding {
+            Encoding::U8 => kernels.dot_i16_u8(&query.codes, codes),
+            _ => kernels.dot_i16_i8(&query.codes, bytemuck::cast_slice(codes)),
+        }
+    }
+
+    /// Exact dot products of the query and the records that start at `places` in `base`.
+    #[inline]
+    pub fn dots(&self, kernels: &Kernels, query: &Prepared, base: &[u8], places: &[usize], out: &mut [i32]) {
+        match self.encoding {
+            Encoding::U8 => kernels.dots_i16_u8(&query.codes, base, places, out),
+            _ => kernels.dots_i16_i8(&query.codes, base, places, out),
+        }
+    }
+}

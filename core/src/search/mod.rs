@@ -1,0 +1,8 @@
+//! What a search is asked and what it answers; the same on every door.
+
+pub mod params;
+pub mod quality;
+
+pub use crate::graph::Stats;
+pub use params::{Effort, Hit, Scratch, SearchError, SearchParams};
+pub use quality::QualityRow;

@@ -1,0 +1,195 @@
+//! The quality table: what recall each effort was measured to give, on this very file.
+//!
+//! A build searches for some of its own rows, each left out of its own answer, at a ladder of
+//! efforts, and stores what it saw. `recall: 0.95` then picks the cheapest row that reached it.
+//! The table says what was measured and on what; a search never claims a recall.
+
+use super::params::{Effort, SearchParams};
+use crate::format::Metric;
+use crate::format::{Plan, Refine};
+use crate::graph::beam::Limits;
+use alloc::vec::Vec;
+
+/// Bytes of a row of the table.
+pub const QUALITY_BYTES: usize = 48;
+
+/// `ef` where nothing else says it.
+pub const EF_DEFAULT: usize = 64;
+
+/// One effort and what it measured, means over `queries` queries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QualityRow {
+    /// Scan or walk.
+    pub plan: Plan,
+    /// Nodes kept in the pool.
+    pub ef: u32,
+    /// Stop rule; 0 is off.
+    pub gamma: f32,
+    /// What the final order was computed from.
+    pub refine: Refine,
+    /// Hits asked for.
+    pub k: u32,
+    /// Candidates computed again from the originals.
+    pub rerank: u32,
+    /// Queries measured.
+    pub queries: u32,
+    /// Where they came from: 0 = rows of the file, each left out of its own answer.
+    pub source: u32,
+    /// Share of the true `k` nearest that were found.
+    pub recall: f32,
+    /// Distances computed.
+    pub distances: f32,
+    /// Nodes expanded.
+    pub hops: f32,
+}
+
+impl QualityRow {
+    /// The row as it lies in a file.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; QUALITY_BYTES] {
+        let words = [
+            self.plan as u32,
+            self.ef,
+            self.gamma.to_bits(),
+            self.refine as u32,
+            self.k,
+            self.rerank,
+            self.queries,
+            self.source,
+            self.recall.to_bits(),
+            self.distances.to_bits(),
+            self.hops.to_bits(),
+            0,
+        ];
+        let mut bytes = [0; QUALITY_BYTES];
+        for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// Reads a row; `None` when a value is none that a build writes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; QUALITY_BYTES] = bytes.first_chunk()?;
+        let mut words = [0; QUALITY_BYTES / 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        let [plan, ef, gamma, refine, k, rerank, queries, source, recall, distances, hops, _] = words;
+        let row = Self {
+            plan: Plan::try_from(u8::try_from(plan).ok()?).ok()?,
+            ef,
+            gamma: f32::from_bits(gamma),
+            refine: Refine::try_from(u8::try_from(refine).ok()?).ok()?,
+            k,
+            rerank,
+            queries,
+            source,
+            recall: f32::from_bits(recall),
+            distances: f32::from_bits(distances),
+            hops: f32::from_bits(hops),
+        };
+        let sane = |value: f32| value.is_finite() && value >= 0.0;
+        let whole = sane(row.gamma) && sane(row.recall) && sane(row.distances) && sane(row.hops);
+        (whole && row.ef >= 1 && row.k >= 1).then_some(row)
+    }
+}
+
+/// A walk's setting, decided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// Nodes kept in the pool.
+    pub ef: usize,
+    /// Stop rule as a ratio of lengths; 0 is off.
+    pub gamma: f32,
+}
+
+impl Setting {
+    /// Turns the parameters' effort into a setting, by the file's table.
+    ///
+    /// For another `k` than the table's, `ef` grows with `k`: that keeps the share of candidates
+    /// to hits, and is an estimate. A recall that no row reached gets the row that came nearest.
+    #[must_use]
+    pub fn choose(params: &SearchParams, refine: Refine, table: &[QualityRow]) -> Self {
+        let wanted = match params.effort {
+            Effort::Ef(ef) => return Self { ef, gamma: params.gamma.unwrap_or(0.0) },
+            Effort::Recall(recall) => recall,
+            Effort::Auto => 0.95,
+        };
+        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.refine == refine);
+        let enough = rows().filter(|row| row.recall >= wanted).min_by(|a, b| a.distances.total_cmp(&b.distances));
+        let chosen = enough.or_else(|| rows().max_by(|a, b| a.recall.total_cmp(&b.recall)));
+        let Some(row) = chosen else {
+            return Self { ef: EF_DEFAULT, gamma: params.gamma.unwrap_or(0.0) };
+        };
+        let (k, measured) = (params.k, row.k as usize);
+        let ef = if k > measured { (row.ef as usize).saturating_mul(k).div_ceil(measured) } else { row.ef as usize };
+        Self { ef, gamma: params.gamma.unwrap_or(row.gamma) }
+    }
+
+    /// The limits of a walk for `k` hits over `rows` rows: a table's `ef` is a hint, so it is
+    /// clamped by what there is.
+    #[must_use]
+    pub fn limits(&self, k: usize, metric: Metric, rows: usize) -> Limits {
+        let k = k.min(rows).max(1);
+        let ef = self.ef.min(rows).max(k);
+        let ratio = 1.0 + self.gamma;
+        let stop = if self.gamma > 0.0 && metric != Metric::InnerProduct {
+            // L2 is a squared length; cosine distance is half of one.
+            ratio * ratio
+        } else {
+            f32::INFINITY
+        };
+        Limits { ef, k, stop, hidden: crate::graph::NONE }
+    }
+}
+
+/// Reads the rows that make sense; a hint that does not is no reason to fail.
+#[must_use]
+pub fn read<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Vec<QualityRow> {
+    rows.filter_map(QualityRow::from_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn row(ef: u32, gamma: f32, recall: f32, distances: f32) -> QualityRow {
+        QualityRow {
+            plan: Plan::Walk,
+            ef,
+            gamma,
+            refine: Refine::Records,
+            k: 10,
+            rerank: 20,
+            queries: 100,
+            source: 0,
+            recall,
+            distances,
+            hops: 9.0,
+        }
+    }
+
+    #[test]
+    fn the_cheapest_row_that_reached_the_recall_is_chosen() {
+        let table = vec![row(16, 0.0, 0.9, 300.0), row(40, 0.0, 0.97, 700.0), row(400, 0.1, 0.96, 500.0)];
+        let choose = |params: SearchParams| Setting::choose(&params, Refine::Records, &table);
+        assert_eq!(choose(SearchParams::recall(0.95)), Setting { ef: 400, gamma: 0.1 });
+        assert_eq!(choose(SearchParams::recall(0.9)), Setting { ef: 16, gamma: 0.0 });
+        assert_eq!(choose(SearchParams::recall(0.999)), Setting { ef: 40, gamma: 0.0 });
+        assert_eq!(choose(SearchParams::recall(0.9).k(25)), Setting { ef: 40, gamma: 0.0 });
+        assert_eq!(choose(SearchParams::ef(7)), Setting { ef: 7, gamma: 0.0 });
+    }
+
+    #[test]
+    fn rows_come_back_from_their_bytes_and_nonsense_does_not() {
+        let row = row(16, 0.25, 0.5, 300.0);
+        assert_eq!(QualityRow::from_bytes(&row.to_bytes()), Some(row));
+        let nan = QualityRow { recall: f32::NAN, ..row };
+        assert_eq!(QualityRow::from_bytes(&nan.to_bytes()), None);
+        let empty = QualityRow { ef: 0, ..row };
+        assert_eq!(QualityRow::from_bytes(&empty.to_bytes()), None);
+    }
+}
