@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a tool for terminals: stdout is its door")]
 
 mod args;
+mod codegen;
 mod count;
 mod process;
 mod setup;
@@ -33,6 +34,7 @@ const TASKS: &[Task] = &[
     Task { name: "test", about: "run everything that a change can break", options: test::OPTIONS, run: test::run },
     Task { name: "tidy", about: "check the rules of the house that no compiler knows", options: &[], run: tidy::run },
     Task { name: "setup", about: "find or install what the other tasks need (they do it themselves)", options: &[], run: setup::run },
+    Task { name: "codegen", about: "look at the machine code of the distance kernels", options: &[], run: look_at_kernels },
 ];
 
 fn main() -> ExitCode {
@@ -60,6 +62,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The codegen task speaks in plain strings.
+fn look_at_kernels(_: &mut Arguments) -> anyhow::Result<()> {
+    codegen::run(&[]).map_err(anyhow::Error::msg)
 }
 
 /// The list of tasks.
