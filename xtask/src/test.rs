@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::args::Arguments;
 use crate::process::{cargo, program};
 use crate::tally::{Step, Tally};
-use crate::{setup, tidy};
+use crate::{codegen, setup, tidy};
 
 /// The options of this task.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "format", needs: &[], full: false, run: format },
     Step { name: "lints", needs: &[], full: false, run: lints },
     Step { name: "targets", needs: &[], full: false, run: targets },
+    Step { name: "codegen", needs: &["targets"], full: false, run: machine_code },
     Step { name: "docs", needs: &[], full: false, run: docs },
     Step { name: "crates", needs: &[], full: false, run: crates },
     Step { name: "reader", needs: &[], full: false, run: reader },
@@ -66,6 +67,11 @@ fn targets(_: &mut Tally) -> Result<()> {
             .run()?;
     }
     Ok(())
+}
+
+/// The machine code of the distance kernels: full-width registers, no fused rounding.
+fn machine_code(_: &mut Tally) -> Result<()> {
+    codegen::run(&[]).map_err(anyhow::Error::msg)
 }
 
 /// The documentation of every crate, private items included, with each link in it.
