@@ -1,0 +1,105 @@
+//! What must hold for any bytes. Each function takes them as they are and, once more, with all checks repaired; it panics
+//! when the bar is missed and returns otherwise. Answers of sound files are compared by the tests through [`answers`].
+
+use nearshore_core::format::{Kind, Plan, Reader, Refine};
+use nearshore_core::index::Index;
+use nearshore_core::search::{Scratch, SearchError, SearchParams};
+use nearshore_core::vectors::Query;
+
+use crate::repair;
+
+/// Header, directory and the rows that they lead to.
+///
+/// # Panics
+/// When a row leaves the file or has another length than its table says.
+pub fn directory(bytes: &[u8]) {
+    as_is_and_repaired(bytes, |bytes| {
+        let Ok(reader) = Reader::open(bytes) else { return };
+        let mut blob = Vec::new();
+        for section in reader.sections() {
+            let table = section.table();
+            assert!(table.end() <= bytes.len() as u64, "a section beyond the file");
+            let last = u32::try_from(section.rows()).unwrap_or(u32::MAX);
+            for row in (0..40).chain([last.wrapping_sub(1), last, u32::MAX]) {
+                match section.row(row) {
+                    Ok(bytes) => assert_eq!(bytes.len(), table.stride as usize),
+                    Err(corrupt) => assert_eq!(corrupt.section, table.kind),
+                }
+            }
+            for (offset, length) in [(0, section.rows()), (1, u64::MAX), (section.rows(), 1), (u64::MAX, u64::MAX)] {
+                if section.read_blob(offset, length, &mut blob).is_ok() {
+                    assert_eq!(blob.len() as u64, length);
+                }
+            }
+        }
+        let _ = reader.verify(&mut |done, total| assert!(done <= total));
+    });
+}
+
+/// All that an index can be asked.
+///
+/// # Panics
+/// When an answer is out of order, out of bounds or not finite.
+pub fn open_search(bytes: &[u8]) {
+    as_is_and_repaired(bytes, |bytes| {
+        let Ok(index) = Index::open(bytes) else { return };
+        let _ = answers(&index);
+        let checked = index.check(&mut |done, total| assert!(done <= total));
+        let (mut payload, mut vector) = (Vec::new(), Vec::new());
+        for row in [0, 1, 6, 23, u32::MAX] {
+            let _ = (index.payload(row, &mut payload), index.vector(row, &mut vector), index.is_deleted(row));
+        }
+        for id in [0, 1, 1 << 60, u64::MAX] {
+            if let Ok(Some(row)) = index.row_of(id) {
+                assert!((row as usize) < index.len());
+            }
+        }
+        let _ = (index.quality().map(|rows| rows.len()), index.meta().map(|meta| meta.len()));
+        if checked.is_ok() && index.meta().is_ok() {
+            // What `check` accepts reads through: rows, ids and payloads at least.
+            assert!((0..index.len().min(100) as u32).all(|row| index.payload(row, &mut payload).is_ok()));
+        }
+    });
+}
+
+/// One search's hits as bits, or why there are none.
+pub type Answer = Result<Vec<(u64, u32, u32)>, SearchError>;
+
+/// The answers to a few queries under every plan and refine level, so that files can be compared.
+///
+/// # Panics
+/// When a single answer is wrong in itself: more hits than asked for, out of order, rows that do not exist.
+pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
+    let mut all = Vec::new();
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let dimensions = index.dimensions();
+    for salt in [3usize, 50] {
+        let query: Vec<f32> = (0..dimensions).map(|column| ((column * 29 + salt) % 97) as f32).collect();
+        for plan in [None, Some(Plan::Walk), Some(Plan::Scan)] {
+            for refine in [None, Some(Refine::Records), Some(Refine::Originals)] {
+                let mut params = if salt == 3 { SearchParams::default() } else { SearchParams::ef(12) }.k(5);
+                (params.plan, params.refine) = (plan, refine);
+                let answer = index.search(Query::F32(&query), &params, &mut scratch, &mut hits).map(|stats| {
+                    let rows = index.len() as u64;
+                    assert!(hits.len() <= params.k, "more hits than asked for");
+                    assert!(hits.iter().all(|hit| u64::from(hit.row) < rows), "a row that does not exist");
+                    assert!(hits.iter().all(|hit| hit.distance.is_finite()), "a distance that is not a number");
+                    assert!(hits.is_sorted_by(|a, b| (a.distance, a.id) <= (b.distance, b.id)), "hits out of order");
+                    // Upper layers may hold a row once each, so the bound is generous; it is there to catch loops.
+                    let nodes = rows + index.reader().section(Kind::Upper, 0).map_or(0, |upper| upper.rows() * 64);
+                    assert!(stats.hops <= nodes + 64 && stats.distances <= 1 << 24, "a walk in circles: {stats:?}");
+                    hits.iter().map(|hit| (hit.id, hit.distance.to_bits(), hit.row)).collect()
+                });
+                all.push(answer);
+            }
+        }
+    }
+    all
+}
+
+fn as_is_and_repaired(bytes: &[u8], check: impl Fn(&[u8])) {
+    check(bytes);
+    let mut repaired = bytes.to_vec();
+    repair(&mut repaired);
+    check(&repaired);
+}

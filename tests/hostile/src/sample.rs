@@ -1,0 +1,138 @@
+//! Small sound files with every table that a search reads: two layers, payload, ids of their own, tombstones, duplicates,
+//! quality, originals. Written by hand and not by a build, so that they hold what builds rarely make.
+
+use nearshore_core::format::{Element, FileSpec, Kind, Metric, Plan, Refine, TableSpec, Writer, build_id, encoding};
+
+/// Elements of a vector.
+pub const DIMENSIONS: usize = 5;
+/// Rows of a sample.
+pub const ROWS: usize = 24;
+const FACTORS: usize = 16;
+const DEGREE: usize = 4;
+const NONE: u32 = u32::MAX;
+
+fn code(row: usize, column: usize) -> u8 {
+    // Rows 6 and 7 are equal.
+    let row = if row == 7 { 6 } else { row };
+    ((row * 37 + column * 53) % 101) as u8 + 3
+}
+
+fn id(row: usize) -> u64 {
+    (1 << 60) - 5 * row as u64
+}
+
+/// One sound file.
+///
+/// # Panics
+/// When the writer refuses it, which is a bug.
+pub fn file(metric: Metric, element: Element) -> Vec<u8> {
+    let record_encoding = match element {
+        Element::U8 => encoding::EXACT_U8,
+        Element::I8 => encoding::EXACT_I8,
+        Element::F32 | Element::F16 => encoding::SCALED_I8,
+    };
+    let mut quant: Vec<u8> = [1, DIMENSIONS as u32, record_encoding, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+    quant.resize(16 + 4 * DIMENSIONS, 0);
+    let (mut records, mut originals, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+    for row in 0..ROWS {
+        let codes: Vec<u8> = (0..DIMENSIONS).map(|column| code(row, column)).collect();
+        let squares: u32 = codes.iter().map(|&code| u32::from(code) * u32::from(code)).sum();
+        // Under cosine scaled records hold unit vectors.
+        let unit = metric == Metric::Cosine && record_encoding == encoding::SCALED_I8;
+        let scale = if unit { 1.0 / (squares as f32).sqrt() } else { 1.0 };
+        let exact = record_encoding != encoding::SCALED_I8;
+        let norm = if exact { squares } else { (scale * scale * squares as f32).to_bits() };
+        let mut record = codes.clone();
+        record.resize(FACTORS, 0);
+        record.extend(scale.to_le_bytes());
+        record.extend(norm.to_le_bytes());
+        record.extend((squares as f32).to_le_bytes());
+        record.extend(u32::from(row == 6).to_le_bytes());
+        record.extend(id(row).to_le_bytes());
+        record.extend((payload.len() as u64).to_le_bytes());
+        record.extend((row as u64).to_le_bytes());
+        record.resize(64, 0);
+        records.extend(record);
+        payload.extend(core::iter::repeat_n(row as u8, row));
+        let mut original: Vec<u8> = match element {
+            Element::F32 => codes.iter().flat_map(|&code| f32::from(code).to_le_bytes()).collect(),
+            Element::F16 => codes.iter().flat_map(|&code| half(code).to_le_bytes()).collect(),
+            Element::U8 | Element::I8 => codes,
+        };
+        original.resize(32, 0);
+        originals.extend(original);
+    }
+    let ids = (0..ROWS).rev().flat_map(|row| [id(row).to_le_bytes(), (row as u64).to_le_bytes()].concat());
+    let quality = [1u32, 16, 0, 0, 10, 20, 8, 0, 0.97f32.to_bits(), 20f32.to_bits(), 9f32.to_bits(), 0];
+    let file = FileSpec {
+        rows: ROWS as u64,
+        dimensions: DIMENSIONS as u32,
+        metric,
+        element,
+        plan: Plan::Walk,
+        refine: Refine::Originals,
+        seed: 1,
+        build_id: build_id(&[metric.as_str().as_bytes(), element.as_str().as_bytes()]),
+    };
+    let rows = ROWS as u64;
+    let edges = TableSpec::table(Kind::Edges, rows, 4 * DEGREE as u32).parameter(DEGREE as u32);
+    let upper = upper();
+    let tables = [
+        (TableSpec::blob(Kind::Meta, 2), b"{}".to_vec()),
+        (TableSpec::blob(Kind::Quant, quant.len() as u64), quant),
+        (TableSpec::table(Kind::Quality, 1, 48), words(quality)),
+        // Blocks of all kinds: one row, a power of two, a division, the whole table.
+        (TableSpec::table(Kind::Records, rows, 64).encoding(record_encoding).parameter(FACTORS as u32).block_rows(4), records),
+        (edges.block_rows(5), words((0..ROWS as u32).flat_map(edges_of))),
+        (TableSpec::table(Kind::Upper, upper.len() as u64 / 24, 24).parameter(2).block_rows(1), upper),
+        (TableSpec::table(Kind::IdsIndex, rows, 16), ids.collect()),
+        (TableSpec::blob(Kind::Deleted, rows / 8), vec![0b100, 0, 1]),
+        (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),
+        (TableSpec::table(Kind::Originals, rows, 32).encoding(element as u32).block_rows(8), originals),
+    ];
+    // All hot: 64-byte instead of 4 KiB steps between sections keep the file small.
+    let tables = tables.map(|(spec, bytes)| (spec.hot(), bytes));
+    let mut writer = Writer::new(Vec::new(), &file, &tables.each_ref().map(|(spec, _)| *spec)).expect("a good specification");
+    tables.iter().for_each(|(_, bytes)| writer.rows(bytes).expect("room"));
+    writer.finish().expect("full tables").0
+}
+
+fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    words.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// A ring with chords; row 7, the duplicate of row 6, has no edges and no one leads to it.
+fn edges_of(row: u32) -> [u32; DEGREE] {
+    let rows = ROWS as u32;
+    let step = |by: u32| if (row + by) % rows == 7 { 8 } else { (row + by) % rows };
+    if row == 7 { [NONE; DEGREE] } else { [step(1), step(5), step(rows - 1), NONE] }
+}
+
+/// Layer 2: rows 0 and 12. Layer 1: rows 0, 6, 12, 18.
+fn upper() -> Vec<u8> {
+    words(
+        [
+            [0, 2, 2, 0, 1, NONE],
+            [12, 2, 4, 0, 0, NONE],
+            [0, 1, NONE, 0, 3, 5],
+            [6, 1, NONE, 0, 2, 4],
+            [12, 1, NONE, 0, 3, 5],
+            [18, 1, NONE, 0, 4, 2],
+        ]
+        .into_iter()
+        .flatten(),
+    )
+}
+
+/// An integer of 1 to 255 as half precision.
+fn half(value: u8) -> u16 {
+    let top = value.ilog2() as u16;
+    (15 + top) << 10 | (u16::from(value) << (10 - top) & 0x3FF)
+}
+
+/// One file a way of reading rows, and each metric.
+pub fn all() -> Vec<Vec<u8>> {
+    [(Metric::L2, Element::F32), (Metric::Cosine, Element::F16), (Metric::L2, Element::U8), (Metric::InnerProduct, Element::I8)]
+        .map(|(metric, element)| file(metric, element))
+        .into()
+}
