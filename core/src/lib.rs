@@ -33,6 +33,7 @@ pub mod format;
 pub mod graph;
 pub mod id;
 pub mod index;
+pub mod live;
 pub mod par;
 pub mod quant;
 pub mod search;

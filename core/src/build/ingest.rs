@@ -37,16 +37,16 @@ impl Arranged {
     }
 }
 
-/// Sorted (id, row), when ids were given; refuses an id that occurs twice.
-pub(super) fn check_ids<E>(input: &Input<'_>) -> Result<Option<Vec<(u64, u32)>>, BuildError<E>> {
-    let Some(ids) = input.ids else { return Ok(None) };
+/// Refuses an id that occurs twice.
+pub(super) fn check_ids<E>(input: &Input<'_>) -> Result<(), BuildError<E>> {
+    let Some(ids) = input.ids else { return Ok(()) };
     let mut sorted: Vec<(u64, u32)> = ids.iter().zip(0u32..).map(|(&id, row)| (id, row)).collect();
     sorted.sort_unstable();
     if let Some(twice) = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1) {
         let (first, second) = (twice[0].1 as usize, twice[1].1 as usize);
         return Err(BuildError::DuplicateId { id: twice[0].0, first, second });
     }
-    Ok(Some(sorted))
+    Ok(())
 }
 
 /// What is known of a row before it is coded.

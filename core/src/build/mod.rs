@@ -7,7 +7,7 @@
 
 mod ingest;
 mod measure;
-mod write;
+pub(crate) mod write;
 
 use crate::distance::Kernels;
 use crate::format::{Metric, Plan, Refine, Sink, WriteError};
@@ -237,7 +237,7 @@ pub fn build<P: Par, S: Sink>(
 ) -> Result<(S, Summary), BuildError<S::Error>> {
     validate(input, params)?;
     let vectors = &input.vectors;
-    let ids = ingest::check_ids(input)?;
+    ingest::check_ids(input)?;
     let space = Space {
         metric: params.metric,
         encoding: Encoding::of(vectors.element()),
@@ -274,18 +274,20 @@ pub fn build<P: Par, S: Sink>(
     } else {
         Vec::new()
     };
+    let refine = refine_of(params, &space);
     let file = write::File {
-        input,
-        params,
-        space: &space,
+        content: Rows { input, arranged: &arranged },
         order: order::breadth_first(&graph.layers[0]),
-        arranged: &arranged,
         records,
         graph: &graph,
         quality: &quality,
-        plan: if vectors.rows() <= SCAN_ROWS_MAX { Plan::Scan } else { Plan::Walk },
-        refine: refine_of(params, &space),
-        ids,
+        element: vectors.element(),
+        plan: plan_of(vectors.rows()),
+        refine,
+        seed: params.seed,
+        m: params.m,
+        meta: describe(input, params),
+        digest: arranged.digest,
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
     let summary = Summary {
@@ -299,6 +301,43 @@ pub fn build<P: Par, S: Sink>(
         build_id,
     };
     Ok((sink, summary))
+}
+
+/// Scan or walk, unless a search says otherwise.
+pub(crate) fn plan_of(rows: usize) -> Plan {
+    if rows <= SCAN_ROWS_MAX { Plan::Scan } else { Plan::Walk }
+}
+
+/// The input's rows as a file's content.
+struct Rows<'a> {
+    input: &'a Input<'a>,
+    arranged: &'a ingest::Arranged,
+}
+
+impl write::Content for Rows<'_> {
+    fn source(&self, node: u32) -> u32 {
+        self.arranged.nodes[node as usize]
+    }
+
+    fn duplicates(&self, node: u32, out: &mut Vec<u32>) {
+        out.extend(self.arranged.duplicates_of(self.source(node)));
+    }
+
+    fn id(&self, source: u32) -> u64 {
+        self.input.ids.map_or(u64::from(source), |ids| ids[source as usize])
+    }
+
+    fn payload(&self, source: u32) -> &[u8] {
+        self.input.payloads.map_or(&[], |payloads| payloads.row(source as usize))
+    }
+
+    fn original(&self, source: u32) -> &[u8] {
+        self.input.vectors.row(source as usize)
+    }
+
+    fn deleted(&self, _: u32) -> bool {
+        false
+    }
 }
 
 /// What the final order is computed from unless a search says otherwise.

@@ -1,86 +1,100 @@
 //! The last stage: tables in file order, row after row, into the sink.
+//!
+//! A build and a live index write the same file; what differs is where ids, payloads and originals
+//! come from, which is [`Content`].
 
-use super::ingest::Arranged;
-use super::{BuildError, BuildParams, Input, Progress, Stage, describe};
-use crate::format::{Digest, FileSpec, Kind, Plan, Refine, Sink, TableSpec, Writer, build_id};
+use super::{BuildError, Progress, Stage};
+use crate::format::{Digest, Element, FileSpec, Kind, Plan, Refine, Sink, TableSpec, WriteError, Writer, build_id};
 use crate::graph::NONE;
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::Records;
-use crate::quant::Space;
 use crate::quant::record::DUPLICATE_FOLLOWS;
 use crate::search::QualityRow;
 use crate::search::quality::QUALITY_BYTES;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Rows between two reports of progress.
 const STEP_ROWS: usize = 4096;
 
-/// A file about to be written.
-pub(super) struct File<'a> {
-    pub(super) input: &'a Input<'a>,
-    pub(super) params: &'a BuildParams,
-    pub(super) space: &'a Space,
-    /// `order[i]` is the i-th node of the file; its duplicates follow it.
-    pub(super) order: Vec<u32>,
-    pub(super) arranged: &'a Arranged,
-    pub(super) records: Records<'a>,
-    pub(super) graph: &'a Hierarchy,
-    pub(super) quality: &'a [QualityRow],
-    pub(super) plan: Plan,
-    pub(super) refine: Refine,
-    /// Sorted (id, input row), when ids were given.
-    pub(super) ids: Option<Vec<(u64, u32)>>,
+/// What a file's rows carry. A *source* is whatever the owner calls a row: an input row, a slot.
+pub(crate) trait Content {
+    /// The source of a node of the graph.
+    fn source(&self, node: u32) -> u32;
+    /// Appends the sources of the node's exact duplicates.
+    fn duplicates(&self, node: u32, out: &mut Vec<u32>);
+    /// The user's id.
+    fn id(&self, source: u32) -> u64;
+    /// The payload; empty where there is none.
+    fn payload(&self, source: u32) -> &[u8];
+    /// The input row, where the file keeps it.
+    fn original(&self, source: u32) -> &[u8];
+    /// Whether it is a tombstone.
+    fn deleted(&self, source: u32) -> bool;
 }
 
-/// Where input rows and nodes lie in the file.
+/// A file about to be written.
+pub(crate) struct File<'a, C> {
+    pub(crate) content: C,
+    /// `order[i]` is the i-th node of the file; its duplicates follow it.
+    pub(crate) order: Vec<u32>,
+    pub(crate) records: Records<'a>,
+    pub(crate) graph: &'a Hierarchy,
+    pub(crate) quality: &'a [QualityRow],
+    pub(crate) element: Element,
+    pub(crate) plan: Plan,
+    pub(crate) refine: Refine,
+    pub(crate) seed: u64,
+    pub(crate) m: usize,
+    /// What decided the bytes: JSON with sorted keys.
+    pub(crate) meta: String,
+    /// Digest of the vectors.
+    pub(crate) digest: u64,
+}
+
+/// Where sources and nodes lie in the file.
 struct Places {
-    /// Input row of each file row.
-    input_rows: Vec<u32>,
-    /// File row of each node.
-    row_of_node: Vec<u32>,
+    /// Source of each file row.
+    sources: Vec<u32>,
     /// Node of each file row; [`NONE`] for a duplicate.
     node_of_row: Vec<u32>,
+    /// File row of each node.
+    row_of_node: Vec<u32>,
+    payload_bytes: u64,
+    deleted: u64,
+    /// Sorted (id, file row); empty when every id is its row.
+    ids: Vec<(u64, u32)>,
 }
 
-impl File<'_> {
+impl<C: Content> File<'_, C> {
     /// Writes everything; returns the sink, the bytes of the file and its build id.
-    pub(super) fn write<S: Sink>(self, sink: S, progress: &mut Progress<'_>) -> Result<(S, u64, u64), BuildError<S::Error>> {
+    pub(crate) fn write<S: Sink>(self, sink: S, progress: &mut Progress<'_>) -> Result<(S, u64, u64), BuildError<S::Error>> {
         let places = self.places();
-        let rows = places.input_rows.len() as u64;
-        let meta = describe(self.input, self.params);
-        let id = self.build_id(&meta);
+        let id = self.build_id(&places);
         let spec = FileSpec {
-            rows,
-            dimensions: self.input.vectors.dimensions() as u32,
-            metric: self.params.metric,
-            element: self.input.vectors.element(),
+            rows: places.sources.len() as u64,
+            dimensions: self.records.space.layout.dimensions as u32,
+            metric: self.records.space.metric,
+            element: self.element,
             plan: self.plan,
             refine: self.refine,
-            seed: self.params.seed,
+            seed: self.seed,
             build_id: id,
         };
-        let tables = self.tables(&places, &meta);
+        let tables = self.tables(&places);
         let mut writer = Writer::new(sink, &spec, &tables)?;
         for table in &tables {
             match table.kind {
-                Kind::Meta => writer.rows(meta.as_bytes())?,
+                Kind::Meta => writer.rows(self.meta.as_bytes())?,
                 Kind::Quant => writer.rows(&self.quant())?,
-                Kind::Quality => {
-                    for row in self.quality {
-                        writer.rows(&row.to_bytes())?;
-                    }
-                }
+                Kind::Quality => self.quality.iter().try_for_each(|row| writer.rows(&row.to_bytes()))?,
                 Kind::Upper => self.write_upper(&places, &mut writer)?,
                 Kind::Records => self.write_records(&places, &mut writer, progress)?,
                 Kind::Edges => self.write_edges(&places, table, &mut writer)?,
-                Kind::IdsIndex => self.write_ids(&places, &mut writer)?,
-                Kind::Payload => {
-                    let payloads = self.input.payloads;
-                    for &row in &places.input_rows {
-                        writer.rows(payloads.map_or(&[][..], |payloads| payloads.row(row as usize)))?;
-                    }
-                }
+                Kind::IdsIndex => write_ids(&places.ids, &mut writer)?,
+                Kind::Deleted => self.write_deleted(&places, &mut writer)?,
+                Kind::Payload => places.sources.iter().try_for_each(|&source| writer.rows(self.content.payload(source)))?,
                 Kind::Originals => self.write_originals(&places, table, &mut writer, progress)?,
                 _ => {}
             }
@@ -90,86 +104,107 @@ impl File<'_> {
     }
 
     fn places(&self) -> Places {
-        let rows = self.input.vectors.rows();
         let mut places = Places {
-            input_rows: Vec::with_capacity(rows),
+            sources: Vec::with_capacity(self.order.len()),
+            node_of_row: Vec::with_capacity(self.order.len()),
             row_of_node: vec![NONE; self.order.len()],
-            node_of_row: Vec::with_capacity(rows),
+            payload_bytes: 0,
+            deleted: 0,
+            ids: Vec::new(),
         };
         for &node in &self.order {
-            let row = self.arranged.nodes[node as usize];
-            places.row_of_node[node as usize] = places.input_rows.len() as u32;
-            places.input_rows.push(row);
+            places.row_of_node[node as usize] = places.sources.len() as u32;
+            places.sources.push(self.content.source(node));
             places.node_of_row.push(node);
-            for duplicate in self.arranged.duplicates_of(row) {
-                places.input_rows.push(duplicate);
-                places.node_of_row.push(NONE);
-            }
+            self.content.duplicates(node, &mut places.sources);
+            places.node_of_row.resize(places.sources.len(), NONE);
+        }
+        for &source in &places.sources {
+            places.payload_bytes += self.content.payload(source).len() as u64;
+            places.deleted += u64::from(self.content.deleted(source));
+        }
+        // Where an id occurs twice (a live index: deleted, then inserted again) the living one counts.
+        let living = places.sources.iter().zip(0..).filter(|&(&source, _)| !self.content.deleted(source));
+        places.ids = living.map(|(&source, row)| (self.content.id(source), row)).collect();
+        places.ids.sort_unstable();
+        let whole = places.ids.len() == places.sources.len();
+        if whole && places.ids.iter().all(|&(id, row)| id == u64::from(row)) {
+            places.ids.clear();
         }
         places
     }
 
     /// The tables, hot ones first; sizes are known before a byte is written.
-    fn tables(&self, places: &Places, meta: &str) -> Vec<TableSpec> {
-        let rows = places.input_rows.len() as u64;
-        let layout = self.space.layout;
+    fn tables(&self, places: &Places) -> Vec<TableSpec> {
+        let rows = places.sources.len() as u64;
+        let layout = self.records.space.layout;
         let base = &self.graph.layers[0];
-        let dimensions = self.input.vectors.dimensions();
         let mut tables = vec![
-            TableSpec::blob(Kind::Quant, (16 + 4 * dimensions) as u64).hot().required(),
+            TableSpec::blob(Kind::Quant, (16 + 4 * layout.dimensions) as u64).hot().required(),
             TableSpec::table(Kind::Quality, self.quality.len() as u64, QUALITY_BYTES as u32).hot(),
-            TableSpec::blob(Kind::Meta, meta.len() as u64),
+            TableSpec::blob(Kind::Meta, self.meta.len() as u64),
         ];
         let upper: usize = self.graph.layers[1..].iter().map(|layer| layer.rows()).sum();
         if upper > 0 {
-            let stride = (16 + 4 * self.params.m) as u32;
-            tables.push(TableSpec::table(Kind::Upper, upper as u64, stride).parameter(self.params.m as u32));
+            let stride = (16 + 4 * self.m) as u32;
+            tables.push(TableSpec::table(Kind::Upper, upper as u64, stride).parameter(self.m as u32));
         }
-        let encoding = self.space.encoding as u32;
-        tables.push(
-            TableSpec::table(Kind::Records, rows, layout.stride as u32).required().encoding(encoding).parameter(layout.factors as u32),
-        );
+        let encoding = self.records.space.encoding as u32;
+        let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
+        tables.push(records.encoding(encoding).parameter(layout.factors as u32));
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
         tables.push(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into()));
-        tables.push(TableSpec::table(Kind::IdsIndex, rows, 16));
-        if let Some(payloads) = self.input.payloads {
-            tables.push(TableSpec::blob(Kind::Payload, payloads.bytes().len() as u64));
+        if !places.ids.is_empty() || places.deleted > 0 {
+            tables.push(TableSpec::table(Kind::IdsIndex, places.ids.len() as u64, 16));
+        }
+        if places.deleted > 0 {
+            // A bitmap that is left out where some are dead would bring them back: required.
+            tables.push(TableSpec::blob(Kind::Deleted, rows.div_ceil(8)).required().extra(places.deleted));
+        }
+        if places.payload_bytes > 0 {
+            tables.push(TableSpec::blob(Kind::Payload, places.payload_bytes));
         }
         if self.refine == Refine::Originals {
-            let stride = (dimensions * self.input.vectors.element().bytes()).next_multiple_of(16) as u32;
-            let element = self.input.vectors.element() as u32;
-            tables.push(TableSpec::table(Kind::Originals, rows, stride).encoding(element));
+            let stride = (layout.dimensions * self.element.bytes()).next_multiple_of(16) as u32;
+            tables.push(TableSpec::table(Kind::Originals, rows, stride).encoding(self.element as u32));
         }
         tables
     }
 
-    /// A hash of all that decides the bytes: options, rows, ids, payload.
-    fn build_id(&self, meta: &str) -> u64 {
-        let mut ids = Digest::new();
-        for id in self.input.ids.unwrap_or(&[]) {
-            ids.update(&id.to_le_bytes());
+    /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones.
+    fn build_id(&self, places: &Places) -> u64 {
+        let (mut ids, mut payload, mut deleted) = (Digest::new(), Digest::new(), Digest::new());
+        for (&source, row) in places.sources.iter().zip(0u32..) {
+            ids.update(&self.content.id(source).to_le_bytes());
+            let bytes = self.content.payload(source);
+            payload.update(&(bytes.len() as u64).to_le_bytes());
+            payload.update(bytes);
+            if self.content.deleted(source) {
+                deleted.update(&row.to_le_bytes());
+            }
         }
-        let mut payload = Digest::new();
-        if let Some(payloads) = self.input.payloads {
-            payload.update(payloads.bytes());
-            payloads.ends().iter().for_each(|end| payload.update(&end.to_le_bytes()));
-        }
-        build_id(&[meta.as_bytes(), &self.arranged.digest.to_le_bytes(), &ids.finish().to_le_bytes(), &payload.finish().to_le_bytes()])
+        build_id(&[
+            self.meta.as_bytes(),
+            &self.digest.to_le_bytes(),
+            &ids.finish().to_le_bytes(),
+            &payload.finish().to_le_bytes(),
+            &deleted.finish().to_le_bytes(),
+        ])
     }
 
     fn quant(&self) -> Vec<u8> {
-        let head = [1, self.space.layout.dimensions as u32, self.space.encoding as u32, 0];
+        let space = self.records.space;
+        let head = [1, space.layout.dimensions as u32, space.encoding as u32, 0];
         let mut bytes: Vec<u8> = head.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
-        bytes.extend(self.space.mean.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(space.mean.iter().flat_map(|value| value.to_le_bytes()));
         bytes
     }
 
     /// Layers from the top down; a node's neighbours are places in this table.
-    fn write_upper<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), BuildError<S::Error>> {
-        let layers = &self.graph.layers;
+    fn write_upper<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
         let mut start = 0u32;
-        for (number, layer) in layers.iter().enumerate().skip(1).rev() {
+        for (number, layer) in self.graph.layers.iter().enumerate().skip(1).rev() {
             let next = start + layer.rows() as u32;
             for node in 0..layer.rows() as u32 {
                 let below = if number > 1 { next + node } else { NONE };
@@ -191,30 +226,29 @@ impl File<'_> {
         writer: &mut Writer<S>,
         progress: &mut Progress<'_>,
     ) -> Result<(), BuildError<S::Error>> {
-        let layout = self.space.layout;
+        let layout = self.records.space.layout;
         let (mut record, mut payload_end) = (vec![0; layout.stride], 0u64);
-        let mut last_node = 0;
-        for (place, &row) in places.input_rows.iter().enumerate() {
-            self.report(progress, place)?;
-            let node = places.node_of_row[place];
-            last_node = if node == NONE { last_node } else { node };
-            record.copy_from_slice(self.records.record(last_node));
-            let mut factors = layout.factors(&record);
-            if places.node_of_row.get(place + 1) == Some(&NONE) {
-                factors.flags |= DUPLICATE_FOLLOWS;
+        let mut node = 0;
+        for (place, &source) in places.sources.iter().enumerate() {
+            report(progress, place, places.sources.len())?;
+            if places.node_of_row[place] != NONE {
+                node = places.node_of_row[place];
             }
-            let length = self.input.payloads.map_or(0, |payloads| payloads.row(row as usize).len());
-            let length = u32::try_from(length).map_err(|_| BuildError::PayloadTooLong { row: row as usize })?;
+            record.copy_from_slice(self.records.record(node));
+            let mut factors = layout.factors(&record);
+            let twin_next = places.node_of_row.get(place + 1) == Some(&NONE);
+            factors.flags = if twin_next { DUPLICATE_FOLLOWS } else { 0 };
+            let length = self.content.payload(source).len();
+            let length = u32::try_from(length).map_err(|_| BuildError::PayloadTooLong { row: source as usize })?;
             let payload = if length > 0 { (payload_end, length) } else { (0, 0) };
             payload_end += u64::from(length);
-            let id = self.input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
-            layout.write_tail(&mut record, factors, id, payload);
+            layout.write_tail(&mut record, factors, self.content.id(source), payload);
             writer.rows(&record)?;
         }
         Ok(())
     }
 
-    fn write_edges<S: Sink>(&self, places: &Places, table: &TableSpec, writer: &mut Writer<S>) -> Result<(), BuildError<S::Error>> {
+    fn write_edges<S: Sink>(&self, places: &Places, table: &TableSpec, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
         let mut row = vec![0xFF; table.stride as usize];
         for &node in &places.node_of_row {
             row.fill(0xFF);
@@ -229,22 +263,12 @@ impl File<'_> {
         Ok(())
     }
 
-    fn write_ids<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), BuildError<S::Error>> {
-        let mut row_of_input = vec![0u32; places.input_rows.len()];
-        for (place, &row) in places.input_rows.iter().enumerate() {
-            row_of_input[row as usize] = place as u32;
+    fn write_deleted<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
+        let mut bitmap = vec![0u8; places.sources.len().div_ceil(8)];
+        for (row, &source) in places.sources.iter().enumerate() {
+            bitmap[row / 8] |= u8::from(self.content.deleted(source)) << (row % 8);
         }
-        let mut write = |id: u64, row: u32| {
-            let mut entry = [0; 16];
-            entry[..8].copy_from_slice(&id.to_le_bytes());
-            entry[8..12].copy_from_slice(&row_of_input[row as usize].to_le_bytes());
-            writer.rows(&entry)
-        };
-        match &self.ids {
-            Some(sorted) => sorted.iter().try_for_each(|&(id, row)| write(id, row))?,
-            None => (0..places.input_rows.len() as u32).try_for_each(|row| write(row.into(), row))?,
-        }
-        Ok(())
+        writer.rows(&bitmap)
     }
 
     fn write_originals<S: Sink>(
@@ -255,20 +279,28 @@ impl File<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<(), BuildError<S::Error>> {
         let mut padded = vec![0; table.stride as usize];
-        for (place, &row) in places.input_rows.iter().enumerate() {
-            self.report(progress, place)?;
-            let bytes = self.input.vectors.row(row as usize);
+        for (place, &source) in places.sources.iter().enumerate() {
+            report(progress, place, places.sources.len())?;
+            let bytes = self.content.original(source);
             padded[..bytes.len()].copy_from_slice(bytes);
             writer.rows(&padded)?;
         }
         Ok(())
     }
+}
 
-    fn report<E>(&self, progress: &mut Progress<'_>, done: usize) -> Result<(), BuildError<E>> {
-        let total = self.input.vectors.rows() as u64;
-        if done.is_multiple_of(STEP_ROWS) && progress(Stage::Write, done as u64, total).is_break() {
-            return Err(BuildError::Interrupted);
-        }
-        Ok(())
+fn write_ids<S: Sink>(ids: &[(u64, u32)], writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
+    ids.iter().try_for_each(|(id, row)| {
+        let mut entry = [0; 16];
+        entry[..8].copy_from_slice(&id.to_le_bytes());
+        entry[8..12].copy_from_slice(&row.to_le_bytes());
+        writer.rows(&entry)
+    })
+}
+
+fn report<E>(progress: &mut Progress<'_>, done: usize, total: usize) -> Result<(), BuildError<E>> {
+    if done.is_multiple_of(STEP_ROWS) && progress(Stage::Write, done as u64, total as u64).is_break() {
+        return Err(BuildError::Interrupted);
     }
+    Ok(())
 }

@@ -60,7 +60,7 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.stride(Must::AtLeast(16 + 4 * parameter))
         }
         Kind::IdsIndex => {
-            rule.rows(Must::Equal(rows))?;
+            rule.rows(Must::AtMost(rows))?;
             rule.stride(Must::Equal(16))
         }
         Kind::DupOf => {

@@ -4,7 +4,7 @@
 //! search and kept; every other block is verified when a search first touches it. An [`Index`] is
 //! shared between threads freely; each brings its own [`Scratch`].
 
-mod check;
+mod bounds;
 mod rank;
 mod scan;
 mod view;
@@ -14,6 +14,7 @@ use crate::distance::Kernels;
 use crate::error::{Corrupt, OpenError};
 use crate::format::{Element, Kind, Metric, Plan, Reader, Refine, Section};
 use crate::quant::{Encoding, RecordLayout, Space};
+use crate::search::check;
 use crate::search::quality::{self, QualityRow};
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use crate::vectors::{self, Query};
@@ -22,6 +23,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use once_cell::race::OnceBox;
 use view::{RecordView, corrupt};
+pub(crate) use walk::widen;
 
 /// Bytes of `quant` before the mean.
 pub(crate) const QUANT_HEAD: usize = 16;
@@ -127,11 +129,11 @@ impl<B: AsRef<[u8]>> Index<B> {
     ) -> Result<Stats, SearchError> {
         hits.clear();
         params.validate()?;
-        self.check_query(query)?;
+        check::query(query, self.dimensions())?;
         let loaded = self.loaded()?;
         let refine = self.resolve_refine(params)?;
         scratch.query.query(&loaded.space, self.kernels, query);
-        check_prepared(&loaded.space, &scratch.query)?;
+        check::prepared(&loaded.space, &scratch.query)?;
         match params.plan.unwrap_or(self.plan()) {
             Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
             Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
@@ -202,6 +204,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(())
     }
 
+    /// What was taken off the rows before coding.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn mean(&self) -> Result<&[f32], SearchError> {
+        Ok(&self.loaded()?.space.mean)
+    }
+
     /// What the build measured: recall and cost by effort.
     ///
     /// # Errors
@@ -238,19 +248,6 @@ impl<B: AsRef<[u8]>> Index<B> {
     pub fn deleted(&self) -> u64 {
         let deleted = self.reader.section(Kind::Deleted, 0);
         deleted.map_or(0, |deleted| deleted.table().extra.min(self.len() as u64))
-    }
-
-    fn check_query(&self, query: Query<'_>) -> Result<(), SearchError> {
-        let (wanted, found) = (self.dimensions(), query.dimensions());
-        if wanted != found {
-            return Err(SearchError::Dimensions { wanted, found });
-        }
-        if let Query::F32(values) = query
-            && let Some(element) = values.iter().position(|value| !value.is_finite())
-        {
-            return Err(SearchError::NotFinite { element });
-        }
-        Ok(())
     }
 
     fn resolve_refine(&self, params: &SearchParams) -> Result<Refine, SearchError> {
@@ -298,21 +295,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         Ok(Loaded { space, quality: quality::read(rows.into_iter()) })
     }
-}
-
-/// A query whose square leaves f32 has no distances; one without direction has no cosine.
-fn check_prepared(space: &Space, query: &crate::quant::Prepared) -> Result<(), SearchError> {
-    if !query.length_sq.is_finite() || !(query.norm as f32).is_finite() {
-        let largest = |values: &[f32]| {
-            let by_size = |a: &(usize, &f32), b: &(usize, &f32)| a.1.abs().total_cmp(&b.1.abs());
-            values.iter().enumerate().max_by(by_size).map_or(0, |(element, _)| element)
-        };
-        return Err(SearchError::NotFinite { element: largest(&query.full) });
-    }
-    if space.metric == Metric::Cosine && query.length_sq == 0.0 {
-        return Err(SearchError::ZeroVector);
-    }
-    Ok(())
 }
 
 fn read_mean(quant: &Section<'_>, dimensions: usize) -> Result<Vec<f32>, Corrupt> {

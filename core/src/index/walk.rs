@@ -127,7 +127,7 @@ fn push_nearest(ranker: &Ranker<'_>, found: impl Iterator<Item = Neighbor>, k: u
 }
 
 /// `count` grown by the share of rows that are dead.
-fn widen(count: usize, rows: usize, live: usize) -> usize {
+pub(crate) fn widen(count: usize, rows: usize, live: usize) -> usize {
     if live == 0 || live == rows {
         return count;
     }

@@ -1,5 +1,6 @@
 //! What a search is asked and what it answers; the same on every door.
 
+pub(crate) mod check;
 pub mod params;
 pub mod quality;
 

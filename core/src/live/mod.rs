@@ -1,0 +1,391 @@
+//! The mutable index: insert, delete, update, and searches that wait for no lock.
+//!
+//! A [`Live`] is the one writer; any number of [`LiveReader`]s search beside it, each from its own
+//! thread. A row is linked, then published; a delete is a tombstone at once: walked through, never
+//! returned. [`Live::compact`] alone repairs: it drops the tombstones, prunes each of their
+//! neighbours over what they led to (FreshDiskANN, arXiv 2105.09613), mends reachability, and
+//! publishes a new state that readers move to at their next search. [`Live::save`] writes the same
+//! `.shore` file that a build writes, tombstones included; [`Live::load`] takes up any such file.
+//!
+//! Exact duplicates are one node of the graph with a chain of twins behind it, so a thousand copies
+//! of one vector cost a thousand records and one node. Records are all that is kept: about one
+//! byte an element. The mean is zero unless the index was loaded from a file that has one.
+
+mod compact;
+mod graph;
+mod insert;
+mod parts;
+mod rows;
+mod save;
+mod search;
+
+use crate::distance::Kernels;
+use crate::error::OpenError;
+use crate::format::{Element, Metric};
+use crate::graph::NONE;
+use crate::graph::beam::Beam;
+use crate::graph::select::Selector;
+use crate::quant::{Encoding, Prepared, RecordLayout, Space};
+use crate::search::{Hit, QualityRow, Scratch, SearchError, SearchParams, Stats};
+use crate::vectors::Query;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
+use once_cell::race::OnceBox;
+use rows::Store;
+
+/// What a live index is made with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LiveParams {
+    /// Elements of a vector.
+    pub dimensions: usize,
+    /// How far apart two vectors are.
+    pub metric: Metric,
+    /// Type of the elements; u8 and i8 are kept exactly.
+    pub element: Element,
+    /// Neighbours of a node above the base layer; twice as many in it.
+    pub m: usize,
+    /// Pool of an insertion's search.
+    pub ef_construction: usize,
+    /// Decides levels.
+    pub seed: u64,
+}
+
+impl LiveParams {
+    /// Vectors of `dimensions` f32, with the defaults of a build.
+    #[must_use]
+    pub fn new(dimensions: usize, metric: Metric) -> Self {
+        Self { dimensions, metric, element: Element::F32, m: 16, ef_construction: 200, seed: 0 }
+    }
+
+    /// Sets the neighbours of a node.
+    #[must_use]
+    pub fn m(self, m: usize) -> Self {
+        Self { m, ..self }
+    }
+
+    /// Sets the pool of an insertion.
+    #[must_use]
+    pub fn ef_construction(self, ef_construction: usize) -> Self {
+        Self { ef_construction, ..self }
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Sets the type of the elements.
+    #[must_use]
+    pub fn element(self, element: Element) -> Self {
+        Self { element, ..self }
+    }
+}
+
+/// Why a live index refused; nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The vector or the parameters of a search.
+    Search(SearchError),
+    /// The id is taken.
+    DuplicateId {
+        /// The id.
+        id: u64,
+    },
+    /// No living row has the id.
+    UnknownId {
+        /// The id.
+        id: u64,
+    },
+    /// The element is no integer of the index's type.
+    NotRepresentable {
+        /// Which element.
+        element: usize,
+    },
+    /// A parameter is out of its range.
+    Parameter {
+        /// Which one.
+        parameter: &'static str,
+        /// What it may be.
+        must: &'static str,
+    },
+    /// 2^32 - 2 rows, tombstones included: compact.
+    Full,
+    /// The file does not open.
+    Open(OpenError),
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Search(error) => error.fmt(f),
+            Self::DuplicateId { id } => write!(f, "id {id} is taken: update or delete it first"),
+            Self::UnknownId { id } => write!(f, "no row has id {id}"),
+            Self::NotRepresentable { element } => {
+                write!(f, "element {element} of the vector is no integer of the index's element type")
+            }
+            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
+            Self::Full => f.write_str("the index is full: compact it to make room"),
+            Self::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LiveError {}
+
+impl From<SearchError> for LiveError {
+    fn from(error: SearchError) -> Self {
+        Self::Search(error)
+    }
+}
+
+/// A state of the index that readers share with the writer.
+struct Shared {
+    store: Store,
+    space: Space,
+    kernels: &'static Kernels,
+    /// Where walks begin; [`NONE`] while there is no row.
+    entry: AtomicU32,
+    dead: AtomicU32,
+    quality: Vec<QualityRow>,
+    /// The state that took this one's place.
+    next: OnceBox<Arc<Shared>>,
+}
+
+impl Shared {
+    fn new(params: &LiveParams, mean: Vec<f32>, quality: Vec<QualityRow>, kernels: &'static Kernels) -> Self {
+        let layout = RecordLayout::new(params.dimensions);
+        let encoding = Encoding::of(params.element);
+        Self {
+            store: Store::new(layout.stride, params.m),
+            space: Space { metric: params.metric, encoding, layout, mean },
+            kernels,
+            entry: AtomicU32::new(NONE),
+            dead: AtomicU32::new(0),
+            quality,
+            next: OnceBox::new(),
+        }
+    }
+
+    fn living(&self) -> usize {
+        self.store.len() as usize - self.dead.load(Ordering::Acquire) as usize
+    }
+
+    fn id(&self, slot: u32) -> u64 {
+        self.store.record(slot).map_or(0, |record| self.space.layout.id(record))
+    }
+}
+
+/// A mutable index: the one writer.
+/// ```
+/// use nearshore_core::format::Metric;
+/// use nearshore_core::live::{Live, LiveParams};
+/// use nearshore_core::search::{Scratch, SearchParams};
+/// use nearshore_core::vectors::Query;
+///
+/// let mut live = Live::new(LiveParams::new(2, Metric::L2))?;
+/// live.insert(7, Query::F32(&[0.0, 1.0]), b"north")?;
+/// live.insert(8, Query::F32(&[1.0, 0.0]), b"east")?;
+/// live.delete(7)?;
+/// let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+/// live.search(Query::F32(&[0.1, 0.9]), &SearchParams::default(), &mut scratch, &mut hits)?;
+/// assert_eq!(hits.len(), 1);
+/// assert_eq!(hits[0].id, 8);
+/// # Ok::<(), nearshore_core::live::LiveError>(())
+/// ```
+pub struct Live {
+    params: LiveParams,
+    shared: Arc<Shared>,
+    /// Living rows.
+    slots: BTreeMap<u64, u32>,
+    work: Work,
+}
+
+/// Scratch of the writer.
+#[derive(Default)]
+struct Work {
+    beam: Beam,
+    query: Prepared,
+    selector: Selector,
+    candidates: Vec<crate::graph::Neighbor>,
+    chosen: Vec<crate::graph::Neighbor>,
+    ids: Vec<u32>,
+    distances: Vec<f32>,
+    vector: Vec<f32>,
+    record: Vec<u8>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("params", &self.params).field("rows", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// An empty index.
+    ///
+    /// # Errors
+    /// A parameter out of its range.
+    pub fn new(params: LiveParams) -> Result<Self, LiveError> {
+        let bad = |parameter, must| Err(LiveError::Parameter { parameter, must });
+        if params.dimensions == 0 || params.dimensions > crate::id::DIMENSIONS_MAX as usize {
+            return bad("dimensions", "1 to 32768");
+        }
+        if !(2..=512).contains(&params.m) {
+            return bad("m", "2 to 512");
+        }
+        if !(1..=100_000).contains(&params.ef_construction) {
+            return bad("ef_construction", "1 to 100000");
+        }
+        let mean = alloc::vec![0.0; params.dimensions];
+        let shared = Arc::new(Shared::new(&params, mean, Vec::new(), Kernels::best()));
+        Ok(Self { params, shared, slots: BTreeMap::new(), work: Work::default() })
+    }
+
+    /// What the index was made with.
+    pub fn params(&self) -> &LiveParams {
+        &self.params
+    }
+
+    /// Living rows.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no row lives.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Tombstones: what [`Live::compact`] would free.
+    pub fn deleted(&self) -> usize {
+        self.shared.dead.load(Ordering::Acquire) as usize
+    }
+
+    /// Whether a living row has `id`. `O(log rows)`.
+    pub fn contains(&self, id: u64) -> bool {
+        self.slots.contains_key(&id)
+    }
+
+    /// The vector of `id` as near as its codes are (exact for integers, unit length under cosine).
+    pub fn vector(&self, id: u64) -> Option<Vec<f32>> {
+        let record = self.shared.store.record(*self.slots.get(&id)?)?;
+        let mut vector = Vec::new();
+        self.shared.space.decode(record, &mut vector);
+        Some(vector)
+    }
+
+    /// The payload of `id`; empty where it has none.
+    pub fn payload(&self, id: u64) -> Option<&[u8]> {
+        self.slots.get(&id).map(|&slot| self.shared.store.payload(slot))
+    }
+
+    /// Living ids, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slots.keys().copied()
+    }
+
+    /// Leaves a tombstone. `O(log rows)`.
+    ///
+    /// # Errors
+    /// [`LiveError::UnknownId`] when no living row has the id.
+    pub fn delete(&mut self, id: u64) -> Result<(), LiveError> {
+        let slot = self.slots.remove(&id).ok_or(LiveError::UnknownId { id })?;
+        if self.shared.store.delete(slot) {
+            self.shared.dead.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// As [`LiveReader::search`].
+    ///
+    /// # Errors
+    /// As [`LiveReader::search`].
+    pub fn search(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        self.shared.search(query, params, scratch, hits)
+    }
+
+    /// The payload of a hit's row; empty where it has none.
+    pub fn payload_of(&self, hit: &Hit) -> &[u8] {
+        self.shared.store.payload(hit.row)
+    }
+
+    /// A handle that searches beside this writer, from any thread.
+    pub fn reader(&self) -> LiveReader {
+        LiveReader { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Makes `shared` the state of the index; readers move over at their next search.
+    fn replace(&mut self, shared: Shared) {
+        let shared = Arc::new(shared);
+        let _ = self.shared.next.set(alloc::boxed::Box::new(Arc::clone(&shared)));
+        self.shared = shared;
+        self.slots.clear();
+        for slot in 0..self.shared.store.len() {
+            if !self.shared.store.is_deleted(slot) {
+                self.slots.insert(self.shared.id(slot), slot);
+            }
+        }
+    }
+}
+
+/// Searches a live index beside its writer; clone it for each thread.
+#[derive(Clone)]
+pub struct LiveReader {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for LiveReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveReader").field("rows", &self.shared.living()).finish_non_exhaustive()
+    }
+}
+
+impl LiveReader {
+    /// Finds the nearest living rows; `hits` is replaced. Waits for nobody.
+    ///
+    /// Rows published before the call are seen; rows inserted or deleted during it may be.
+    /// [`SearchParams::refine`] is records always, since nothing else is kept.
+    ///
+    /// # Errors
+    /// As [`Index::search`](crate::index::Index::search).
+    pub fn search(
+        &mut self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        self.refresh();
+        self.shared.search(query, params, scratch, hits)
+    }
+
+    /// The payload of a hit of the last search; empty where it has none.
+    pub fn payload_of(&self, hit: &Hit) -> &[u8] {
+        self.shared.store.payload(hit.row)
+    }
+
+    /// Living rows, as of now.
+    pub fn rows(&mut self) -> usize {
+        self.refresh();
+        self.shared.living()
+    }
+
+    /// Moves on to the state that a compaction published.
+    fn refresh(&mut self) {
+        while let Some(next) = self.shared.next.get() {
+            self.shared = Arc::clone(next);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Searching a live state: the same walk as over a file, the same order of hits.
+
+use super::Shared;
+use super::graph::LiveLayer;
+use crate::build::plan_of;
+use crate::format::{Plan, Refine};
+use crate::graph::beam::Limits;
+use crate::graph::{Graph, NONE, Neighbor};
+use crate::index::widen;
+use crate::search::quality::Setting;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats, check};
+use crate::vectors::Query;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+/// Rows whose distances are computed together by a scan.
+const TOGETHER: usize = 128;
+
+impl Shared {
+    pub(super) fn layer(&self, layer: usize, nodes: u32) -> LiveLayer<'_> {
+        LiveLayer { store: &self.store, space: &self.space, kernels: self.kernels, layer, nodes }
+    }
+
+    pub(super) fn search(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        hits.clear();
+        params.validate()?;
+        check::query(query, self.space.layout.dimensions)?;
+        scratch.query.query(&self.space, self.kernels, query);
+        check::prepared(&self.space, &scratch.query)?;
+        if params.refine == Some(Refine::Originals) && self.space.encoding == crate::quant::Encoding::Scaled {
+            return Err(SearchError::Unsupported { lacks: "keeps no originals while it is live: refine by records" });
+        }
+        let rows = self.store.len();
+        let entry = self.entry.load(Ordering::Acquire);
+        if rows == 0 || entry == NONE {
+            return Ok(Stats::default());
+        }
+        match params.plan.unwrap_or(plan_of(rows as usize)) {
+            Plan::Scan => Ok(self.scan(rows, params, scratch, hits)),
+            Plan::Walk => Ok(self.walk(rows, entry, params, scratch, hits)),
+            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
+        }
+    }
+
+    /// Follows the upper layers to where the base layer's walk begins.
+    fn descend(&self, rows: u32, mut entry: u32, scratch: &mut Scratch, stats: &mut Stats) -> u32 {
+        for layer in (1..=self.store.level(entry)).rev() {
+            let graph = self.layer(layer, rows);
+            let Ok(()) = scratch.beam.search(&graph, &scratch.query, [entry], Limits::ef(1), stats);
+            entry = scratch.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
+        }
+        entry
+    }
+
+    fn walk(&self, rows: u32, entry: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
+        let mut stats = Stats::default();
+        // The entry is published before the count of rows that this search saw may include it.
+        let rows = rows.max(entry + 1);
+        let entry = self.descend(rows, entry, scratch, &mut stats);
+        let base = self.layer(0, rows);
+        let total = rows as usize;
+        let living = total.saturating_sub(self.dead.load(Ordering::Acquire) as usize);
+        let setting = Setting::choose(params, Refine::Records, &self.quality);
+        let mut limits = setting.limits(params.k, self.space.metric, total);
+        limits.ef = widen(limits.ef, total, living);
+        let wanted = params.k.min(living);
+        loop {
+            let Ok(()) = scratch.beam.search(&base, &scratch.query, [entry], limits, &mut stats);
+            hits.clear();
+            for found in scratch.beam.pool.iter() {
+                if hits.len() >= params.k && hits.last().is_some_and(|last| found.distance > last.distance) {
+                    break;
+                }
+                self.push_with_twins(found, total, hits);
+            }
+            if hits.len() >= wanted || limits.ef >= total {
+                break;
+            }
+            limits = Limits { ef: limits.ef.saturating_mul(2).min(total), stop: f32::INFINITY, ..limits };
+        }
+        Hit::finish(hits, params.k, params.radius);
+        stats
+    }
+
+    fn scan(&self, rows: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
+        let mut stats = Stats::default();
+        let base = self.layer(0, rows);
+        for start in (0..rows).step_by(TOGETHER) {
+            scratch.rows.clear();
+            let end = rows.min(start.saturating_add(TOGETHER as u32));
+            scratch.rows.extend((start..end).filter(|&slot| !self.store.is_deleted(slot)));
+            scratch.distances.resize(scratch.rows.len(), 0.0);
+            let Ok(()) = base.distances(&scratch.query, &scratch.rows, &mut scratch.buffers, &mut scratch.distances);
+            stats.distances += scratch.rows.len() as u64;
+            hits.extend(scratch.rows.iter().zip(&scratch.distances).map(|(&row, &distance)| Hit { id: 0, distance, row }));
+            // Keep what may still be among the k nearest: ids, which settle ties, are read last.
+            if hits.len() > params.k.saturating_add(4 * TOGETHER) {
+                let (_, last, _) = hits.select_nth_unstable_by(params.k - 1, |a, b| a.distance.total_cmp(&b.distance));
+                let limit = last.distance;
+                hits.retain(|hit| hit.distance <= limit);
+            }
+        }
+        hits.iter_mut().for_each(|hit| hit.id = self.id(hit.row));
+        Hit::finish(hits, params.k, params.radius);
+        stats
+    }
+
+    /// Appends the hits of a node and of its exact duplicates, those that live.
+    fn push_with_twins(&self, found: Neighbor, total: usize, hits: &mut Vec<Hit>) {
+        let mut slot = Some(found.node);
+        // A chain has no loops; the bound is there all the same.
+        for _ in 0..=total {
+            let Some(row) = slot else { return };
+            if !self.store.is_deleted(row) {
+                hits.push(Hit { id: self.id(row), distance: found.distance, row });
+            }
+            slot = self.store.twin(row);
+        }
+    }
+}
