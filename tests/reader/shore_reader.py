@@ -228,7 +228,7 @@ class Shore:
             and t.stride % 16 == 0 and t.stride >= t.parameter + 40,
             "edges": lambda t: t.rows == n and t.stride % 4 == 0 and t.parameter <= t.stride // 4 and t.extra < max(n, 1),
             "upper": lambda t: t.rows <= 2**32 - 2 and t.stride % 4 == 0 and t.stride >= 16 + 4 * t.parameter,
-            "ids.index": lambda t: t.rows == n and t.stride == 16,
+            "ids.index": lambda t: t.rows <= n and t.stride == 16,
             "dup_of": lambda t: t.rows <= n and t.stride == 8,
             "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
             "quality": lambda t: t.stride >= 48,

@@ -231,7 +231,7 @@ fn row_counts_dimensions_and_degrees_must_agree() {
         (TableSpec::table(Kind::Edges, 11, 8).parameter(3), "section edges: parameter is 3, must be at most 2"),
         (TableSpec::table(Kind::Edges, 11, 8).extra(11), "section edges: extra is 11, must be at most 10"),
         (TableSpec::table(Kind::Upper, 1, 20).parameter(2), "section upper: stride is 20, must be at least 24"),
-        (TableSpec::table(Kind::IdsIndex, 10, 16), "section ids.index: rows is 10, must be 11"),
+        (TableSpec::table(Kind::IdsIndex, 12, 16), "section ids.index: rows is 12, must be at most 11"),
         (TableSpec::table(Kind::DupOf, 12, 8), "section dup_of: rows is 12, must be at most 11"),
         (TableSpec::blob(Kind::Deleted, 1), "section deleted: rows is 1, must be 2"),
         (TableSpec::table(Kind::Quality, 1, 40), "section quality: stride is 40, must be at least 48"),
