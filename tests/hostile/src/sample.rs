@@ -10,6 +10,8 @@ pub const ROWS: usize = 24;
 const FACTORS: usize = 16;
 const DEGREE: usize = 4;
 const NONE: u32 = u32::MAX;
+/// Rows whose bit is set in `deleted`.
+const TOMBSTONES: [usize; 2] = [2, 16];
 
 fn code(row: usize, column: usize) -> u8 {
     // Rows 6 and 7 are equal.
@@ -62,7 +64,10 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         original.resize(32, 0);
         originals.extend(original);
     }
-    let ids = (0..ROWS).rev().flat_map(|row| [id(row).to_le_bytes(), (row as u64).to_le_bytes()].concat());
+    let ids = (0..ROWS)
+        .rev()
+        .filter(|row| !TOMBSTONES.contains(row))
+        .flat_map(|row| [id(row).to_le_bytes(), (row as u64).to_le_bytes()].concat());
     let quality = [1u32, 16, 0, 0, 10, 20, 8, 0, 0.97f32.to_bits(), 20f32.to_bits(), 9f32.to_bits(), 0];
     let file = FileSpec {
         rows: ROWS as u64,
@@ -85,8 +90,8 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         (TableSpec::table(Kind::Records, rows, 64).encoding(record_encoding).parameter(FACTORS as u32).block_rows(4), records),
         (edges.block_rows(5), words((0..ROWS as u32).flat_map(edges_of))),
         (TableSpec::table(Kind::Upper, upper.len() as u64 / 24, 24).parameter(2).block_rows(1), upper),
-        (TableSpec::table(Kind::IdsIndex, rows, 16), ids.collect()),
-        (TableSpec::blob(Kind::Deleted, rows / 8), vec![0b100, 0, 1]),
+        (TableSpec::table(Kind::IdsIndex, rows - TOMBSTONES.len() as u64, 16), ids.collect()),
+        (TableSpec::blob(Kind::Deleted, rows / 8).required().extra(TOMBSTONES.len() as u64), vec![0b100, 0, 1]),
         (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),
         (TableSpec::table(Kind::Originals, rows, 32).encoding(element as u32).block_rows(8), originals),
     ];
