@@ -6,7 +6,7 @@ import { createPad } from "./pad.js";
 import { createRace } from "./race.js";
 import { createShelf } from "./shelf.js";
 import { keepForOffline } from "./offline.js";
-import { milliseconds, showCosts, showNothing, showVerdict, speakAnswer } from "./readout.js";
+import { forgetWalks, milliseconds, noteTime, showCosts, showNothing, showVerdict, speakAnswer } from "./readout.js";
 import { newestOnly, openWardrobe, pixelsOf, searchBoth } from "./wardrobe.js";
 import { clearHits, showHits, showMissed } from "./hits.js";
 
@@ -18,10 +18,10 @@ const plan = () => document.querySelector('input[name="plan"]:checked').value;
 const ef = () => EFFORTS[Number(element("ef").value)];
 
 async function start() {
-  const begun = performance.now();
-  const wardrobe = await openWardrobe();
+  element("ef-value").textContent = `ef ${ef()}`; // a reload may have kept the slider where it was
+  const wardrobe = await openWardrobe(ef(), noteTime);
   const rows = wardrobe.index.size;
-  sayFacts(wardrobe.index.info, performance.now() - begun);
+  sayFacts(wardrobe.index.info, wardrobe.openMs);
 
   const searchNewest = newestOnly(async (pixels) => {
     if (!pixels.some((value) => value > 0)) return clear();
@@ -43,12 +43,14 @@ async function start() {
   });
   pad.show(wardrobe.garments[FIRST].pixels);
   shelf.mark(FIRST);
-  for (const input of document.querySelectorAll('input[name="plan"], #ef')) {
-    input.addEventListener("input", () => {
-      element("ef-value").textContent = `ef ${ef()}`;
-      search(pad.pixels);
-    });
+  for (const choice of document.querySelectorAll('input[name="plan"]')) {
+    choice.addEventListener("input", () => search(pad.pixels));
   }
+  element("ef").addEventListener("input", () => {
+    element("ef-value").textContent = `ef ${ef()}`;
+    forgetWalks();
+    search(pad.pixels);
+  });
   createRace(wardrobe, EFFORTS, fail);
   document.documentElement.dataset.ready = "true";
   await keepForOffline();
@@ -66,7 +68,7 @@ function clear() {
 function sayFacts({ rows, fileBytes, backend }, openMs) {
   const count = rows.toLocaleString("en");
   element("rows").textContent = count;
-  element("facts").textContent = `fashion.shore: ${count} rows, ${(fileBytes / 1e6).toFixed(1)} MB, built by the native binary, ready here in ${milliseconds(openMs)} (${backend}).`;
+  element("facts").textContent = `fashion.shore: ${count} rows, ${(fileBytes / 1e6).toFixed(1)} MB, built by the native binary, opened here in ${milliseconds(openMs)} (${backend}).`;
 }
 
 function fail(error) {

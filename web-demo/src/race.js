@@ -2,7 +2,7 @@
 // measured in the visitor's own browser. A table says it all; the chart beside it shows the trade.
 
 import { K, recallOf } from "./wardrobe.js";
-import { milliseconds } from "./readout.js";
+import { milliseconds, steadyMean } from "./readout.js";
 
 const whole = new Intl.NumberFormat("en");
 const SVG = "http://www.w3.org/2000/svg";
@@ -51,7 +51,7 @@ async function measure(index, garments, options, name) {
   const stats = answers.map((hits) => hits.stats);
   return {
     name, answers, plan: options.plan,
-    ms: mean(stats.map((one) => one.ms)),
+    ms: steadyMean(stats.map((one) => one.ms)),
     distances: mean(stats.map((one) => one.distances)),
     hops: mean(stats.map((one) => one.hops)),
   };

@@ -1,7 +1,7 @@
 // The figures: what each way of searching cost, what the neighbours agree on, and the same in words for
 // whoever listens instead of looking.
 
-const AVERAGED = 24; // one search is shorter than some browsers' clock tick; a mean of several is not
+const KEPT = 24; // one search may be shorter than a tick of the browser's clock; a mean of several is not
 const SPEAK_AFTER_MS = 700;
 const whole = new Intl.NumberFormat("en");
 
@@ -18,14 +18,31 @@ export function showCosts({ scan, walk, recall }, rows) {
 function showCost(plan, stats, recall, rows) {
   const card = document.querySelector(`.engine[data-plan="${plan}"]`);
   const put = (name, text) => (card.querySelector(`[data-figure="${name}"]`).textContent = text);
-  const recent = times[plan];
-  recent.push(stats.ms);
-  if (recent.length > AVERAGED) recent.shift();
-  put("time", milliseconds(recent.reduce((sum, ms) => sum + ms, 0) / recent.length));
+  noteTime(plan, stats.ms);
+  put("time", milliseconds(steadyMean(times[plan])));
   put("distances", whole.format(stats.distances));
   put("hops", whole.format(stats.hops));
   put("recall", recall.toFixed(2));
   card.querySelector('[data-figure="share"]').style.setProperty("--share", Math.min(1, stats.distances / rows));
+}
+
+/** Takes a time into account that is not shown by itself. */
+export function noteTime(plan, ms) {
+  times[plan].push(ms);
+  if (times[plan].length > KEPT) times[plan].shift();
+}
+
+/** Forgets the times of the walk: at another effort they say nothing. */
+export function forgetWalks() {
+  times.walk.length = 0;
+}
+
+/** The mean of the middle half: what else the machine does in between falls out. */
+export function steadyMean(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const aside = Math.floor(sorted.length / 4);
+  const middle = sorted.slice(aside, sorted.length - aside);
+  return middle.reduce((sum, number) => sum + number, 0) / middle.length;
 }
 
 /** A time in words short enough for a card. */

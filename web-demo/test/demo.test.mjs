@@ -208,7 +208,10 @@ onPage("a finger draws on a phone, and nothing is wider than it", { viewport: { 
   await settled(page);
   assert.notDeepEqual(await hits(page), begin);
   assert.equal(await page.evaluate(() => scrollY), 0, "drawing must not scroll");
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  for (const width of [390, 320]) {
+    await page.setViewportSize({ width, height: 844 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  }
 });
 
 for (const [name, options] of [
@@ -245,10 +248,19 @@ test("a damaged index is named, not shown as an answer", async () => {
   await context.close();
 });
 
-test("a picture is kept on request", { skip: !process.env.SCREENSHOT }, async () => {
+test("a picture of a drawn T-shirt is kept on request", { skip: !process.env.SCREENSHOT }, async () => {
   const page = await openPage(browser, site.url);
   await page.waitForSelector('#offline[data-state="ready"]');
+  await page.click("#clear");
+  await page.locator("#size").fill("0.5");
+  await page.check("#mirror", { force: true });
+  await drag(page, [[0.5, 0.12], [0.38, 0.06], [0.3, 0.08], [0.1, 0.28], [0.2, 0.38], [0.3, 0.3], [0.3, 0.95], [0.5, 0.95]]);
+  await page.check('input[name="tool"][value="fill"]', { force: true });
+  await page.locator("#tone").fill("155");
+  await drag(page, [[0.45, 0.5], [0.45, 0.5]]);
+  await page.click("#measure");
+  await page.waitForFunction(() => /^Measured/.test(document.getElementById("race-status").textContent), null, { timeout: 120_000 });
   await page.waitForTimeout(400); // tiles have arrived
-  await page.screenshot({ path: process.env.SCREENSHOT });
+  await page.screenshot({ path: process.env.SCREENSHOT, fullPage: true });
   await page.context().close();
 });
