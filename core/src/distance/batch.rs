@@ -12,8 +12,12 @@ use super::integer::{self, Code};
 use super::tail::last_words;
 use crate::simd::{BYTES, Simd, WORDS, prefetch_line};
 
-/// Rows summed together. 4: measured 1, 2 and 4 on random rows of 384, 784 and 1024 bytes.
-const GROUP: usize = 4;
+/// Rows summed together: measured 1, 2 and 4 on random rows of 384, 784 and 1024 bytes; in WebAssembly, whose engines find fewer
+/// registers for them, 2 and 4.
+const GROUP: usize = if cfg!(target_family = "wasm") { 2 } else { 4 };
+/// Bytes asked for of each row of the first group, which nothing precedes. 384: all of a longer row, asked for at once, cost a
+/// batch of four rows an eighth more than asking for nothing; this much costs a long row nothing and saves a short one a tenth.
+const FIRST_BYTES: usize = 384;
 
 /// `out[i] = dot(query, base[offsets[i]..][..query.len()])`.
 ///
@@ -32,7 +36,7 @@ pub(super) fn dots<S: Simd, C: Code>(simd: S, query: &[i16], base: &[u8], offset
     let (out_groups, out_rest) = out.as_chunks_mut::<GROUP>();
     let first = &offsets[..offsets.len().min(GROUP)];
     for &offset in first {
-        prefetch(query.row(base, offset));
+        prefetch(&query.row(base, offset)[..query.length.min(FIRST_BYTES)]);
     }
     for (i, (group, out)) in groups.iter().zip(out_groups).enumerate() {
         let rows = group.map(|offset| query.row(base, offset));

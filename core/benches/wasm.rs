@@ -1,0 +1,88 @@
+//! The kernels inside WebAssembly: proof that they equal `scalar`, and loops for a clock outside. Driven by `wasm.mjs`.
+
+mod noise;
+
+use std::hint::black_box;
+
+use nearshore_core::distance::Kernels;
+use noise::{floats, noise, words};
+
+/// Number of entries that differ from `scalar`, over lengths 0..=2100 and unaligned starts, of every backend in this module.
+#[no_mangle]
+pub extern "C" fn differences() -> u32 {
+    const LENGTH_MAX: usize = 2100;
+    let scalar = Kernels::by_name("scalar").expect("scalar is always there");
+    let (f, g) = (floats(1, LENGTH_MAX + 16), floats(2, LENGTH_MAX + 16));
+    let (a, b, q) = (noise(3, LENGTH_MAX + 64), noise(4, 2 * LENGTH_MAX + 64), words(5, LENGTH_MAX + 16));
+    let halves: Vec<u16> = (0..=u16::MAX).collect();
+    let mut differences = 0;
+    let mut differ = |differs: bool| differences += u32::from(differs);
+    for kernels in Kernels::available() {
+        for length in 0..=LENGTH_MAX {
+            let (f, g) = (&f[length % 5..][..length], &g[length % 7..][..length]);
+            let (a, b_row, q) = (&a[length % 37..][..length], &b[length % 29..][..length], &q[length % 13..][..length]);
+            let (sa, sb): (&[i8], &[i8]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b_row));
+            differ(kernels.dot_f32(f, g).to_bits() != scalar.dot_f32(f, g).to_bits());
+            differ(kernels.l2_f32(f, g).to_bits() != scalar.l2_f32(f, g).to_bits());
+            differ(kernels.dot_i8(sa, sb) != scalar.dot_i8(sa, sb));
+            differ(kernels.l2_i8(sa, sb) != scalar.l2_i8(sa, sb));
+            differ(kernels.dot_u8(a, b_row) != scalar.dot_u8(a, b_row));
+            differ(kernels.l2_u8(a, b_row) != scalar.l2_u8(a, b_row));
+            differ(kernels.hamming(a, b_row) != scalar.hamming(a, b_row));
+            differ(kernels.dot_i16_i8(q, sb) != scalar.dot_i16_i8(q, sb));
+            differ(kernels.dot_i16_u8(q, b_row) != scalar.dot_i16_u8(q, b_row));
+            let offsets: Vec<_> = (0..length % 12).map(|i| (i * 977 + length) % (2 * LENGTH_MAX - length + 1)).collect();
+            let (mut signed, mut unsigned) = (vec![0; offsets.len()], vec![0; offsets.len()]);
+            kernels.dots_i16_i8(q, &b, &offsets, &mut signed);
+            kernels.dots_i16_u8(q, &b, &offsets, &mut unsigned);
+            for (i, &offset) in offsets.iter().enumerate() {
+                let row = &b[offset..][..length];
+                differ(signed[i] != scalar.dot_i16_i8(q, bytemuck::cast_slice(row)));
+                differ(unsigned[i] != scalar.dot_i16_u8(q, row));
+            }
+            let (mut wide, mut wanted) = (vec![0.0; length], vec![0.0; length]);
+            kernels.widen_f16(&halves[length * 27..][..length], &mut wide);
+            scalar.widen_f16(&halves[length * 27..][..length], &mut wanted);
+            differ(wide.iter().zip(&wanted).any(|(a, b)| a.to_bits() != b.to_bits()));
+        }
+    }
+    differences
+}
+
+/// Whether the fastest backend is `wasm128`.
+#[no_mangle]
+pub extern "C" fn has_simd() -> bool {
+    Kernels::best().name() == "wasm128"
+}
+
+/// Computes `times` distances (a multiple of 32) with one kernel of the fastest backend; 0 and 1 are f32 dot and L2, 2 and 3 dot
+/// and L2 of i8, 4 the walk's dot of one row, 5 the walk's batch of 32, 6 Hamming, 7 a plain f32 loop.
+#[no_mangle]
+pub extern "C" fn distances(kernel: u32, dimensions: usize, times: usize) {
+    const ROWS: usize = 32;
+    let kernels = Kernels::best();
+    let (f, g) = (floats(1, dimensions), floats(2, dimensions));
+    let (q, base) = (words(5, dimensions), noise(6, ROWS * dimensions));
+    let (a, b) = base.split_at(dimensions);
+    let b = &b[..dimensions];
+    let (sa, sb): (&[i8], &[i8]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+    let offsets: Vec<_> = (0..ROWS).map(|i| i * 21 % ROWS * dimensions).collect();
+    let mut out = [0; ROWS];
+    for _ in 0..times / ROWS {
+        if kernel == 5 {
+            kernels.dots_i16_i8(black_box(&q), black_box(&base), black_box(&offsets), black_box(&mut out));
+            continue;
+        }
+        for _ in 0..ROWS {
+            match kernel {
+                0 => drop(black_box(kernels.dot_f32(black_box(&f), black_box(&g)))),
+                1 => drop(black_box(kernels.l2_f32(black_box(&f), black_box(&g)))),
+                2 => drop(black_box(kernels.dot_i8(black_box(sa), black_box(sb)))),
+                3 => drop(black_box(kernels.l2_i8(black_box(sa), black_box(sb)))),
+                4 => drop(black_box(kernels.dot_i16_i8(black_box(&q), black_box(sa)))),
+                6 => drop(black_box(kernels.hamming(black_box(a), black_box(b)))),
+                _ => drop(black_box(black_box(&f).iter().zip(black_box(&g)).map(|(a, b)| a * b).sum::<f32>())),
+            }
+        }
+    }
+}
