@@ -1,0 +1,113 @@
+//! Larger builds, of which only the SHA-256 is kept: the same rows must become the same bytes with any number of threads, under any
+//! kernels, natively and as WebAssembly.
+//!
+//! `conformance/builds.json` holds recipe and digest of each; a script in another language makes the rows by the formulas of
+//! [`crate::rows`].
+
+use std::ops::ControlFlow;
+
+use nearshore_core::build::{BuildParams, Input, build};
+use nearshore_core::distance::Kernels;
+use nearshore_core::format::{Element, Metric};
+use nearshore_core::par::Par;
+use nearshore_core::vectors::{Payloads, Vectors};
+
+use crate::rows;
+
+/// Where recipes and digests are kept, under `tests`.
+pub const PATH: &str = "conformance/builds.json";
+
+/// One build's recipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// What it is called.
+    pub name: &'static str,
+    /// Metric of the file.
+    pub metric: Metric,
+    /// Element type of the rows.
+    pub element: Element,
+    /// How many rows.
+    pub rows: usize,
+    /// Elements of a row.
+    pub dimensions: usize,
+    /// Neighbours of a node above the base layer.
+    pub m: usize,
+    /// Pool of an insertion's search.
+    pub ef_construction: usize,
+    /// Of the rows and of the build.
+    pub seed: u64,
+    /// Whether originals are kept.
+    pub originals: bool,
+    /// Whether rows have large ids and payloads.
+    pub dressed: bool,
+}
+
+/// All recipes.
+pub const ALL: [Recipe; 2] = [
+    Recipe {
+        name: "cosine-f32-dressed",
+        metric: Metric::Cosine,
+        element: Element::F32,
+        rows: 3000,
+        dimensions: 48,
+        m: 16,
+        ef_construction: 80,
+        seed: 0x1234_5678_9ABC_DEF0,
+        originals: true,
+        dressed: true,
+    },
+    Recipe {
+        name: "l2-u8",
+        metric: Metric::L2,
+        element: Element::U8,
+        rows: 3000,
+        dimensions: 48,
+        m: 12,
+        ef_construction: 80,
+        seed: 7,
+        originals: true,
+        dressed: false,
+    },
+];
+
+impl Recipe {
+    /// Builds the file.
+    ///
+    /// # Panics
+    /// When the build refuses the recipe.
+    #[must_use]
+    pub fn build(&self, par: &impl Par, kernels: &'static Kernels) -> Vec<u8> {
+        let data = rows::rows(self.element, self.dimensions, self.rows, self.seed);
+        let ids = rows::large_ids(self.rows);
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for &id in &ids {
+            bytes.extend_from_slice(rows::payload(id).as_bytes());
+            ends.push(bytes.len() as u64);
+        }
+        let mut params = BuildParams::default();
+        params.metric = self.metric;
+        params.m = self.m;
+        params.ef_construction = self.ef_construction;
+        params.seed = self.seed;
+        params.originals = self.originals;
+        let input = Input {
+            vectors: Vectors::packed(self.element, self.dimensions, &data).expect("whole rows"),
+            ids: self.dressed.then_some(&ids),
+            payloads: if self.dressed { Payloads::new(&bytes, &ends) } else { None },
+        };
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        build(&input, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe").0
+    }
+
+    /// The line of `builds.json`.
+    #[must_use]
+    pub fn describe(&self, sha256: &str) -> String {
+        let Self { name, rows, dimensions, m, ef_construction, seed, originals, dressed, .. } = self;
+        let (metric, element) = (self.metric.as_str(), self.element.as_str());
+        format!(
+            "{{\"name\":\"{name}\",\"metric\":\"{metric}\",\"element\":\"{element}\",\"rows\":{rows},\"dimensions\":{dimensions},\
+             \"m\":{m},\"ef_construction\":{ef_construction},\"seed\":\"{seed}\",\"originals\":{originals},\"dressed\":{dressed},\
+             \"sha256\":\"{sha256}\"}}"
+        )
+    }
+}

@@ -1,0 +1,230 @@
+//! The golden files: one recipe each, tiny, kept for ever, read by every door.
+
+use nearshore_core::build::{BuildParams, Input, Layers, Summary, build};
+use nearshore_core::distance::Kernels;
+use nearshore_core::format::{Element, Metric};
+use nearshore_core::par::Par;
+use nearshore_core::vectors::{Payloads, Vectors};
+use std::ops::ControlFlow;
+
+use crate::rows;
+
+/// The folder of the files, under `tests`.
+pub const FOLDER: &str = "golden/v1.0";
+
+/// Whether rows have ids of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// The row's number.
+    Rows,
+    /// [`rows::large_ids`].
+    Large,
+}
+
+/// One file's recipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Golden {
+    /// What it shows, in a sentence.
+    pub about: &'static str,
+    /// Metric of the file.
+    pub metric: Metric,
+    /// Element type of the rows.
+    pub element: Element,
+    /// How many rows.
+    pub rows: usize,
+    /// Elements of a row.
+    pub dimensions: usize,
+    /// Ids of the rows.
+    pub ids: Ids,
+    /// Whether rows have payloads.
+    pub payload: bool,
+    /// Every row after this one is a copy of the one so many before; 0: none is.
+    pub period: usize,
+    /// Whether originals are kept.
+    pub originals: bool,
+    /// Layers of the graph.
+    pub layers: Layers,
+    /// What tells it from others of its kind in its name.
+    pub suffix: &'static str,
+}
+
+const PLAIN: Golden = Golden {
+    about: "every metric with every element type",
+    metric: Metric::L2,
+    element: Element::F32,
+    rows: 31,
+    dimensions: 7,
+    ids: Ids::Rows,
+    payload: false,
+    period: 0,
+    originals: true,
+    layers: Layers::Many,
+    suffix: "",
+};
+
+const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
+const ELEMENTS: [Element; 4] = [Element::F32, Element::F16, Element::U8, Element::I8];
+
+/// All recipes.
+#[must_use]
+pub fn all() -> Vec<Golden> {
+    let mut all = Vec::new();
+    for (at, metric) in METRICS.into_iter().enumerate() {
+        for (then, element) in ELEMENTS.into_iter().enumerate() {
+            // Below, at and above the widths of vector registers.
+            let dimensions = [7, 16, 33, 20][(at + then) % 4];
+            let payload = (at + then).is_multiple_of(2);
+            let ids = if then == at { Ids::Large } else { Ids::Rows };
+            all.push(Golden { metric, element, dimensions, payload, ids, ..PLAIN });
+        }
+    }
+    for (rows, about) in [(0, "no row at all"), (1, "one row"), (2, "two rows")] {
+        all.push(Golden { about, rows, payload: true, ids: Ids::Large, ..PLAIN });
+        // One kind more each, to keep the folder small.
+        if rows > 0 {
+            all.push(Golden { about, rows, metric: Metric::Cosine, element: Element::F16, ..PLAIN });
+        }
+        if rows < 2 {
+            all.push(Golden { about, rows, metric: Metric::InnerProduct, element: Element::I8, payload: true, ..PLAIN });
+        }
+    }
+    all.extend([
+        Golden { about: "a graph of several layers, full-precision rows kept", rows: 1000, dimensions: 9, ..PLAIN },
+        Golden {
+            about: "halves, unit length, ids that no f64 holds",
+            metric: Metric::Cosine,
+            element: Element::F16,
+            rows: 1000,
+            dimensions: 16,
+            ids: Ids::Large,
+            ..PLAIN
+        },
+        Golden {
+            about: "bytes, of which the records are the originals",
+            element: Element::U8,
+            rows: 1000,
+            dimensions: 16,
+            payload: true,
+            ..PLAIN
+        },
+        Golden {
+            about: "signed bytes under inner product",
+            metric: Metric::InnerProduct,
+            element: Element::I8,
+            rows: 1000,
+            dimensions: 13,
+            ids: Ids::Large,
+            ..PLAIN
+        },
+        Golden {
+            about: "originals dropped: only records are left to rank by",
+            metric: Metric::Cosine,
+            rows: 120,
+            dimensions: 16,
+            originals: false,
+            suffix: "-dropped",
+            ..PLAIN
+        },
+        Golden {
+            about: "one layer only",
+            rows: 1000,
+            dimensions: 12,
+            originals: false,
+            layers: Layers::One,
+            suffix: "-one-layer",
+            ..PLAIN
+        },
+        Golden {
+            about: "120 rows of which 40 differ: the others are exact duplicates",
+            rows: 120,
+            dimensions: 9,
+            ids: Ids::Large,
+            payload: true,
+            period: 40,
+            originals: false,
+            suffix: "-duplicates",
+            ..PLAIN
+        },
+        Golden { about: "every row equal to every other", element: Element::U8, rows: 31, period: 1, suffix: "-equal", ..PLAIN },
+    ]);
+    all
+}
+
+/// What a recipe is made of.
+#[derive(Debug)]
+pub struct Made {
+    /// The rows' elements.
+    pub data: Vec<u8>,
+    /// One a row.
+    pub ids: Vec<u64>,
+    payloads: Vec<u8>,
+    ends: Vec<u64>,
+}
+
+impl Golden {
+    /// The file's name without its ending.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}-{}{}", self.metric.as_str(), self.element.as_str(), self.rows, self.suffix)
+    }
+
+    /// Decides rows, levels and order: every recipe has its own.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        let kind = self.metric as u64 * 4 + self.element as u64;
+        kind * 1_000_000 + self.rows as u64 * 100 + self.period as u64 + self.dimensions as u64
+    }
+
+    /// Rows, ids and payloads.
+    #[must_use]
+    pub fn make(&self) -> Made {
+        let row_bytes = self.dimensions * self.element.bytes();
+        let mut data = rows::rows(self.element, self.dimensions, self.rows, self.seed());
+        if self.period > 0 {
+            let first = data[..(self.period * row_bytes).min(data.len())].to_vec();
+            data = first.iter().copied().cycle().take(data.len()).collect();
+        }
+        let ids = match self.ids {
+            Ids::Rows => (0..self.rows as u64).collect(),
+            Ids::Large => rows::large_ids(self.rows),
+        };
+        let (mut payloads, mut ends) = (Vec::new(), Vec::new());
+        for &id in &ids {
+            payloads.extend_from_slice(rows::payload(id).as_bytes());
+            ends.push(payloads.len() as u64);
+        }
+        Made { data, ids, payloads, ends }
+    }
+
+    /// Builds the file.
+    ///
+    /// # Panics
+    /// When the build refuses the recipe.
+    #[must_use]
+    pub fn build(&self, made: &Made, par: &impl Par, kernels: &'static Kernels) -> (Vec<u8>, Summary) {
+        let mut params = BuildParams::default();
+        params.metric = self.metric;
+        params.seed = self.seed();
+        params.m = 4;
+        params.ef_construction = 40;
+        params.originals = self.originals;
+        params.layers = self.layers;
+        let input = Input {
+            vectors: made.vectors(self.element, self.dimensions),
+            ids: (self.ids == Ids::Large).then_some(&made.ids),
+            payloads: if self.payload { Payloads::new(&made.payloads, &made.ends) } else { None },
+        };
+        build(&input, &params, par, kernels, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a sound recipe")
+    }
+}
+
+impl Made {
+    /// The rows as a build takes them.
+    ///
+    /// # Panics
+    /// When they are not whole rows.
+    #[must_use]
+    pub fn vectors(&self, element: Element, dimensions: usize) -> Vectors<'_> {
+        Vectors::packed(element, dimensions, &self.data).expect("whole rows")
+    }
+}

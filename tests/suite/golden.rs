@@ -1,0 +1,119 @@
+//! Golden files: made again to the byte, sound, and answered the same by every backend from every kind of memory.
+
+use std::fs;
+
+use nearshore_core::distance::Kernels;
+use nearshore_core::index::Index;
+use nearshore_core::par::Serial;
+use nearshore_tests::expected::Expected;
+use nearshore_tests::golden::{FOLDER, Golden, all};
+use nearshore_tests::{compare, keep, place, sha256};
+
+/// Bytes that all golden files and their answers may have together.
+const BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+fn kept(golden: &Golden) -> (Vec<u8>, Expected) {
+    let path = |ending| place(&format!("{FOLDER}/{}.{ending}", golden.name()));
+    let file = fs::read(path("shore")).expect("a golden file; BLESS=1 writes them");
+    let text = fs::read_to_string(path("json")).expect("its answers");
+    let expected = Expected::read(&text).expect("every field");
+    assert_eq!(expected.write(), text, "{}: reading and writing gives the same text", golden.name());
+    (file, expected)
+}
+
+#[test]
+fn golden_files_are_made_again_to_the_byte() {
+    let mut differences = Vec::new();
+    for golden in all() {
+        let name = golden.name();
+        let made = golden.make();
+        let (file, summary) = golden.build(&made, &Serial, super::scalar());
+        assert_eq!(summary.rows as usize, golden.rows, "{name}");
+        let index = Index::open(&file).expect("a file that opens").with_kernels(super::scalar());
+        let expected = Expected::of(&golden, &made, &index, sha256(&file));
+        differences.extend(keep(&format!("{FOLDER}/{name}.shore"), &file).err());
+        differences.extend(keep(&format!("{FOLDER}/{name}.json"), expected.write().as_bytes()).err());
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn golden_files_are_small_and_none_is_a_stray() {
+    let mut names: Vec<String> = all().iter().flat_map(|golden| ["json", "shore"].map(|end| format!("{}.{end}", golden.name()))).collect();
+    names.sort();
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for entry in fs::read_dir(place(FOLDER)).expect("the folder") {
+        let entry = entry.expect("an entry");
+        found.push(entry.file_name().into_string().expect("a plain name"));
+        bytes += entry.metadata().expect("its size").len();
+    }
+    found.sort();
+    assert_eq!(found, names);
+    assert!(bytes <= BYTES_MAX, "{bytes} bytes in {FOLDER}");
+}
+
+#[test]
+fn every_block_and_bound_of_a_golden_file_holds() {
+    for golden in all() {
+        let (file, expected) = kept(&golden);
+        assert_eq!(sha256(&file), expected.sha256, "{}", golden.name());
+        let index = Index::open(&file).expect("a file that opens");
+        index.check(&mut |_, _| {}).unwrap_or_else(|damage| panic!("{}: {damage}", golden.name()));
+    }
+}
+
+#[test]
+fn every_backend_answers_the_same_from_a_vec() {
+    for golden in all() {
+        let (file, expected) = kept(&golden);
+        for kernels in Kernels::available() {
+            let index = Index::open(file.clone()).expect("a file that opens").with_kernels(kernels);
+            compare::check(&expected, &index, &format!("{} under {}", golden.name(), kernels.name()));
+        }
+    }
+}
+
+#[test]
+fn every_backend_answers_the_same_from_memory_without_alignment() {
+    for golden in all() {
+        let (file, expected) = kept(&golden);
+        let shifted: Vec<u8> = [0; 1].into_iter().chain(file).collect();
+        for kernels in Kernels::available() {
+            let index = Index::open(&shifted[1..]).expect("a file that opens").with_kernels(kernels);
+            compare::check(&expected, &index, &format!("{} under {}, unaligned", golden.name(), kernels.name()));
+        }
+    }
+}
+
+/// The answers were written by the code under test; a scan at least is held against arithmetic.
+#[test]
+fn a_scan_over_originals_agrees_with_brute_force_in_f64() {
+    for golden in all().into_iter().filter(|golden| golden.rows > 0) {
+        let (_, expected) = kept(&golden);
+        let made = golden.make();
+        let vectors = made.vectors(golden.element, golden.dimensions);
+        let mut checked = 0;
+        for case in &expected.cases {
+            let params = &case.params;
+            let exact = params.refine == Some(nearshore_core::format::Refine::Originals);
+            if params.plan != Some(nearshore_core::format::Plan::Scan) || !exact {
+                continue;
+            }
+            checked += 1;
+            let mut query = Vec::new();
+            expected.queries[case.query].query().decode(&mut query);
+            let truth = super::brute::nearest(golden.metric, &vectors, &made.ids, &query);
+            assert_eq!(case.ids.len(), params.k.min(golden.rows), "{}", golden.name());
+            for (rank, (id, bits)) in case.ids.iter().zip(&case.bits).enumerate() {
+                let found = f64::from(f32::from_bits(*bits));
+                let (wanted, _) = truth[rank];
+                let slack = super::brute::slack(golden.metric, golden.element, &query, wanted);
+                assert!((found - wanted).abs() <= slack, "{}: rank {rank}: {found} and {wanted}", golden.name());
+                let own = truth.iter().find(|hit| hit.1 == *id).expect("an id of the file").0;
+                assert!((own - wanted).abs() <= 2.0 * slack, "{}: rank {rank}: id {id} is at {own}", golden.name());
+            }
+        }
+        let originals = golden.originals || golden.element.bytes() == 1;
+        assert_eq!(checked, if originals { expected.queries.len() } else { 0 }, "{}", golden.name());
+    }
+}

@@ -1,0 +1,11 @@
+//! The tests that span crates, as one program: each module is a promise.
+
+mod brute;
+mod determinism;
+mod golden;
+mod threads;
+
+/// The kernels that every machine has.
+fn scalar() -> &'static nearshore_core::distance::Kernels {
+    nearshore_core::distance::Kernels::by_name("scalar").expect("every machine has them")
+}
