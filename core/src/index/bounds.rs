@@ -86,7 +86,7 @@ fn check_upper(graph: &UpperGraph<'_>) -> Result<(), Corrupt> {
                 return bad("the way down leads beyond the table");
             }
             let below = graph.node(node.below)?;
-            if below.row != node.row || below.layer + 1 != node.layer {
+            if below.row != node.row || below.layer != node.layer - 1 {
                 return bad("the way down leads to another node");
             }
         }
