@@ -55,8 +55,15 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// What is wrong with the header, with the value found and the one that would be right.
     pub fn open(bytes: B) -> Result<Self, OpenError> {
         let reader = Reader::open(bytes)?;
-        let needed = [Kind::Quant, Kind::Records];
-        if let Some(&missing) = needed.iter().find(|&&kind| reader.section(kind, 0).is_none()) {
+        let superblock = &reader.header().superblock;
+        let needed = [
+            (true, Kind::Quant),
+            (true, Kind::Records),
+            (superblock.plan == Plan::Walk, Kind::Edges),
+            (superblock.refine == Refine::Originals, Kind::Originals),
+        ];
+        let missing = needed.iter().find(|(needed, kind)| *needed && reader.section(*kind, 0).is_none());
+        if let Some(&(_, missing)) = missing {
             return Err(OpenError::Missing { section: missing as u16 });
         }
         Ok(Self { reader, kernels: Kernels::best(), loaded: OnceBox::new() })
