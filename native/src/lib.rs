@@ -1,1 +1,32 @@
-//! The native door of nearshore.
+//! The native door of nearshore: files in, indexes out, searches on every core.
+//!
+//! The algorithms live in `nearshore-core`, which knows no files, threads or clocks. This crate brings those, and the
+//! command line `nearshore` around them:
+//!
+//! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
+//! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
+//! - [`Pool`]: the threads of a build;
+//! - [`Index`]: a file that is searched; [`bench`]: how well and how fast.
+//!
+//! The core's vocabulary is re-exported, so that one dependency is enough.
+
+#![deny(unsafe_code)]
+
+pub mod bench;
+pub mod dataset;
+mod error;
+pub mod exact;
+mod index;
+#[expect(unsafe_code, reason = "memory maps")]
+pub mod io;
+mod par;
+mod queries;
+
+pub use error::Error;
+pub use index::{AsQuery, Driver, FileBytes, Index};
+pub use par::Pool;
+pub use queries::Queries;
+
+pub use nearshore_core::distance::Kernels;
+pub use nearshore_core::par::Par;
+pub use nearshore_core::{build, format, search};

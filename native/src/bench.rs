@@ -1,0 +1,176 @@
+//! Measuring a search: recall, speed, cost.
+//!
+//! Every query is timed by itself; nothing is allocated or written between two of them. Threads take queries in small
+//! groups. `qps` divides by the wall clock, `qps_cpu` by the processor time of the searching threads alone, which is
+//! what a machine shared with others can compare.
+
+use std::time::{Duration, Instant};
+
+use nearshore_core::index::Index;
+use nearshore_core::par::Par;
+use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+
+use crate::dataset::truth::Truth;
+use crate::queries::Queries;
+
+/// Queries that a thread takes at a time when there are several.
+const GROUP: usize = 32;
+
+/// Few queries are asked again until the measurement has lasted this long.
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
+
+/// One setting, measured. Times in microseconds and counters are means or percentiles of single queries.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the names of the JSON output, documented there")]
+pub struct Run {
+    /// Share of the true nearest that were found; `None` without a truth.
+    pub recall: Option<f64>,
+    /// Searches timed; each query perhaps several times.
+    pub queries: u64,
+    pub wall_s: f64,
+    pub cpu_s: f64,
+    pub qps: f64,
+    pub qps_cpu: f64,
+    pub mean_us: f64,
+    pub p50_us: f64,
+    pub p95_us: f64,
+    pub p99_us: f64,
+    pub distances: f64,
+    pub hops: f64,
+}
+
+/// Why a measurement failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryError {
+    /// Number of the query.
+    pub query: usize,
+    /// What is wrong.
+    pub error: SearchError,
+}
+
+/// Answers of all queries, with what they cost; its buffers serve run after run.
+pub struct Bench<'a, B> {
+    index: &'a Index<B>,
+    queries: &'a Queries,
+    truth: Option<&'a Truth>,
+    answers: Vec<Answer>,
+    workers: Vec<Worker>,
+}
+
+struct Answer {
+    ids: Vec<u64>,
+    nanos: u64,
+    stats: Stats,
+    error: Option<SearchError>,
+}
+
+#[derive(Default)]
+struct Worker {
+    scratch: Scratch,
+    hits: Vec<Hit>,
+    cpu: Duration,
+}
+
+impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
+    /// Prepares for `k` hits a query by the threads of `par`.
+    pub fn new(index: &'a Index<B>, queries: &'a Queries, truth: Option<&'a Truth>, k: usize, par: &impl Par) -> Self {
+        let answer = || Answer { ids: Vec::with_capacity(k), nanos: 0, stats: Stats::default(), error: None };
+        let answers = (0..queries.len()).map(|_| answer()).collect();
+        let workers = (0..par.threads()).map(|_| Worker::default()).collect();
+        Self { index, queries, truth, answers, workers }
+    }
+
+    /// Brings pages and caches to the state of a busy server: asks up to `limit` queries, untimed.
+    ///
+    /// # Errors
+    /// The first query that fails.
+    pub fn warm_up(&mut self, params: &SearchParams, limit: usize, par: &impl Par) -> Result<(), QueryError> {
+        self.pass(params, limit, par)
+    }
+
+    /// Measures one setting.
+    ///
+    /// # Errors
+    /// The first query that fails.
+    pub fn run(&mut self, params: &SearchParams, par: &impl Par) -> Result<Run, QueryError> {
+        let mut nanos = Vec::with_capacity(self.answers.len());
+        let mut wall = Duration::ZERO;
+        self.workers.iter_mut().for_each(|worker| worker.cpu = Duration::ZERO);
+        while wall < LONG_ENOUGH {
+            let started = Instant::now();
+            self.pass(params, usize::MAX, par)?;
+            wall += started.elapsed();
+            nanos.extend(self.answers.iter().map(|answer| answer.nanos));
+        }
+        nanos.sort_unstable();
+        let count = nanos.len() as f64;
+        let cpu = self.workers.iter().map(|worker| worker.cpu).sum::<Duration>().as_secs_f64();
+        let percentile = |share: f64| nanos.get(((count * share).ceil() as usize).saturating_sub(1)).map_or(0.0, |&n| n as f64 / 1e3);
+        let mean = |counter: fn(&Stats) -> u64| {
+            self.answers.iter().map(|answer| counter(&answer.stats)).sum::<u64>() as f64 / self.answers.len() as f64
+        };
+        Ok(Run {
+            recall: self.truth.map(|truth| self.recall(truth, params.k)),
+            queries: nanos.len() as u64,
+            wall_s: wall.as_secs_f64(),
+            cpu_s: cpu,
+            qps: count / wall.as_secs_f64(),
+            qps_cpu: count / cpu.max(1e-9),
+            mean_us: nanos.iter().sum::<u64>() as f64 / count / 1e3,
+            p50_us: percentile(0.5),
+            p95_us: percentile(0.95),
+            p99_us: percentile(0.99),
+            distances: mean(|stats| stats.distances),
+            hops: mean(|stats| stats.hops),
+        })
+    }
+
+    /// Asks every query once.
+    fn pass(&mut self, params: &SearchParams, limit: usize, par: &impl Par) -> Result<(), QueryError> {
+        let Self { index, queries, answers, workers, .. } = self;
+        let count = limit.min(answers.len());
+        let group = if par.threads() == 1 { count } else { GROUP };
+        par.chunks(&mut answers[..count], group, workers, |index_of_group, answers, worker| {
+            let before = thread_time();
+            for (place, answer) in answers.iter_mut().enumerate() {
+                let query = queries.get(index_of_group * group + place);
+                let started = Instant::now();
+                let found = index.search(query, params, &mut worker.scratch, &mut worker.hits);
+                answer.nanos = started.elapsed().as_nanos() as u64;
+                match found {
+                    Ok(stats) => answer.stats = stats,
+                    Err(error) => answer.error = Some(error),
+                }
+                answer.ids.clear();
+                answer.ids.extend(worker.hits.iter().map(|hit| hit.id));
+            }
+            worker.cpu += thread_time().saturating_sub(before);
+        });
+        let failed = self.answers.iter_mut().enumerate().find_map(|(query, answer)| answer.error.take().map(|error| (query, error)));
+        failed.map_or(Ok(()), |(query, error)| Err(QueryError { query, error }))
+    }
+
+    /// Mean share of the `k` nearest that were found. An id as near as the `k`-th counts as right, whichever of several
+    /// such it is.
+    fn recall(&self, truth: &Truth, k: usize) -> f64 {
+        let right = self.answers.iter().enumerate().map(|(query, answer)| {
+            let right = truth.right_ids(query, k);
+            answer.ids.iter().filter(|&&id| right.iter().any(|&right| u64::from(right) == id)).count().min(k)
+        });
+        right.sum::<usize>() as f64 / (k.min(truth.k()).max(1) * self.answers.len()) as f64
+    }
+}
+
+/// Processor time of the calling thread.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+/// Memory of this process that is resident, file pages included; `None` where the system does not tell.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}

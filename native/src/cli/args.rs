@@ -1,0 +1,272 @@
+//! What the command line understands. Every option is here; what they do is in the file of their command.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use nearshore::Driver;
+use nearshore::dataset::{Format, Options};
+use nearshore::format::{Metric, Plan, Refine};
+
+/// A vector index in one file: build it, search it, measure it.
+#[derive(Debug, Parser)]
+#[command(name = "nearshore", version, propagate_version = true, after_help = EXAMPLES, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const EXAMPLES: &str = "Examples:
+  nearshore build vectors.fbin -o vectors.shore --metric cosine
+  nearshore search vectors.shore --vector '[0.1, 0.2, 0.3]' --k 5
+  nearshore truth vectors.fbin --queries queries.fbin --metric cosine -o truth.ibin
+  nearshore bench vectors.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+
+Exit codes: 0 done, 1 found what should not be, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// One JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress and no summary
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Says more, also about what caused an error
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Threads [default: one for each core; bench: 1]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds an index from a file of vectors
+    #[command(after_help = BUILD_EXAMPLES)]
+    Build(BuildArgs),
+    /// Searches an index
+    #[command(after_help = SEARCH_EXAMPLES)]
+    Search(SearchArgs),
+    /// Measures recall, speed and memory of an index
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
+    /// Finds exact answers by comparing everything with everything
+    #[command(after_help = TRUTH_EXAMPLES)]
+    Truth(TruthArgs),
+    /// Says what is in an index: sections, bytes, options, quality table
+    Info(FileArgs),
+    /// Checks every block and every bound of an index
+    Verify(FileArgs),
+    /// Writes a shell's completions to standard output
+    #[command(after_help = "Example:\n  nearshore completions bash > ~/.local/share/bash-completion/completions/nearshore")]
+    Completions(CompletionsArgs),
+}
+
+const BUILD_EXAMPLES: &str = "Inputs: .fbin .f16bin .u8bin .i8bin .fvecs .bvecs .npy .parquet .jsonl, or - for standard input.
+
+Examples:
+  nearshore build base.u8bin -o base.shore
+  nearshore build articles.parquet -o articles.shore --metric cosine --payload title
+  zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore";
+
+/// How an input is read.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// Format, where the extension does not say it
+    #[arg(long, value_name = "FORMAT", value_parser = words::<Format>(&["fbin", "f16bin", "u8bin", "i8bin", "fvecs", "bvecs", "npy", "parquet", "jsonl"]))]
+    pub(crate) format: Option<Format>,
+    /// Folder for temporary files (Parquet, JSONL, pipes) [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tmp: Option<PathBuf>,
+    /// Column of the vectors in Parquet and JSONL [default: vector, embedding, or the only list of numbers]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) vector_column: Option<String>,
+    /// Column of the ids in Parquet and JSONL [default: id, where there is one]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id_column: Option<String>,
+}
+
+impl InputArgs {
+    /// The same for the library.
+    pub(crate) fn options<'a>(&'a self, payload: Option<&'a str>, progress: &'a dyn Fn(u64, Option<u64>)) -> Options<'a> {
+        let tmp = self.tmp.as_deref();
+        Options { format: self.format, tmp, vector: self.vector_column.as_deref(), id: self.id_column.as_deref(), payload, progress }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Vectors, one a row; - is standard input (fbin unless --format says otherwise)
+    pub(crate) input: PathBuf,
+    /// The index
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Distance: squared Euclidean, 1 - dot product, 1 - cosine
+    #[arg(long, default_value = "l2", value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
+    pub(crate) metric: Metric,
+    /// Neighbours of a node (the base layer has twice as many)
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub(crate) m: u16,
+    /// Candidates looked at for a node's neighbours: more is slower and better
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) ef_construction: u32,
+    /// The same input, options and seed give the same bytes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Ids in a file: u64 little-endian, .npy, or .txt with one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Whether the input rows go into the file beside their codes, for exact distances
+    #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
+    pub(crate) originals: String,
+    /// Column whose bytes hits bring back (Parquet, JSONL)
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) payload: Option<String>,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+const SEARCH_EXAMPLES: &str = "Examples:
+  nearshore search base.shore --queries queries.fbin --k 10 --recall 0.95 --json
+  nearshore search base.shore --vector '[0.1, 0.2, 0.3]' --ef 100
+  nearshore search base.shore --vector '[0.1, 0.2, 0.3]' --plan scan --radius 0.5";
+
+/// How a search goes about it.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Compares all rows, or walks along the graph [default: as the file says]
+    #[arg(long, value_parser = words::<Plan>(&["scan", "walk"]))]
+    pub(crate) plan: Option<Plan>,
+    /// Candidates whose distances are computed again from the originals [default: max(20, 2 k)]
+    #[arg(long, value_name = "N")]
+    pub(crate) rerank: Option<usize>,
+    /// What the final order is computed from [default: as the file says]
+    #[arg(long, value_parser = words::<Refine>(&["records", "originals"]))]
+    pub(crate) refine: Option<Refine>,
+    /// How the file is read: into memory at once, or mapped; changes cost, never answers
+    #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap"]))]
+    pub(crate) driver: Driver,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// The index
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "vector", required_unless_present = "vector")]
+    pub(crate) queries: Option<PathBuf>,
+    /// One query, as a JSON list
+    #[arg(long, value_name = "JSON")]
+    pub(crate) vector: Option<String>,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Effort: candidates kept while walking
+    #[arg(long, value_name = "N", conflicts_with = "recall")]
+    pub(crate) ef: Option<usize>,
+    /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
+    #[arg(long, value_name = "R")]
+    pub(crate) recall: Option<f32>,
+    /// Only hits at most this far away
+    #[arg(long, value_name = "D")]
+    pub(crate) radius: Option<f32>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+}
+
+const BENCH_EXAMPLES: &str = "Examples:
+  nearshore bench base.shore --queries queries.fbin --truth truth.ibin --ef 10,20,40,80
+  nearshore bench base.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99 --threads 8 --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The index
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// Their exact answers (.ibin, .ivecs), for the recall; `nearshore truth` makes them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) truth: Option<PathBuf>,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Efforts to measure [default: the one that --recall 0.95 stands for]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', conflicts_with = "recall")]
+    pub(crate) ef: Vec<usize>,
+    /// Efforts to measure, by the recall that the file's quality table promises
+    #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
+    pub(crate) recall: Vec<f32>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+}
+
+const TRUTH_EXAMPLES: &str = "Examples:
+  nearshore truth base.u8bin --queries queries.u8bin -o truth.ibin
+  nearshore truth base.fbin --queries queries.fbin --metric cosine --k 100 -o truth.ibin";
+
+#[derive(Debug, Args)]
+pub(crate) struct TruthArgs {
+    /// Vectors, one a row
+    pub(crate) base: PathBuf,
+    /// Queries, one a row
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// The answers: .ibin (ids and distances) or .ivecs (ids)
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Answers a query
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) k: u32,
+    /// Distance: squared Euclidean, 1 - dot product, 1 - cosine
+    #[arg(long, default_value = "l2", value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
+    pub(crate) metric: Metric,
+    /// Ids of the base in a file: u64 little-endian, .npy, or .txt with one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The index
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Words that are listed in help and completions and mean a `T`.
+fn words<T: FromStr<Err: ToString> + Clone + Send + Sync + 'static>(list: &'static [&'static str]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(list).try_map(|word| word.parse::<T>().map_err(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,161 @@
+//! `nearshore bench`: recall, speed and memory, setting by setting.
+
+use std::io::Write;
+
+use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
+use nearshore::dataset::Dataset;
+use nearshore::dataset::truth::Truth;
+use nearshore::search::{Effort, SearchParams};
+use nearshore::{Index, Pool, Queries};
+use serde_json::{Map, Value, json};
+
+use super::args::{BenchArgs, Common};
+use super::fail::Fail;
+use super::output::{self, print, print_json, rounded};
+use super::progress::Progress;
+use super::search::{check_dimensions, params};
+
+/// Queries of the untimed pass.
+const WARM_UP: usize = 2_000;
+
+pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
+    let opening = std::time::Instant::now();
+    let index = Index::open_with(&args.file, args.plan.driver)?;
+    let opened = opening.elapsed().as_secs_f64();
+    let progress = Progress::new(common);
+    let data = Dataset::open(&args.queries, &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
+    let queries = Queries::of(&data)?;
+    drop(data);
+    check_dimensions(&index, &args.file, &queries, &args.queries.display().to_string())?;
+    let truth = args.truth.as_deref().map(|path| Truth::open(path).map_err(Fail::from)).transpose()?;
+    if let Some(truth) = &truth {
+        check_truth(args, truth, &queries)?;
+    }
+    let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
+    let settings = settings(args);
+    let mut bench = Bench::new(&*index, &queries, truth.as_ref(), args.k, &pool);
+    let explain = |error: QueryError| Fail::search(&args.file, &format!("{}: row {}", args.queries.display(), error.query), &error.error);
+    let total = settings.len() as u64;
+    if let Some(first) = settings.first() {
+        bench.warm_up(first, WARM_UP, &pool).map_err(explain)?;
+    }
+    let mut runs = Vec::new();
+    for (done, setting) in settings.iter().enumerate() {
+        progress.tell("measuring", done as u64, Some(total));
+        runs.push((*setting, bench.run(setting, &pool).map_err(explain)?));
+    }
+    progress.finish();
+    let report = Report { args, common, index: &index, runs, opened };
+    if common.json { print_json(&report.json()) } else { print(|out| report.write_text(out)) }
+}
+
+/// Refuses a truth of other queries, or one that is too short.
+fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries) -> Result<(), Fail> {
+    let name = args.truth.as_deref().unwrap_or("truth".as_ref()).display();
+    if truth.queries() != queries.len() {
+        let (found, wanted) = (truth.queries(), queries.len());
+        return Err(Fail::input(format!("{name}: answers of {found} queries; {wanted} as in {} would be right", args.queries.display())));
+    }
+    if truth.k() < args.k {
+        return Err(Fail::input(format!("{name}: {} answers a query; at least {} for --k would be right", truth.k(), args.k)));
+    }
+    Ok(())
+}
+
+fn settings(args: &BenchArgs) -> Vec<SearchParams> {
+    let setting = |effort| params(&args.plan, args.k, effort);
+    let efs = args.ef.iter().map(|&ef| setting(Effort::Ef(ef)));
+    let settings: Vec<SearchParams> = efs.chain(args.recall.iter().map(|&recall| setting(Effort::Recall(recall)))).collect();
+    if settings.is_empty() { vec![setting(Effort::Auto)] } else { settings }
+}
+
+/// Everything that is printed.
+struct Report<'a> {
+    args: &'a BenchArgs,
+    common: &'a Common,
+    index: &'a Index,
+    runs: Vec<(SearchParams, Run)>,
+    opened: f64,
+}
+
+impl Report<'_> {
+    fn json(&self) -> Value {
+        let Self { args, index, .. } = self;
+        json!({
+            "file": args.file.display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
+            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": args.plan.driver.resolve().as_str(),
+            "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
+            "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn run_json(&self, setting: &SearchParams, run: &Run) -> Value {
+        let mut map = Map::new();
+        map.insert("ef".into(), json!(self.ef(setting)));
+        if let Effort::Recall(recall) = setting.effort {
+            map.insert("asked_recall".into(), rounded(f64::from(recall)));
+        }
+        if let Some(recall) = run.recall {
+            map.insert("recall".into(), rounded(recall));
+        }
+        map.insert("queries".into(), json!(run.queries));
+        let values = [
+            ("qps", run.qps),
+            ("qps_cpu", run.qps_cpu),
+            ("cpu_s", run.cpu_s),
+            ("wall_seconds", run.wall_s),
+            ("mean_us", run.mean_us),
+            ("p50_us", run.p50_us),
+            ("p95_us", run.p95_us),
+            ("p99_us", run.p99_us),
+            ("distances", run.distances),
+            ("hops", run.hops),
+        ];
+        map.extend(values.map(|(key, value)| (key.to_owned(), rounded(value))));
+        Value::Object(map)
+    }
+
+    /// The pool that the setting stands for.
+    fn ef(&self, setting: &SearchParams) -> usize {
+        let refine = setting.refine.unwrap_or(self.index.refine());
+        let table = self.index.quality().unwrap_or_default();
+        nearshore::search::quality::Setting::choose(setting, refine, table).ef
+    }
+
+    fn threads(&self) -> usize {
+        self.common.threads.map_or(1, usize::from)
+    }
+
+    fn write_text(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let Self { args, index, .. } = self;
+        writeln!(
+            out,
+            "{}: {} rows x {} dimensions, {}, k {}, {} thread(s), {}, {}",
+            args.file.display(),
+            index.len(),
+            index.dimensions(),
+            index.metric(),
+            args.k,
+            self.threads(),
+            index.kernels().name(),
+            args.plan.driver.resolve()
+        )?;
+        let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
+        writeln!(out, "file {}, resident {resident}", output::bytes(index.reader().bytes().len() as u64))?;
+        writeln!(
+            out,
+            "{:>6} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8}",
+            "ef", "recall", "qps", "qps_cpu", "mean_us", "p50_us", "p95_us", "p99_us", "distances", "hops"
+        )?;
+        for (setting, run) in &self.runs {
+            let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
+            let Run { qps, qps_cpu, mean_us, p50_us, p95_us, p99_us, distances, hops, .. } = run;
+            writeln!(
+                out,
+                "{:>6} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1}",
+                self.ef(setting)
+            )?;
+        }
+        Ok(())
+    }
+}

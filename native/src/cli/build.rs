@@ -1,0 +1,121 @@
+//! `nearshore build`: rows in, one file out.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build};
+use nearshore::dataset::{DataError, Dataset};
+use nearshore::format::WriteError;
+use nearshore::io::FileSink;
+use nearshore::search::QualityRow;
+use nearshore::{Kernels, Par, Pool};
+use serde_json::{Value, json};
+
+use super::args::{BuildArgs, Common};
+use super::fail::Fail;
+use super::info::quality_json;
+use super::output::{self, print, print_json};
+use super::progress::Progress;
+
+pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
+    let started = Instant::now();
+    // First of all, so that nobody waits an hour to hear that the output exists.
+    let sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
+    let progress = Progress::new(common);
+    let reading = |done, total| progress.tell("reading", done, total);
+    let mut data = Dataset::open(&args.input, &args.from.options(args.payload.as_deref(), &reading))?;
+    if let Some(ids) = &args.ids {
+        data.set_ids(ids, args.from.tmp.as_deref())?;
+    }
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.output, &error))?;
+    let mut params = BuildParams::default();
+    params.metric = args.metric;
+    params.m = usize::from(args.m);
+    params.ef_construction = args.ef_construction as usize;
+    params.seed = args.seed;
+    params.originals = args.originals == "keep";
+    let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
+    let mut tell = |stage, done, total| {
+        let name = match stage {
+            Stage::Encode => "encoding",
+            Stage::Link => "linking",
+            Stage::Measure => "measuring",
+            Stage::Write => "writing",
+        };
+        progress.tell(name, done, Some(total));
+        ControlFlow::Continue(())
+    };
+    let (sink, summary) =
+        build(&input, &params, &pool, Kernels::best(), &mut tell, sink).map_err(|error| explain(error, &data, &args.output))?;
+    progress.finish();
+    sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
+    let wall = started.elapsed().as_secs_f64();
+    if common.json {
+        return print_json(&summary_json(args, &data, &summary, pool.threads(), wall));
+    }
+    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &data, &summary, wall)) }
+}
+
+fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: usize, wall: f64) -> Value {
+    let cpu = cpu_seconds();
+    json!({
+        "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
+        "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "seed": args.seed,
+        "originals": args.originals == "keep", "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
+        "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
+        "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
+    })
+}
+
+fn write_summary(out: &mut impl Write, args: &BuildArgs, data: &Dataset, summary: &Summary, wall: f64) -> std::io::Result<()> {
+    let (rows, metric, size) = (summary.rows, args.metric, output::bytes(summary.file_bytes));
+    writeln!(
+        out,
+        "{}: {rows} rows x {} dimensions, {metric}, {size}, in {}",
+        args.output.display(),
+        data.dimensions(),
+        output::seconds(wall)
+    )?;
+    if summary.duplicates > 0 {
+        writeln!(out, "  {} rows repeat another exactly", summary.duplicates)?;
+    }
+    let Some(first) = summary.quality.first() else { return Ok(()) };
+    writeln!(out, "  recall@{} against brute force on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
+    write_quality(out, &summary.quality)
+}
+
+/// The quality table, a line an effort.
+pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow]) -> std::io::Result<()> {
+    writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
+    for row in table {
+        let QualityRow { ef, gamma, refine, recall, distances, hops, .. } = row;
+        writeln!(out, "  {ef:>6} {gamma:>6.3} {refine:>10} {recall:>8.4} {distances:>10.0} {hops:>8.1}")?;
+    }
+    Ok(())
+}
+
+/// Processor time of this process so far.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Says in the words of the input what the build refused.
+fn explain(error: BuildError<std::io::Error>, data: &Dataset, output: &Path) -> Fail {
+    let at = |row: usize, what: String| Fail::from(DataError::malformed(data.name(), what).row(row as u64));
+    match error {
+        BuildError::NotFinite { row, .. } => match data.check_finite(row..row + 1) {
+            Err(error) => error.into(),
+            Ok(()) => at(row, "its norm leaves the range of f32; smaller numbers would be right".to_owned()),
+        },
+        BuildError::ZeroVector { row } => at(row, "a zero vector has no cosine; leave it out, or use --metric l2".to_owned()),
+        BuildError::DuplicateId { id, first, second } => at(second, format!("id {id} is that of row {first} already; ids must differ")),
+        BuildError::PayloadTooLong { row } => at(row, "a payload of 4 GiB or more".to_owned()),
+        BuildError::Write(WriteError::Sink(error)) => Fail::output(output, &error),
+        BuildError::Parameter { parameter, must } => Fail::usage(format!("--{} must be {must}", parameter.replace('_', "-"))),
+        other => Fail::input(format!("{}: {other}", data.name())),
+    }
+}

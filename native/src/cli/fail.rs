@@ -1,0 +1,98 @@
+//! How a command fails: an exit code and one line that says what, where, and what would be right.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use nearshore::dataset::{DataError, Fault};
+use nearshore::search::SearchError;
+
+/// A failure on its way to the exit.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    code: u8,
+    message: String,
+    /// What led to it, outermost first; shown with `-v`.
+    chain: Vec<String>,
+}
+
+impl Fail {
+    /// A search or a verification found what it should not.
+    pub(crate) fn found(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into(), chain: Vec::new() }
+    }
+
+    /// The command makes no sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into(), chain: Vec::new() }
+    }
+
+    /// An input is wrong.
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self { code: 3, message: message.into(), chain: Vec::new() }
+    }
+
+    /// The system could not read or write `path`.
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
+        Self { code: 4, message: format!("{}: {error}", path.display()), chain: causes(error) }
+    }
+
+    /// The index is damaged.
+    pub(crate) fn damaged(message: impl Into<String>) -> Self {
+        Self { code: 5, message: message.into(), chain: Vec::new() }
+    }
+
+    /// An output that could not be begun or finished: one that exists is a matter of usage.
+    pub(crate) fn output(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::usage(format!("{}: exists already; --force replaces it", path.display())),
+            io::ErrorKind::IsADirectory => Self::usage(format!("{}: is a folder; the name of a file would be right", path.display())),
+            _ => Self::io(path, error),
+        }
+    }
+
+    /// A search that failed; `what` says which query of which input.
+    pub(crate) fn search(index: &Path, what: &str, error: &SearchError) -> Self {
+        match error {
+            SearchError::Corrupt(corrupt) => Self::damaged(format!("{}: {corrupt}", index.display())),
+            SearchError::Parameter { parameter, must } => Self::usage(format!("--{parameter} must be {must}")),
+            SearchError::Unsupported { .. } => Self::usage(format!("{}: {error}", index.display())),
+            _ => Self::input(format!("{what}: {error}")),
+        }
+    }
+
+    /// Prints it and says how to exit.
+    pub(crate) fn report(&self, verbose: bool) -> ExitCode {
+        let mut err = io::stderr().lock();
+        let _ = writeln!(err, "nearshore: {}", self.message);
+        for cause in self.chain.iter().filter(|_| verbose) {
+            let _ = writeln!(err, "  caused by: {cause}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+/// Everything that an error names as its cause.
+fn causes(error: &dyn Error) -> Vec<String> {
+    std::iter::successors(error.source(), |error| (*error).source()).map(ToString::to_string).collect()
+}
+
+impl From<DataError> for Fail {
+    fn from(error: DataError) -> Self {
+        let code = if matches!(error.fault, Fault::Io(_)) { 4 } else { 3 };
+        Self { code, message: error.to_string(), chain: causes(&error) }
+    }
+}
+
+impl From<nearshore::Error> for Fail {
+    fn from(error: nearshore::Error) -> Self {
+        let code = match &error {
+            nearshore::Error::Io { .. } => 4,
+            nearshore::Error::Open { .. } => 5,
+            nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
+            nearshore::Error::Search(_) => 3,
+        };
+        Self { code, message: error.to_string(), chain: causes(&error) }
+    }
+}

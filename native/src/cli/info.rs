@@ -1,0 +1,93 @@
+//! `nearshore info`: what is in an index.
+
+use std::io::Write;
+
+use nearshore::Index;
+use nearshore::format::{Kind, Table};
+use nearshore::search::QualityRow;
+use serde_json::{Value, json};
+
+use super::args::{Common, FileArgs};
+use super::build::write_quality;
+use super::fail::Fail;
+use super::output::{self, print, print_json, rounded};
+
+pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
+    let index = Index::open(&args.file)?;
+    let damaged = |error| Fail::search(&args.file, "", &error);
+    let meta = index.meta().map_err(damaged)?;
+    let quality = index.quality().map_err(damaged)?;
+    if common.json {
+        return print_json(&describe(args, &index, &meta, quality));
+    }
+    print(|out| write_text(out, args, &index, &meta, quality))
+}
+
+fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) -> Value {
+    let header = index.reader().header();
+    let superblock = &header.superblock;
+    json!({
+        "file": args.file.display().to_string(), "file_bytes": superblock.file_bytes, "format_minor": superblock.minor,
+        "rows": superblock.rows, "deleted": index.deleted(), "dimensions": superblock.dimensions, "metric": superblock.metric.as_str(),
+        "element": superblock.element.as_str(), "plan": superblock.plan.as_str(), "refine": superblock.refine.as_str(),
+        "seed": superblock.seed, "build_id": format!("{:016x}", superblock.build_id), "identity": hex(&superblock.identity),
+        "hot_bytes": superblock.hot.1, "sections": header.tables.iter().map(section).collect::<Vec<_>>(),
+        "options": serde_json::from_str(meta).unwrap_or(Value::Null), "quality": quality_json(quality),
+    })
+}
+
+fn section(table: &Table) -> Value {
+    json!({
+        "kind": name(table), "instance": table.instance, "rows": table.rows, "stride_bytes": table.stride, "offset_bytes": table.offset,
+        "bytes": bytes_of(table), "blocks": table.blocks(), "block_bytes": table.block_bytes, "encoding": table.encoding, "parameter": table.parameter,
+    })
+}
+
+fn name(table: &Table) -> &'static str {
+    Kind::known(table.kind).map_or("unknown", Kind::as_str)
+}
+
+fn bytes_of(table: &Table) -> u64 {
+    table.blocks() * u64::from(table.block_bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The quality table as JSON.
+pub(super) fn quality_json(table: &[QualityRow]) -> Value {
+    let row = |row: &QualityRow| {
+        json!({
+            "plan": row.plan.as_str(), "ef": row.ef, "gamma": rounded(f64::from(row.gamma)), "refine": row.refine.as_str(), "k": row.k,
+            "rerank": row.rerank, "queries": row.queries, "recall": rounded(f64::from(row.recall)),
+            "distances": rounded(f64::from(row.distances)), "hops": rounded(f64::from(row.hops)),
+        })
+    };
+    Value::Array(table.iter().map(row).collect())
+}
+
+fn write_text(out: &mut impl Write, args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) -> std::io::Result<()> {
+    let header = index.reader().header();
+    let superblock = &header.superblock;
+    writeln!(out, "{}: {} rows x {} dimensions", args.file.display(), superblock.rows, superblock.dimensions)?;
+    writeln!(out, "  metric {}, input {}, plan {}, refine {}", superblock.metric, superblock.element, superblock.plan, superblock.refine)?;
+    if index.deleted() > 0 {
+        writeln!(out, "  {} rows are deleted", index.deleted())?;
+    }
+    writeln!(out, "  {}, of which every search needs {}", output::bytes(superblock.file_bytes), output::bytes(superblock.hot.1))?;
+    writeln!(out, "  build {:016x}, identity {}", superblock.build_id, hex(&superblock.identity))?;
+    if !meta.is_empty() {
+        writeln!(out, "  {}", meta.escape_debug().to_string().replace("\\\"", "\""))?;
+    }
+    writeln!(out, "\n  {:<16} {:>12} {:>8} {:>12} {:>10}", "section", "rows", "stride", "bytes", "blocks")?;
+    for table in &header.tables {
+        let label = if table.instance > 0 { format!("{} #{}", name(table), table.instance) } else { name(table).to_owned() };
+        writeln!(out, "  {label:<16} {:>12} {:>8} {:>12} {:>10}", table.rows, table.stride, bytes_of(table), table.blocks())?;
+    }
+    if let Some(first) = quality.first() {
+        writeln!(out, "\n  recall@{}, measured on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
+        write_quality(out, quality)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `nearshore`: the command line. One file a command; each parses, calls the library, and prints.
+//!
+//! Results go to standard output (with `--json` one object), everything else to standard error. Exit codes:
+//!
+//! | code | means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | a search or a verification found what it should not |
+//! | 2 | the command was not understood |
+//! | 3 | an input is wrong: the message says file, row and field |
+//! | 4 | the system could not read or write, or the disk is full |
+//! | 5 | the index is damaged |
+//! | 130 | interrupted; nothing partial is left |
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod bench;
+mod build;
+mod completions;
+mod fail;
+mod info;
+mod output;
+mod progress;
+mod search;
+mod signals;
+mod truth;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    signals::install();
+    let cli = Cli::parse();
+    let common = &cli.common;
+    let done = match &cli.command {
+        Command::Build(args) => build::run(args, common),
+        Command::Search(args) => search::run(args, common),
+        Command::Bench(args) => bench::run(args, common),
+        Command::Truth(args) => truth::run(args, common),
+        Command::Info(args) => info::run(args, common),
+        Command::Verify(args) => verify::run(args, common),
+        Command::Completions(args) => completions::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => fail.report(common.verbose > 0),
+    }
+}

@@ -1,0 +1,73 @@
+//! Standard output: text for people, one JSON object for programs.
+
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::fail::Fail;
+use super::signals::end_by_closed_pipe;
+
+/// Hands `write` a buffered standard output. A reader that has gone away ends the program quietly.
+pub(crate) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>) -> Result<(), Fail> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            // What the buffer still holds must not be written once more.
+            let _ = out.into_parts();
+            end_by_closed_pipe()
+        }
+        Err(error) => Err(Fail::io(Path::new("standard output"), &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One object on one line.
+pub(crate) fn print_json(value: &Value) -> Result<(), Fail> {
+    print(|out| writeln!(out, "{value}"))
+}
+
+/// A count of bytes for people: `1.50 GiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} bytes") } else { format!("{value:.2} {}", units[unit]) }
+}
+
+/// A duration for people: `850 ms`, `12.3 s`, `4 min 10 s`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
+/// A number with enough digits to be useful and no more, for JSON.
+pub(crate) fn rounded(value: f64) -> Value {
+    if value == 0.0 || !value.is_finite() {
+        return Value::from(if value.is_finite() { 0.0 } else { f64::MAX });
+    }
+    let scale = 10f64.powi(5 - value.abs().log10().floor() as i32);
+    let short = (value * scale).round() / scale;
+    Value::from(if short.is_finite() { short } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_read_well() {
+        assert_eq!((bytes(12), bytes(1 << 20), bytes(3 << 29)), ("12 bytes".into(), "1.00 MiB".into(), "1.50 GiB".into()));
+        assert_eq!((seconds(0.85), seconds(12.34), seconds(250.0)), ("850 ms".into(), "12.3 s".into(), "4 min 10 s".into()));
+        assert_eq!(rounded(1234.56789).to_string(), "1234.57");
+        assert_eq!(rounded(0.0).to_string(), "0.0");
+    }
+}

@@ -1,0 +1,157 @@
+//! `nearshore search`: the nearest rows of one query or of many.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use nearshore::dataset::{Dataset, parse_vector};
+use nearshore::format::Kind;
+use nearshore::search::{Effort, Hit, Scratch, SearchParams, Stats};
+use nearshore::{Index, Queries};
+
+use super::args::{Common, PlanArgs, SearchArgs};
+use super::fail::Fail;
+use super::output::print;
+use super::progress::Progress;
+
+pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
+    let index = Index::open_with(&args.file, args.plan.driver)?;
+    let (queries, name) = queries(args, common)?;
+    check_dimensions(&index, &args.file, &queries, &name)?;
+    let effort = match (args.ef, args.recall) {
+        (Some(ef), _) => Effort::Ef(ef),
+        (None, Some(recall)) => Effort::Recall(recall),
+        (None, None) => Effort::Auto,
+    };
+    let mut params = params(&args.plan, args.k, effort);
+    params.radius = args.radius;
+    let with_payload = index.reader().section(Kind::Payload, 0).is_some();
+    let mut scratch = Scratch::new();
+    let mut answer = Answer { hits: Vec::new(), payloads: Vec::new(), stats: Stats::default() };
+    let mut failed = None;
+    print(|out| {
+        if common.json {
+            write!(out, "{{\"k\":{},\"results\":[", args.k)?;
+        }
+        for query in 0..queries.len() {
+            let found = (*index).search(queries.get(query), &params, &mut scratch, &mut answer.hits).and_then(|stats| {
+                answer.stats = stats;
+                answer.payloads.resize(answer.hits.len(), Vec::new());
+                let mut rows = answer.hits.iter().zip(&mut answer.payloads).filter(|_| with_payload);
+                rows.try_for_each(|(hit, payload)| index.payload(hit.row, payload))
+            });
+            if let Err(error) = found {
+                failed = Some(Fail::search(&args.file, &format!("{name}: row {query}"), &error));
+                return Ok(());
+            }
+            if common.json {
+                answer.write_json(out, query > 0, with_payload)?;
+            } else {
+                answer.write_text(out, (queries.len() > 1).then_some(query), common.verbose > 0, with_payload)?;
+            }
+        }
+        if common.json { writeln!(out, "]}}") } else { Ok(()) }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Refuses queries of another length than the index has.
+pub(super) fn check_dimensions(index: &Index, file: &Path, queries: &Queries, name: &str) -> Result<(), Fail> {
+    let (found, wanted) = (queries.dimensions(), index.dimensions());
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Fail::input(format!("{name}: {found} dimensions; {wanted} as in {} would be right", file.display())))
+}
+
+/// What the options say, for the library.
+pub(super) fn params(plan: &PlanArgs, k: usize, effort: Effort) -> SearchParams {
+    let mut params = SearchParams::default().k(k);
+    params.effort = effort;
+    params.plan = plan.plan;
+    params.rerank = plan.rerank;
+    params.refine = plan.refine;
+    params
+}
+
+/// The queries, and what messages call them.
+fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail> {
+    if let Some(text) = &args.vector {
+        let vector =
+            parse_vector(text).map_err(|what| Fail::usage(format!("--vector: {what}; a list such as [0.1, 0.2] would be right")))?;
+        return Ok((Queries::one(vector), "--vector".to_owned()));
+    }
+    let path = args.queries.as_deref().unwrap_or("-".as_ref());
+    let progress = Progress::new(common);
+    let data = Dataset::open(path, &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
+    Ok((Queries::of(&data)?, data.name().to_owned()))
+}
+
+/// One query's answer.
+struct Answer {
+    hits: Vec<Hit>,
+    payloads: Vec<Vec<u8>>,
+    stats: Stats,
+}
+
+impl Answer {
+    fn write_json(&self, out: &mut impl Write, comma: bool, with_payload: bool) -> io::Result<()> {
+        write!(out, "{}{{\"hits\":[", if comma { "," } else { "" })?;
+        for (place, (hit, payload)) in self.hits.iter().zip(&self.payloads).enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(out, "{comma}{{\"id\":{},\"distance\":{:?}", hit.id, hit.distance)?;
+            if with_payload {
+                match std::str::from_utf8(payload) {
+                    Ok(text) => write!(out, ",\"payload\":{}", serde_json::Value::from(text))?,
+                    Err(_) => write!(out, ",\"payload_base64\":\"{}\"", base64(payload))?,
+                }
+            }
+            write!(out, "}}")?;
+        }
+        let Stats { distances, hops, .. } = self.stats;
+        write!(out, "],\"distances\":{distances},\"hops\":{hops}}}")
+    }
+
+    fn write_text(&self, out: &mut impl Write, query: Option<usize>, verbose: bool, with_payload: bool) -> io::Result<()> {
+        if let Some(query) = query {
+            writeln!(out, "query {query}")?;
+        }
+        for (place, (hit, payload)) in self.hits.iter().zip(&self.payloads).enumerate() {
+            write!(out, "{:>4}  id {:<12} distance {:<12}", place + 1, hit.id, hit.distance)?;
+            if with_payload {
+                // Whatever a payload holds, a terminal gets one line of it.
+                write!(out, "  {}", String::from_utf8_lossy(payload).escape_debug())?;
+            }
+            writeln!(out)?;
+        }
+        if verbose {
+            writeln!(out, "      {} distances, {} hops", self.stats.distances, self.stats.hops)?;
+        }
+        Ok(())
+    }
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            let known = digit <= chunk.len();
+            text.push(if known { char::from(ALPHABET[(word >> (18 - 6 * digit) & 63) as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        assert!(pairs.iter().all(|(plain, coded)| base64(plain.as_bytes()) == *coded));
+        assert_eq!(base64(&[0xFF, 0xFE, 0xFD]), "//79");
+    }
+}

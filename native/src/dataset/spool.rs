@@ -1,0 +1,149 @@
+//! Where the rows of text, columnar and piped inputs go: temporary files without a name, mapped once they are written.
+//!
+//! An input of 4 GB so needs 4 GB of disk, not of memory, and everything behind this door sees mapped rows only. The
+//! files are unlinked from the start: whatever ends the program, the system frees them.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use super::binary::{Layout, check_shape};
+use super::error::{DataError, Fault};
+use super::{Column, Dataset, Element, Options, PayloadBytes};
+use crate::io::MappedFile;
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// One temporary file under way.
+pub(super) struct Spool {
+    file: BufWriter<File>,
+    bytes: u64,
+}
+
+impl Spool {
+    /// A file in `folder` (the system's folder for temporary files when `None`), without a name.
+    pub(super) fn new(folder: Option<&Path>) -> io::Result<Self> {
+        let file = match folder {
+            Some(folder) => tempfile::tempfile_in(folder)?,
+            None => tempfile::tempfile()?,
+        };
+        Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), bytes: 0 })
+    }
+
+    /// Appends.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Everything that was written, as a map.
+    pub(super) fn finish(self) -> io::Result<MappedFile> {
+        MappedFile::map(&self.file.into_inner().map_err(io::IntoInnerError::into_error)?)
+    }
+}
+
+/// Copies a pipe into a temporary file, telling `progress` how far it is.
+pub(super) fn copy_pipe(mut pipe: impl Read, options: &Options<'_>) -> io::Result<MappedFile> {
+    let mut spool = Spool::new(options.tmp)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return spool.finish(),
+            Ok(count) => {
+                spool.write(&buffer[..count])?;
+                (options.progress)(spool.bytes, None);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Rows that arrive one by one, as f32, with the ids and payloads that come along.
+pub(super) struct RowWriter<'a> {
+    name: &'a str,
+    options: &'a Options<'a>,
+    vectors: Spool,
+    ids: Option<Spool>,
+    payloads: Option<(Spool, Spool)>,
+    dimensions: Option<usize>,
+    rows: u64,
+    row_bytes: Vec<u8>,
+}
+
+impl<'a> RowWriter<'a> {
+    /// No rows yet of the input called `name`.
+    pub(super) fn new(name: &'a str, options: &'a Options<'a>) -> Result<Self, DataError> {
+        let spool = || Spool::new(options.tmp).map_err(|error| temporary(name, error));
+        let payloads = if options.payload.is_some() { Some((spool()?, spool()?)) } else { None };
+        Ok(Self { name, options, vectors: spool()?, ids: None, payloads, dimensions: None, rows: 0, row_bytes: Vec::new() })
+    }
+
+    /// Rows so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Appends a vector. Refused: a dimension unlike that of row 0, and numbers that are not finite. The error has no
+    /// line and no field; the caller knows them.
+    pub(super) fn vector(&mut self, vector: &[f32]) -> Result<(), DataError> {
+        let at_row = |fault| DataError::new(self.name, fault).row(self.rows);
+        let wanted = match self.dimensions {
+            Some(wanted) => wanted,
+            None => {
+                check_shape(self.name, 1, vector.len() as u64).map_err(|error| at_row(error.fault))?;
+                *self.dimensions.insert(vector.len())
+            }
+        };
+        if vector.len() != wanted {
+            let because = "as in row 0".into();
+            return Err(at_row(Fault::Count { what: "numbers", wanted: wanted as u64, found: vector.len() as u64, because }));
+        }
+        if let Some(bad) = vector.iter().find(|value| !value.is_finite()) {
+            return Err(at_row(Fault::NotFinite(f64::from(*bad))));
+        }
+        self.row_bytes.clear();
+        self.row_bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
+        self.vectors.write(&self.row_bytes).map_err(|error| temporary(self.name, error))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Appends an id.
+    pub(super) fn id(&mut self, id: u64) -> Result<(), DataError> {
+        let write = |ids: &mut Option<Spool>| {
+            if ids.is_none() {
+                *ids = Some(Spool::new(self.options.tmp)?);
+            }
+            ids.as_mut().map_or(Ok(()), |ids| ids.write(&id.to_le_bytes()))
+        };
+        write(&mut self.ids).map_err(|error| temporary(self.name, error))
+    }
+
+    /// Appends a payload; without [`Options::payload`] it is dropped.
+    pub(super) fn payload(&mut self, payload: &[u8]) -> Result<(), DataError> {
+        let Some((bytes, ends)) = &mut self.payloads else { return Ok(()) };
+        bytes.write(payload).and_then(|()| ends.write(&bytes.bytes.to_le_bytes())).map_err(|error| temporary(self.name, error))
+    }
+
+    /// Everything, mapped. `name` counts rows in messages of whoever reads it.
+    pub(super) fn finish(self) -> Result<Dataset, DataError> {
+        let Some(dimensions) = self.dimensions else {
+            return Err(DataError::new(self.name, Fault::Empty));
+        };
+        let map = |spool: Spool| spool.finish().map_err(|error| temporary(self.name, error));
+        let layout = Layout { start: 0, element: Element::F32, dimensions, rows: self.rows as usize, stride: 4 * dimensions };
+        let payloads = match self.payloads {
+            Some((bytes, ends)) => Some(PayloadBytes { bytes: map(bytes)?, ends: Column::mapped(map(ends)?, 0) }),
+            None => None,
+        };
+        let ids = self.ids.map(map).transpose()?.map(|ids| Column::mapped(ids, 0));
+        Ok(Dataset { name: self.name.to_owned(), bytes: map(self.vectors)?, layout, ids, payloads })
+    }
+}
+
+/// An error of a temporary file; a full disk should not be blamed on the input.
+fn temporary(name: &str, error: io::Error) -> DataError {
+    let error = io::Error::new(error.kind(), format!("temporary copy (another folder: --tmp DIR): {error}"));
+    DataError::io(name, error)
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with an index in a file.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nearshore_core::error::OpenError;
+use nearshore_core::search::SearchError;
+
+/// Why an index could not be opened or searched.
+#[derive(Debug)]
+pub enum Error {
+    /// The system could not read the file.
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no index, or a damaged one.
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+    /// The search was asked for the impossible, or met damage.
+    Search(SearchError),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Open { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Search(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Open { source, .. } => Some(source),
+            Self::Search(error) => Some(error),
+        }
+    }
+}
+
+impl From<SearchError> for Error {
+    fn from(error: SearchError) -> Self {
+        Self::Search(error)
+    }
+}

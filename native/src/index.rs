@@ -1,0 +1,193 @@
+//! An index in a file: the core's [`Index`](nearshore_core::index::Index) over bytes that a driver brings.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use nearshore_core::index;
+use nearshore_core::search::{Hit, Scratch, SearchParams};
+use nearshore_core::vectors::Query;
+
+use crate::error::Error;
+use crate::io::{LoadedFile, MappedFile};
+
+/// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// The best for most: [`Driver::Mmap`].
+    #[default]
+    Auto,
+    /// The whole file is read when it is opened, onto huge pages where there are any: the fastest to search.
+    Slice,
+    /// The file is mapped: opening is instant, and only what searches touch is brought in.
+    Mmap,
+}
+
+impl Driver {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Slice => "slice",
+            Self::Mmap => "mmap",
+        }
+    }
+
+    /// What `Auto` stands for.
+    #[must_use]
+    pub fn resolve(self) -> Self {
+        match self {
+            Self::Auto | Self::Mmap => Self::Mmap,
+            Self::Slice => Self::Slice,
+        }
+    }
+}
+
+impl FromStr for Driver {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Auto, Self::Slice, Self::Mmap].into_iter().find(|driver| driver.as_str() == word).ok_or("must be auto, slice or mmap")
+    }
+}
+
+/// The bytes of a file, by either driver.
+#[derive(Debug)]
+pub enum FileBytes {
+    /// In memory.
+    Loaded(LoadedFile),
+    /// Mapped.
+    Mapped(MappedFile),
+}
+
+impl AsRef<[u8]> for FileBytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Loaded(file) => file.as_ref(),
+            Self::Mapped(file) => file.as_ref(),
+        }
+    }
+}
+
+/// A `.shore` file ready to be searched, from any number of threads at once.
+///
+/// ```
+/// # use nearshore::{Pool, dataset::Vectors, build::{BuildParams, Input, build}, format::Element, io::FileSink};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("example.shore");
+/// # let rows: [f32; 6] = [0.0, 0.0, 1.0, 0.0, 0.0, 2.0];
+/// # let vectors = Vectors::packed(Element::F32, 2, bytemuck::cast_slice(&rows)).ok_or("rows")?;
+/// # let input = Input { vectors, ids: None, payloads: None };
+/// # let mut go_on = |_, _, _| std::ops::ControlFlow::Continue(());
+/// # let (sink, _) = build(&input, &BuildParams::default(), &Pool::new(1)?, nearshore::Kernels::best(), &mut go_on, FileSink::create(&path, false)?)?;
+/// # sink.finish()?;
+/// use nearshore::{Index, search::SearchParams};
+///
+/// let query = [0.0f32, 1.5];
+/// let hits = Index::open(path)?.search(&query, &SearchParams::recall(0.95).k(2))?;
+/// assert_eq!(hits[0].id, 2);
+/// assert_eq!(hits[0].distance, 0.25);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Everything else that an open index can say is on the core's [`Index`](nearshore_core::index::Index), to which this
+/// one derefs; [`index::Index::search`] there takes buffers of the caller and allocates nothing.
+#[derive(Debug)]
+pub struct Index {
+    index: index::Index<FileBytes>,
+    /// Buffers of searches that are over, for those to come.
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+impl Index {
+    /// Opens the file at `path`, mapped. Reads its 16 KiB header, whatever its size.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(path, Driver::Auto)
+    }
+
+    /// The same by another driver.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Open`].
+    pub fn open_with(path: impl AsRef<Path>, driver: Driver) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let bytes = match driver.resolve() {
+            Driver::Slice => LoadedFile::open(path).map(FileBytes::Loaded),
+            _ => MappedFile::open(path).map(FileBytes::Mapped),
+        };
+        let bytes = bytes.map_err(|error| Error::io(path, error))?;
+        let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        Ok(Self { index, scratch: Mutex::new(Vec::new()) })
+    }
+
+    /// Finds the nearest rows, nearest first, ties by the smaller id.
+    ///
+    /// # Errors
+    /// [`Error::Search`]: a query of the wrong length or with a value that is not finite, a parameter out of range, or
+    /// a damaged block, which never leads to a wrong answer.
+    pub fn search(&self, query: &(impl AsQuery + ?Sized), params: &SearchParams) -> Result<Vec<Hit>, Error> {
+        let free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = free.unwrap_or_default();
+        let mut hits = Vec::new();
+        let found = self.index.search(query.as_query(), params, &mut scratch, &mut hits);
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        found?;
+        Ok(hits)
+    }
+}
+
+impl Deref for Index {
+    type Target = index::Index<FileBytes>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.index
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What can be searched for: numbers in any of the forms that an index takes.
+pub trait AsQuery {
+    /// The numbers as the core wants them.
+    fn as_query(&self) -> Query<'_>;
+}
+
+macro_rules! queries {
+    ($($number:ty => $form:ident),*) => { $(
+        impl AsQuery for [$number] {
+            fn as_query(&self) -> Query<'_> {
+                Query::$form(self)
+            }
+        }
+
+        impl<const N: usize> AsQuery for [$number; N] {
+            fn as_query(&self) -> Query<'_> {
+                Query::$form(self)
+            }
+        }
+
+        impl AsQuery for Vec<$number> {
+            fn as_query(&self) -> Query<'_> {
+                Query::$form(self)
+            }
+        }
+    )* };
+}
+
+queries!(f32 => F32, u8 => U8, i8 => I8);
+
+impl AsQuery for Query<'_> {
+    fn as_query(&self) -> Query<'_> {
+        *self
+    }
+}

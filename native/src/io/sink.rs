@@ -1,0 +1,203 @@
+//! A file that appears under its name complete, or not at all.
+//!
+//! ```text
+//! create .x.shore.AbC123.part ─▶ write … ─▶ sync ─▶ rename to x.shore ─▶ sync the folder
+//!           └── dropped, failed, interrupted: removed, and x.shore is what it was before
+//! ```
+//! The names of files under way are kept in one list, so that a program that ends on a signal can remove them
+//! ([`remove_partial_files`]) although no destructor will run.
+
+use std::ffi::OsString;
+#[cfg(unix)]
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nearshore_core::format::Sink;
+use tempfile::{Builder, NamedTempFile};
+
+/// Bytes gathered before they are handed to the system.
+const BUFFER_BYTES: usize = 1 << 20;
+
+static PARTIAL_FILES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn partial_files() -> MutexGuard<'static, Vec<PathBuf>> {
+    PARTIAL_FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every file that a [`FileSink`] has begun and not finished, and keeps those that finish just now from
+/// being renamed. For a program about to end on a signal.
+pub fn remove_partial_files() {
+    let mut files = partial_files();
+    for path in files.drain(..) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// An entry of the list, for as long as the file is under way.
+#[derive(Debug)]
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        partial_files().retain(|path| *path != self.0);
+    }
+}
+
+/// The destination of a build. Writes go to a temporary file in the destination's folder; [`FileSink::finish`] gives
+/// it its name.
+#[derive(Debug)]
+pub struct FileSink {
+    file: NamedTempFile,
+    listed: Listed,
+    destination: PathBuf,
+    replace: bool,
+    buffer: Vec<u8>,
+    /// Where the first byte of `buffer` goes.
+    buffered_at: u64,
+    /// Where the file's cursor stands.
+    cursor: u64,
+}
+
+impl FileSink {
+    /// Begins a file that will be called `destination`. An existing file is replaced only where `replace` is true.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or whatever the system says about the folder.
+    pub fn create(destination: &Path, replace: bool) -> io::Result<Self> {
+        if !replace && destination.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if destination.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let mut prefix = OsString::from(".");
+        prefix.push(destination.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+        prefix.push(".");
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(".part");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the process's umask
+        // Held until the name is in the list: a signal in between must not miss the file.
+        let mut files = partial_files();
+        let file = builder.tempfile_in(folder_of(destination))?;
+        files.push(file.path().to_owned());
+        drop(files);
+        let listed = Listed(file.path().to_owned());
+        Ok(Self { file, listed, destination: destination.to_owned(), replace, buffer: Vec::new(), buffered_at: 0, cursor: 0 })
+    }
+
+    /// Makes all bytes durable, gives the file its name, and makes the name durable.
+    ///
+    /// # Errors
+    /// Whatever the system says (a full disk); then nothing is left, and an older file of that name is untouched.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        let Self { file, listed, destination, replace, .. } = self;
+        file.as_file().sync_all()?;
+        let files = partial_files();
+        if !files.contains(&listed.0) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let renamed = if replace { file.persist(&destination) } else { file.persist_noclobber(&destination) };
+        drop(files);
+        renamed.map_err(|failed| failed.error)?;
+        #[cfg(unix)]
+        File::open(folder_of(&destination))?.sync_all()?;
+        Ok(())
+    }
+
+    /// Hands the gathered bytes to the system.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let file = self.file.as_file_mut();
+        if self.cursor != self.buffered_at {
+            file.seek(SeekFrom::Start(self.buffered_at))?;
+        }
+        file.write_all(&self.buffer)?;
+        self.cursor = self.buffered_at + self.buffer.len() as u64;
+        self.buffered_at = self.cursor;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Sink for FileSink {
+    type Error = io::Error;
+
+    /// Neighbouring writes are gathered.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset != self.buffered_at + self.buffer.len() as u64 {
+            self.flush()?;
+            self.buffered_at = offset;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+}
+
+/// The folder that holds `path`.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(folder: &Path) -> Vec<OsString> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_finished_sink_leaves_one_file_with_the_bytes_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.shore");
+        let mut sink = FileSink::create(&path, false).unwrap();
+        sink.write_at(4, b"second").unwrap();
+        sink.write_at(10, &[b'.'; BUFFER_BYTES]).unwrap();
+        sink.write_at(0, b"1st ").unwrap();
+        assert!(!path.exists());
+        sink.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(&bytes[..12], b"1st second..");
+        assert_eq!(bytes.len(), 10 + BUFFER_BYTES);
+        assert_eq!(entries(folder.path()), ["x.shore"]);
+    }
+
+    #[test]
+    fn a_dropped_sink_leaves_the_older_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.shore");
+        std::fs::write(&path, b"older").unwrap();
+        assert_eq!(FileSink::create(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let mut sink = FileSink::create(&path, true).unwrap();
+        sink.write_at(0, b"newer").unwrap();
+        drop(sink);
+        assert_eq!(entries(folder.path()), ["x.shore"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"older");
+    }
+
+    #[test]
+    fn a_name_taken_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.shore");
+        let sink = FileSink::create(&path, false).unwrap();
+        std::fs::write(&path, b"somebody else's").unwrap();
+        assert_eq!(sink.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody else's");
+        assert_eq!(entries(folder.path()), ["x.shore"]);
+    }
+
+    #[test]
+    fn a_folder_is_no_destination() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(FileSink::create(folder.path(), true).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+}

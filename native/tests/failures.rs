@@ -1,0 +1,205 @@
+//! Every way in which a command may fail: the exit code, one line that says what would be right, and nothing left.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Ran, Sandbox, fbin, jsonl, names, numbers};
+
+#[test]
+fn a_command_that_makes_no_sense_is_usage() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    for line in [
+        "",
+        "biuld",
+        "build b.fbin",
+        "build b.fbin -o x --metric euclid",
+        "search b.shore",
+        "search b.shore --vector [1,2] --ef 1 --recall 0.9",
+    ] {
+        assert_eq!(sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>()).code, Some(2), "{line}");
+    }
+    sandbox.run("search b.shore --vector [1,2] --ef 0").fails(2, &["ef must be at least 1"]);
+    sandbox.run("search b.shore --vector [1,2] --recall 1.5").fails(2, &["recall must be above 0"]);
+    sandbox.run("search b.shore --vector [1,x]").fails(2, &["--vector", "a list such as"]);
+    sandbox.run("search b.shore --vector [1,2,3]").fails(3, &["3 dimensions; 2 as in b.shore would be right"]);
+}
+
+#[test]
+fn an_output_that_exists_is_kept_without_force() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.write("b.shore", b"precious");
+    sandbox.run("build b.fbin -o b.shore").fails(2, &["b.shore", "exists already; --force replaces it"]);
+    sandbox.run("truth b.fbin --queries b.fbin -o b.shore").fails(2, &["--force"]);
+    assert_eq!(std::fs::read(sandbox.path("b.shore")).unwrap(), b"precious");
+    // A build that fails leaves it, too.
+    sandbox.write("bad.fbin", &fbin(2, &[1.0, f32::NAN]));
+    assert_eq!(sandbox.run("build bad.fbin -o b.shore --force").code, Some(3));
+    assert_eq!(std::fs::read(sandbox.path("b.shore")).unwrap(), b"precious");
+    sandbox.run("build b.fbin -o b.shore --force --quiet").ok();
+    sandbox.run("verify b.shore").ok();
+    assert_eq!(sandbox.names(), ["b.fbin", "b.shore", "bad.fbin"]);
+    sandbox.run("build b.fbin -o . --force").fails(2, &["is a folder"]);
+}
+
+#[test]
+fn wrong_inputs_name_file_row_and_field() {
+    let sandbox = Sandbox::new();
+    let mut values = numbers(10 * 4, 1);
+    values[4 * 7 + 2] = f32::NAN;
+    sandbox.write("nan.fbin", &fbin(4, &values));
+    sandbox.run("build nan.fbin -o x.shore").fails(3, &["nan.fbin: row 7, field 2: NaN"]);
+    sandbox.run("truth nan.fbin --queries nan.fbin -o x.ibin").fails(3, &["nan.fbin: row 7, field 2: NaN"]);
+    values[4 * 7..4 * 8].fill(0.0);
+    sandbox.write("zero.fbin", &fbin(4, &values));
+    sandbox.run("build zero.fbin -o x.shore --metric cosine").fails(3, &["zero.fbin: row 7: a zero vector has no cosine"]);
+    sandbox.run("truth zero.fbin --queries zero.fbin -o x.ibin --metric cosine").fails(3, &["zero.fbin: row 7: a zero vector"]);
+    values[4 * 7..4 * 8].fill(3e38);
+    sandbox.write("huge.fbin", &fbin(4, &values));
+    sandbox.run("build huge.fbin -o x.shore").fails(3, &["huge.fbin: row 7: its norm leaves the range"]);
+    sandbox.write("twice.jsonl", &jsonl(2, &numbers(8, 1), |row| format!(", \"id\": {}", row % 3)));
+    sandbox.run("build twice.jsonl -o x.shore").fails(3, &["twice.jsonl: row 3: id 0 is that of row 0 already"]);
+    sandbox.write("short.jsonl", b"{\"vector\": [1, 2]}\n{\"vector\": [1]}\n");
+    sandbox.run("build short.jsonl -o x.shore").fails(3, &["short.jsonl: row 1 (line 2), field vector: 1 numbers; 2 as in row 0"]);
+    sandbox.write("empty.fbin", b"");
+    sandbox.run("build empty.fbin -o x.shore").fails(3, &["empty.fbin: no rows; at least one vector would be right"]);
+    sandbox.write("cut.fbin", &fbin(4, &numbers(8, 1))[..20]);
+    sandbox.run("build cut.fbin -o x.shore").fails(3, &["cut.fbin: 20 bytes; a header of 2 rows x 4 dimensions of f32 would be 40"]);
+    sandbox.write("rows.csv", b"1,2\n");
+    sandbox.run("build rows.csv -o x.shore").fails(3, &["rows.csv: unknown format; the extension or --format must be one of fbin"]);
+    sandbox.run("build absent.fbin -o x.shore").fails(4, &["absent.fbin: No such file"]);
+    sandbox.run("build nan.fbin -o no/such/folder/x.shore").fails(4, &["x.shore: No such file"]);
+    sandbox.run("build nan.fbin -o x.shore --payload title").fails(3, &["has no columns"]);
+    sandbox.write("one.txt", b"1\n");
+    sandbox.run("build zero.fbin --ids one.txt -o x.shore").fails(3, &["one.txt: 1 ids; 10 for the 10 rows of zero.fbin"]);
+    sandbox.pipe(b"\x01\x00\x00\x00", "build - -o x.shore").fails(3, &["standard input: 4 bytes; the header alone"]);
+    assert!(!sandbox.names().iter().any(|name| name.starts_with('x') || name.contains(".part")), "{:?}", sandbox.names());
+}
+
+#[test]
+fn a_truth_of_other_queries_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.write("q.fbin", &fbin(2, &numbers(6, 2)));
+    sandbox.write("wide.fbin", &fbin(3, &numbers(6, 2)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    sandbox.run("truth b.fbin --queries b.fbin --k 5 -o t.ibin --quiet").ok();
+    sandbox
+        .run("bench b.shore --queries q.fbin --truth t.ibin")
+        .fails(3, &["t.ibin: answers of 20 queries; 3 as in q.fbin would be right"]);
+    sandbox.run("bench b.shore --queries b.fbin --truth t.ibin").fails(3, &["t.ibin: 5 answers a query; at least 10"]);
+    sandbox.run("bench b.shore --queries wide.fbin").fails(3, &["wide.fbin: 3 dimensions; 2 as in b.shore"]);
+    sandbox.run("truth b.fbin --queries wide.fbin -o x.ibin").fails(3, &["wide.fbin: 3 dimensions; 2 as in b.fbin"]);
+}
+
+#[test]
+fn damage_is_found_and_never_answers() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(8, &numbers(8 * 400, 1)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    let whole = std::fs::read(sandbox.path("b.shore")).unwrap();
+    let search = "search b.shore --vector [0.1,0,0,0,0,0,0,0] --plan scan --json";
+    let right = sandbox.run(search).json();
+    for place in [9, 5000, 17 * 1024, whole.len() / 2, whole.len() - 9] {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x10;
+        sandbox.write("b.shore", &bytes);
+        sandbox.run("verify b.shore").fails(5, &["b.shore: "]);
+        let ran = sandbox.run(search);
+        assert!(ran.code == Some(5) || ran.json() == right, "byte {place}");
+    }
+    sandbox.write("b.shore", &whole[..whole.len() - 1]);
+    sandbox.run("info b.shore").fails(5, &["truncated"]);
+    sandbox.write("b.shore", b"something else entirely");
+    sandbox.run("info b.shore").fails(5, &["b.shore: "]);
+    sandbox.run("info absent.shore").fails(4, &["absent.shore: No such file"]);
+}
+
+/// Waits until the folder holds a file under way.
+fn wait_for_partial_file(sandbox: &Sandbox) {
+    let started = Instant::now();
+    while !sandbox.names().iter().any(|name| name.ends_with(".part")) {
+        assert!(started.elapsed() < Duration::from_secs(30), "no output was begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(32, &numbers(32 * 40_000, 1)));
+    let before = sandbox.names();
+    // While reading a pipe that never ends, and while building.
+    for line in [
+        "build - -o x.shore --tmp .",
+        "build b.fbin -o x.shore --ef-construction 2000 --threads 1",
+        "truth b.fbin --queries b.fbin -o x.ibin",
+    ] {
+        let mut child = sandbox.command(line.split(' ')).stdin(Stdio::piped()).spawn().unwrap();
+        wait_for_partial_file(&sandbox);
+        std::thread::sleep(Duration::from_millis(200));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let held = child.stdin.take();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        drop(held);
+        assert_eq!(ran.code, Some(130), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("nothing partial is left"), "{ran:?}");
+        assert_eq!(sandbox.names(), before, "{line}");
+    }
+}
+
+/// A small file system of its own, gone with the value. `None` where only root may mount and we are not root.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(folder: &'a Path) -> Option<Self> {
+        std::fs::create_dir(folder).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(folder).stderr(Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(32, &numbers(32 * 2000, 1)));
+    sandbox.write("b.jsonl", &jsonl(32, &numbers(32 * 2000, 1), |_| String::new()));
+    let folder = sandbox.path("small");
+    let Some(disk) = SmallDisk::mount(&folder) else {
+        eprintln!("SKIPPED: a full disk (mounting a tmpfs needs root)");
+        return;
+    };
+    std::fs::write(folder.join("x.shore"), b"precious").unwrap();
+    sandbox.run("build b.fbin -o small/x.shore --force").fails(4, &["small/x.shore", "No space left on device"]);
+    assert_eq!(std::fs::read(folder.join("x.shore")).unwrap(), b"precious");
+    sandbox.run("build b.jsonl -o x.shore --tmp small").fails(4, &["b.jsonl: temporary copy", "--tmp DIR", "No space left on device"]);
+    sandbox.run("truth b.fbin --queries b.fbin -o small/t.ibin").fails(4, &["small/t.ibin", "No space left on device"]);
+    assert_eq!(names(&folder), ["x.shore"]);
+    drop(disk);
+    assert_eq!(sandbox.names(), ["b.fbin", "b.jsonl", "small"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_to_is_an_io_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
+        eprintln!("SKIPPED: a full standard output (no /dev/full)");
+        return;
+    };
+    let output = sandbox.command(["info", "b.shore"]).stdout(full).output().unwrap();
+    Ran::from(output).fails(4, &["standard output: No space left"]);
+}
