@@ -20,7 +20,7 @@ fn built(options: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("base.fbin", &fbin(DIMENSIONS, &numbers(ROWS * DIMENSIONS, 1)));
     sandbox.write("query.fbin", &fbin(DIMENSIONS, &numbers(50 * DIMENSIONS, 2)));
-    sandbox.run(&format!("build base.fbin -o base.shore {QUICK} {options}").trim_end()).ok();
+    sandbox.run(format!("build base.fbin -o base.shore {QUICK} {options}").trim_end()).ok();
     sandbox
 }
 

@@ -1,8 +1,8 @@
 //! A file that appears under its name complete, or not at all.
 //!
 //! ```text
-//! create .x.shore.AbC123.part ─▶ write … ─▶ sync ─▶ rename to x.shore ─▶ sync the folder
-//!           └── dropped, failed, interrupted: removed, and x.shore is what it was before
+//! create .x.shore.AbC123.part -> write ... -> sync -> rename to x.shore -> sync the folder
+//!           '-- dropped, failed, interrupted: removed, and x.shore is what it was before
 //! ```
 //! The names of files under way are kept in one list, so that a program that ends on a signal can remove them
 //! ([`remove_partial_files`]) although no destructor will run.
