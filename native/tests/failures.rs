@@ -175,7 +175,7 @@ impl Drop for SmallDisk<'_> {
 fn a_full_disk_is_said_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("b.fbin", &fbin(32, &numbers(32 * 2000, 1)));
-    sandbox.write("b.jsonl", &jsonl(32, &numbers(32 * 2000, 1), |_| String::new()));
+    sandbox.write("b.jsonl", &jsonl(32, &numbers(32 * 3000, 1), |_| String::new()));
     let folder = sandbox.path("small");
     let Some(disk) = SmallDisk::mount(&folder) else {
         eprintln!("SKIPPED: a full disk (mounting a tmpfs needs root)");

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     if common.json {
         return print_json(&summary_json(args, &data, &summary, pool.threads(), wall));
     }
-    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &data, &summary, wall)) }
+    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &data, &summary, wall, common.verbose > 0)) }
 }
 
 fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: usize, wall: f64) -> Value {
@@ -70,7 +70,14 @@ fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: us
     })
 }
 
-fn write_summary(out: &mut impl Write, args: &BuildArgs, data: &Dataset, summary: &Summary, wall: f64) -> std::io::Result<()> {
+fn write_summary(
+    out: &mut impl Write,
+    args: &BuildArgs,
+    data: &Dataset,
+    summary: &Summary,
+    wall: f64,
+    verbose: bool,
+) -> std::io::Result<()> {
     let (rows, metric, size) = (summary.rows, args.metric, output::bytes(summary.file_bytes));
     writeln!(
         out,
@@ -84,13 +91,21 @@ fn write_summary(out: &mut impl Write, args: &BuildArgs, data: &Dataset, summary
     }
     let Some(first) = summary.quality.first() else { return Ok(()) };
     writeln!(out, "  recall@{} against brute force on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
-    write_quality(out, &summary.quality)
+    write_quality(out, &summary.quality, verbose)
 }
 
-/// The quality table, a line an effort.
-pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow]) -> std::io::Result<()> {
+/// The quality table, a line an effort: those that nothing cheaper equals at the level of refinement that searches use
+/// unless told; all of them when `verbose`.
+pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose: bool) -> std::io::Result<()> {
+    let finest = table.iter().map(|row| row.refine).max();
+    let mut rows: Vec<&QualityRow> = table.iter().filter(|row| verbose || Some(row.refine) == finest).collect();
+    if !verbose {
+        rows.sort_by(|a, b| a.distances.total_cmp(&b.distances).then(b.recall.total_cmp(&a.recall)));
+        let mut best = f32::NEG_INFINITY;
+        rows.retain(|row| row.recall > std::mem::replace(&mut best, best.max(row.recall)));
+    }
     writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
-    for row in table {
+    for row in rows {
         let QualityRow { ef, gamma, refine, recall, distances, hops, .. } = row;
         writeln!(out, "  {ef:>6} {gamma:>6.3} {refine:>10} {recall:>8.4} {distances:>10.0} {hops:>8.1}")?;
     }

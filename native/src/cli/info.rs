@@ -20,7 +20,7 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
     if common.json {
         return print_json(&describe(args, &index, &meta, quality));
     }
-    print(|out| write_text(out, args, &index, &meta, quality))
+    print(|out| write_text(out, args, common, &index, &meta, quality))
 }
 
 fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) -> Value {
@@ -67,7 +67,14 @@ pub(super) fn quality_json(table: &[QualityRow]) -> Value {
     Value::Array(table.iter().map(row).collect())
 }
 
-fn write_text(out: &mut impl Write, args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) -> std::io::Result<()> {
+fn write_text(
+    out: &mut impl Write,
+    args: &FileArgs,
+    common: &Common,
+    index: &Index,
+    meta: &str,
+    quality: &[QualityRow],
+) -> std::io::Result<()> {
     let header = index.reader().header();
     let superblock = &header.superblock;
     writeln!(out, "{}: {} rows x {} dimensions", args.file.display(), superblock.rows, superblock.dimensions)?;
@@ -87,7 +94,7 @@ fn write_text(out: &mut impl Write, args: &FileArgs, index: &Index, meta: &str, 
     }
     if let Some(first) = quality.first() {
         writeln!(out, "\n  recall@{}, measured on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
-        write_quality(out, quality)?;
+        write_quality(out, quality, common.verbose > 0)?;
     }
     Ok(())
 }
