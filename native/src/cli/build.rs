@@ -102,7 +102,11 @@ pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose:
     if !verbose {
         rows.sort_by(|a, b| a.distances.total_cmp(&b.distances).then(b.recall.total_cmp(&a.recall)));
         let mut best = f32::NEG_INFINITY;
-        rows.retain(|row| row.recall > std::mem::replace(&mut best, best.max(row.recall)));
+        rows.retain(|row| {
+            let better = row.recall > best;
+            best = best.max(row.recall);
+            better
+        });
     }
     writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
     for row in rows {

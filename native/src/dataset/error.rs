@@ -106,6 +106,10 @@ impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { file, row, line, field } = &*self.place;
         write!(f, "{file}: ")?;
+        if let Fault::Io(error) = &self.fault {
+            // The system's troubles are not those of a row.
+            return error.fmt(f);
+        }
         match (row, line) {
             (Some(row), Some(line)) => write!(f, "row {row} (line {line})")?,
             (Some(row), None) => write!(f, "row {row}")?,
