@@ -6,7 +6,7 @@
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
-//! - [`Index`]: a file that is searched; [`bench`]: how well and how fast.
+//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast.
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
 
