@@ -1,1 +1,20 @@
-//! WebAssembly bindings: types in, types out.
+//! WebAssembly bindings: types in, types out, no algorithm.
+//!
+//! One instance of this module is one [`Engine`], and one engine holds one index: a file of bytes that lies in this instance's memory,
+//! or a live index. An instance that trapped takes no other index with it.
+//!
+//! Nothing is converted on the way. JavaScript asks for room ([`Engine::reserve`]), copies bytes there once, calls, and reads the answer
+//! from one buffer ([`Engine::out_ptr`], laid out in `answer`). Calls return 0, or a code that names an error of the package beside a
+//! message. Memory may move whenever a call allocates, so JavaScript takes a fresh view after each call.
+//!
+//! Built without unwinding: a panic is a bug, it tells the host where it happened and traps.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod code;
+mod engine;
+mod host;
+mod inputs;
+mod standin;
+
+pub use engine::Engine;

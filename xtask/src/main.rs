@@ -10,11 +10,14 @@
 mod args;
 mod codegen;
 mod count;
+mod pack;
 mod process;
 mod setup;
+mod size;
 mod tally;
 mod test;
 mod tidy;
+mod wasm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +36,9 @@ struct Task {
 const TASKS: &[Task] = &[
     Task { name: "test", about: "run everything that a change can break", options: test::OPTIONS, run: test::run },
     Task { name: "tidy", about: "check the rules of the house that no compiler knows", options: &[], run: tidy::run },
+    Task { name: "wasm", about: "build the WebAssembly engine into npm/wasm/", options: &[], run: wasm::run },
+    Task { name: "pack", about: "build and pack the npm package", options: &[], run: pack::run },
+    Task { name: "size", about: "say what one browser downloads; fail above the budget", options: &[], run: size::run },
     Task { name: "setup", about: "find or install what the other tasks need (they do it themselves)", options: &[], run: setup::run },
     Task { name: "codegen", about: "look at the machine code of the distance kernels", options: &[], run: look_at_kernels },
 ];

@@ -1,0 +1,13 @@
+/**
+ * Nearshore: a vector index in one file. Importing this module does nothing; the first index loads the engine.
+ *
+ * @packageDocumentation
+ */
+export { Index, LiveIndex, open } from "./shore.js";
+export { NearshoreError, type ErrorCode } from "./errors.js";
+export { init, type InitOptions, type Wasm } from "./module.js";
+export type { OpenSource } from "./sources.js";
+export type {
+  AddManyOptions, AddOptions, BuildOptions, BuildProgress, CreateOptions, Element, FileHandleLike, Hit, Hits, Id, Ids, IndexInfo, IndexStats,
+  Metric, OpenOptions, Payload, QualityRow, Row, SearchOptions, SearchStats, Source, Vector, Vectors,
+} from "./types.js";

@@ -1,0 +1,154 @@
+// The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
+import { NearshoreError, aborted, type ErrorCode } from "./errors.js";
+import { engineModule } from "./module.js";
+import { inPage } from "./platform.js";
+import { WORKER_NAME, type CallName, type Given, type Reply, type Report, type Request, type Returned } from "./protocol.js";
+
+/** What can be said along with a call. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  report?: Report | undefined;
+  transfer?: Transferable[];
+}
+
+/** One engine, wherever it runs. */
+export interface Link {
+  readonly worker: boolean;
+  call<K extends CallName>(name: K, given: Given<K>, options?: CallOptions): Promise<Returned<K>>;
+  /** Ends the engine; calls under way fail with `reason`. */
+  end(reason: NearshoreError): void;
+}
+
+/** Makes an engine: in a worker if wanted and possible, else here. */
+export async function connect(worker: boolean | undefined): Promise<Link> {
+  const module = engineModule();
+  if (worker ?? inPage()) {
+    const remote = await connectWorker(module);
+    if (remote) return remote;
+  }
+  return connectInline(await module);
+}
+
+async function connectInline(module: WebAssembly.Module): Promise<Link> {
+  const { Engine } = await import("./engine.js");
+  let engine: InstanceType<typeof Engine> | undefined = new Engine(module);
+  let ended: NearshoreError | undefined;
+  return {
+    worker: false,
+    async call(name, given, { signal, report } = {}) {
+      if (signal?.aborted) throw aborted(signal);
+      if (!engine) throw ended;
+      return engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted));
+    },
+    end(reason) {
+      ended = reason;
+      engine = undefined;
+    },
+  };
+}
+
+/** A call that waits for its reply. */
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: NearshoreError): void;
+  report: Report | undefined;
+}
+
+/** Undefined where no worker can be had: none in this platform, a policy forbids it, its script was not found. */
+async function connectWorker(module: Promise<WebAssembly.Module>): Promise<Link | undefined> {
+  let worker: Worker;
+  try {
+    worker = new Worker(new URL("./engine.js", import.meta.url), { type: "module", name: WORKER_NAME });
+  } catch {
+    return undefined;
+  }
+  const waiting = new Map<number, Waiting>();
+  let numbers = 0;
+  let ended: NearshoreError | undefined;
+  let requests: Request[] = [];
+  let transfers: Transferable[] = [];
+
+  const end = (reason: NearshoreError): void => {
+    ended ??= reason;
+    worker.terminate();
+    for (const { reject } of waiting.values()) reject(ended);
+    waiting.clear();
+  };
+  const stopped = (what: string): void => end(new NearshoreError("trapped", `the worker of this index stopped (${what}); open the index again, others are not affected`));
+  worker.onmessage = ({ data }: MessageEvent<Reply[]>) => {
+    for (const [number, kind, value] of data) {
+      const call = waiting.get(number);
+      if (kind === "report") call?.report?.(...value);
+      else {
+        waiting.delete(number);
+        if (kind === "done") call?.resolve(value);
+        else call?.reject(new NearshoreError(value.code as ErrorCode, value.message));
+      }
+    }
+  };
+  worker.onmessageerror = () => stopped("a message could not be read");
+
+  // The first reply says that the worker's script was found and the engine runs in it.
+  const ready = new Promise<boolean>((resolve, reject) => {
+    waiting.set(0, { resolve: () => resolve(true), reject, report: undefined });
+    worker.onerror = (event) => {
+      event.preventDefault();
+      resolve(false);
+    };
+  });
+  try {
+    const compiled = await module;
+    try {
+      worker.postMessage(compiled);
+    } catch {
+      worker.terminate();
+      return undefined; // this platform's workers take no compiled module
+    }
+    if (!(await ready)) {
+      worker.terminate();
+      return undefined;
+    }
+  } catch (thrown) {
+    worker.terminate();
+    throw thrown;
+  }
+  worker.onerror = (event) => stopped(event.message || "no reason was given");
+
+  // Calls made in one turn travel in one message.
+  const flush = (): void => {
+    const [batch, transfer] = [requests, transfers];
+    requests = [];
+    transfers = [];
+    if (!ended) worker.postMessage(batch, transfer);
+  };
+  return {
+    worker: true,
+    call<K extends CallName>(name: K, given: Given<K>, { signal, report, transfer }: CallOptions = {}) {
+      return new Promise<Returned<K>>((resolve, reject) => {
+        if (signal?.aborted) return reject(aborted(signal));
+        if (ended) return reject(ended);
+        const number = ++numbers;
+        const call: Waiting = { resolve: resolve as (value: unknown) => void, reject, report };
+        if (signal) {
+          const stop = (): void => {
+            waiting.delete(number);
+            reject(aborted(signal));
+          };
+          signal.addEventListener("abort", stop, { once: true });
+          call.resolve = (value) => {
+            signal.removeEventListener("abort", stop);
+            resolve(value as Returned<K>);
+          };
+          call.reject = (error) => {
+            signal.removeEventListener("abort", stop);
+            reject(error);
+          };
+        }
+        waiting.set(number, call);
+        if (requests.push([number, name, given, report !== undefined]) === 1) queueMicrotask(flush);
+        if (transfer) transfers.push(...transfer);
+      });
+    },
+    end,
+  };
+}

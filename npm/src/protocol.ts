@@ -1,0 +1,93 @@
+// What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
+import type { Element, IndexInfo, Metric } from "./types.js";
+
+export type Form = Float32Array | Uint8Array | Int8Array;
+
+/** A search, ready for the engine. Absent numbers are 0 (never a value of the option itself) or NaN. */
+export interface SearchCall {
+  data: Form;
+  count: number;
+  k: number;
+  ef: number;
+  recall: number;
+  plan: number;
+  refine: number;
+  rerank: number;
+  radius: number;
+  payload: boolean;
+}
+
+export interface PayloadsCall {
+  bytes: Uint8Array;
+  /** Where each row's payload ends. */
+  ends: BigUint64Array;
+}
+
+export interface BuildCall {
+  vectors: Form;
+  dimensions: number;
+  metric: Metric;
+  m: number;
+  efConstruction: number;
+  seed: bigint;
+  originals: boolean;
+  ids: BigUint64Array | null;
+  payloads: PayloadsCall | null;
+}
+
+export interface CreateCall {
+  dimensions: number;
+  metric: Metric;
+  element: Element;
+  m: number;
+  efConstruction: number;
+  seed: bigint;
+}
+
+export interface AddCall {
+  ids: BigUint64Array;
+  vectors: Form;
+  payloads: PayloadsCall | null;
+  /** Replace the row that has the id, instead of refusing it. */
+  replace: boolean;
+}
+
+/** What an index is, as the engine knows it. */
+export type Described = Omit<IndexInfo, "worker" | "meta"> & { meta: string };
+
+/** Every call: what is given, what comes back. */
+export interface Calls {
+  begin: [bytes: number, void];
+  write: [chunk: Uint8Array, void];
+  finish: [{ integrity: string | undefined; live: boolean }, Described];
+  build: [BuildCall, Described];
+  create: [CreateCall, Described];
+  search: [SearchCall, ArrayBuffer];
+  has: [bigint, boolean];
+  get: [bigint, ArrayBuffer | null];
+  add: [AddCall, number];
+  delete: [bigint, { deleted: boolean; size: number }];
+  save: [null, Uint8Array];
+  verify: [null, void];
+  describe: [null, Described];
+  memory: [null, number];
+}
+
+export type CallName = keyof Calls;
+export type Given<K extends CallName> = Calls[K][0];
+export type Returned<K extends CallName> = Calls[K][1];
+
+/** Reports of a long call; `false` asks it to stop. */
+export type Report = (stage: number, done: number, total: number) => boolean;
+
+/** A request to the worker: its number, the call, what is given, whether reports are wanted. */
+export type Request = [number, CallName, unknown, boolean];
+
+/** A reply of the worker. */
+export type Reply =
+  | [number, "done", unknown]
+  | [number, "failed", { code: string; message: string }]
+  | [number, "report", [number, number, number]];
+
+/** The name by which a worker knows that it is ours. */
+export const WORKER_NAME = "nearshore-engine";

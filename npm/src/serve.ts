@@ -1,0 +1,71 @@
+// The worker's side of the link: takes batches of requests, answers in batches.
+import type { Engine } from "./engine.js";
+import { NearshoreError, sentence } from "./errors.js";
+import type { Reply, Report, Request } from "./protocol.js";
+
+/** A batch of replies is sent when the work is done, or after this long. */
+const FLUSH_MS = 4;
+/** Reports of a build are sent at most this often. */
+const REPORT_MS = 50;
+
+/** Serves messages until the worker is ended. The first message is the compiled module. */
+export function serve(make: (module: WebAssembly.Module) => Engine): void {
+  const scope = globalThis as unknown as { onmessage: ((event: MessageEvent) => void) | null; postMessage(message: unknown, transfer?: Transferable[]): void };
+  let engine: Engine | undefined;
+  let replies: Reply[] = [];
+  let transfer: Transferable[] = [];
+
+  const flush = (): void => {
+    if (replies.length === 0) return;
+    scope.postMessage(replies, transfer);
+    replies = [];
+    transfer = [];
+  };
+  const done = (number: number, value: unknown): void => {
+    if (value instanceof Uint8Array) transfer.push(value.buffer as ArrayBuffer);
+    replies.push([number, "done", value]);
+  };
+  const failed = (number: number, thrown: unknown): void => {
+    replies.push([number, "failed", { code: thrown instanceof NearshoreError ? thrown.code : "trapped", message: sentence(thrown) }]);
+  };
+
+  const reporter = (number: number): Report => {
+    let last = 0;
+    return (stage, done, total) => {
+      const now = performance.now();
+      if (now - last > REPORT_MS || done === total) {
+        last = now;
+        scope.postMessage([[number, "report", [stage, done, total]]] satisfies Reply[]);
+      }
+      return true;
+    };
+  };
+
+  scope.onmessage = ({ data }: MessageEvent<WebAssembly.Module | Request[]>) => {
+    if (!Array.isArray(data)) {
+      try {
+        engine = make(data);
+        done(0, null);
+      } catch (thrown) {
+        failed(0, thrown);
+      }
+      return flush();
+    }
+    const start = performance.now();
+    let since = start;
+    for (const [number, name, given, reports] of data) {
+      try {
+        const value = engine!.call(name, given as never, reports ? reporter(number) : undefined) as unknown;
+        if (value instanceof Promise) value.then((value) => done(number, value), (thrown) => failed(number, thrown)).then(flush);
+        else done(number, value);
+      } catch (thrown) {
+        failed(number, thrown);
+      }
+      if (data.length > 1 && performance.now() - since > FLUSH_MS) {
+        flush();
+        since = performance.now();
+      }
+    }
+    flush();
+  };
+}

@@ -1,0 +1,292 @@
+// The index as users hold it.
+import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
+import { decodeHits, decodeRow } from "./hits.js";
+import { connect, type CallOptions, type Link } from "./link.js";
+import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
+import { pour, type OpenSource } from "./sources.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
+import { METRICS } from "./describe.js";
+
+/** Queries of a batch that the engine answers in one go; other calls and signals get their turn in between. */
+const BATCH = 64;
+
+/** The stages of a build, as `onProgress` names them, in the engine's order. */
+const STAGES = ["read", "encode", "link", "mend", "measure", "write"] as const;
+
+/** An open index. All calls may be made concurrently. */
+export class Index {
+  readonly #link: Link;
+  #info: IndexInfo;
+  #closed = false;
+  #sums = { searches: 0, distances: 0, hops: 0, requests: 0, bytes: 0 };
+
+  /** Only this package makes indexes: see `open`, `Index.build`, `Index.create`, `Index.load`. */
+  protected constructor(link: Link, described: Described, read = { requests: 0, bytes: 0 }) {
+    this.#link = link;
+    this.#info = infoOf(link, described);
+    this.#sums.requests = read.requests;
+    this.#sums.bytes = read.bytes;
+  }
+
+  /**
+   * Builds an index in memory: the same bytes as `nearshore build` with the same options.
+   *
+   * @param ids one id a vector, or `null` for row numbers
+   * @param vectors all vectors; their type is the index's element type
+   */
+  static async build(ids: Ids | null, vectors: Vectors, options: BuildOptions): Promise<Index> {
+    const dimensions = count(options?.dimensions, 0, "dimensions");
+    if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
+    if (options.columns !== undefined) throw unsupported("columns are not there yet");
+    const { signal, onProgress } = options;
+    throwIfAborted(signal);
+    const rows = manyVectors(vectors, { dimensions, element: isBytes(vectors) }, false);
+    if (rows.count === 0) throw invalid("vectors is empty, expected at least one vector");
+    const call = {
+      vectors: rows.data,
+      dimensions,
+      metric: METRICS[word(options.metric, METRICS, 0, "metric")]!,
+      m: count(options.m, 16, "m"),
+      efConstruction: count(options.efConstruction, 200, "efConstruction"),
+      seed: oneId(options.seed ?? 0, "seed"),
+      originals: word(options.originals, ["keep", "drop"], 0, "originals") === 0,
+      ids: ids === null || ids === undefined ? null : manyIds(ids, rows.count),
+      payloads: manyPayloads(options.payloads, rows.count),
+    };
+    const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
+    return made(options.worker, signal, async (link) => {
+      // A worker gets a copy of what it needs, not of the buffer that the caller's array may be a small view of.
+      const whole = rows.data.buffer.byteLength === rows.data.byteLength;
+      const vectors = link.worker && !whole ? rows.data.slice() : rows.data;
+      return new Index(link, await link.call("build", { ...call, vectors }, { signal, report }));
+    });
+  }
+
+  /** Makes an empty index that rows can be added to. */
+  static async create(options: CreateOptions): Promise<LiveIndex> {
+    if (options?.base !== undefined) throw unsupported("base is not there yet: load the base's bytes with Index.load, and add to that");
+    const dimensions = count(options?.dimensions, 0, "dimensions");
+    if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
+    const call = {
+      dimensions,
+      metric: METRICS[word(options.metric, METRICS, 0, "metric")]!,
+      element: LIVE_ELEMENTS[word(options.element, LIVE_ELEMENTS, 0, "element")]!,
+      m: count(options.m, 16, "m"),
+      efConstruction: count(options.efConstruction, 200, "efConstruction"),
+      seed: oneId(options.seed ?? 0, "seed"),
+    };
+    return LiveIndex.empty(call, options.worker);
+  }
+
+  /** Opens bytes that `save` gave, or any `.shore` file, so that rows can be added, changed and deleted. */
+  static async load(source: OpenSource, options: OpenOptions = {}): Promise<LiveIndex> {
+    return LiveIndex.over(source, options);
+  }
+
+  /** @internal Opens a file for searching; see `open`. */
+  static async open(source: OpenSource, options: OpenOptions): Promise<Index> {
+    return opened(source, options, false, (link, described, read) => new Index(link, described, read));
+  }
+
+  /** What this index is. */
+  get info(): IndexInfo {
+    return this.#info;
+  }
+
+  /** Rows that can be found. */
+  get size(): number {
+    return this.#info.rows;
+  }
+
+  /** The nearest rows, nearest first; equal distances in the order of ids. */
+  async search(vector: Vector, options?: SearchOptions): Promise<Hits> {
+    const start = performance.now();
+    const data = oneVector(vector, this.#info);
+    const answer = await this.call("search", { data, count: 1, ...searchOptions(options) }, { signal: options?.signal });
+    return this.#decode(answer, 1, start)[0]!;
+  }
+
+  /** Many searches: one list of hits a vector, in order. */
+  async searchBatch(vectors: Vectors, options?: SearchOptions): Promise<Hits[]> {
+    const start = performance.now();
+    const rows = manyVectors(vectors, this.#info, true);
+    const call = searchOptions(options);
+    const all: Hits[] = [];
+    for (let at = 0; at < rows.count; at += BATCH) {
+      const count = Math.min(BATCH, rows.count - at);
+      const data = rows.data.slice(at * this.#info.dimensions, (at + count) * this.#info.dimensions);
+      const answer = await this.call("search", { data, count, ...call }, { signal: options?.signal });
+      all.push(...this.#decode(answer, count, start));
+    }
+    return all;
+  }
+
+  /** Sums over this index's life. */
+  async stats(): Promise<IndexStats> {
+    return { ...this.#sums, memoryBytes: await this.call("memory", null) };
+  }
+
+  /** Is there a row with this id? */
+  async has(id: Id): Promise<boolean> {
+    return this.call("has", oneId(id));
+  }
+
+  /** The row with this id; undefined if there is none. */
+  async get(id: Id): Promise<Row | undefined> {
+    const key = oneId(id);
+    const answer = await this.call("get", key);
+    return answer ? decodeRow(answer, key, this.#info.dimensions) : undefined;
+  }
+
+  /** Brings everything here that searches will need. A whole file is here already. */
+  async prefetch(): Promise<void> {
+    this.#demandOpen();
+  }
+
+  /** What was read and is kept. A whole file is the index itself, which `clear` leaves alone. */
+  readonly cache: { clear(): Promise<void> } = { clear: async () => this.#demandOpen() };
+
+  /** Checks every block and every bound of the file; rejects with `corrupt` and says where the first damage is. */
+  async verify(): Promise<void> {
+    return this.call("verify", null);
+  }
+
+  /** The index as the bytes of a `.shore` file. */
+  async save(): Promise<Uint8Array> {
+    return this.call("save", null);
+  }
+
+  /** Gives back memory and worker. Calls under way, and later ones, reject with `closed`. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link.end(closed());
+  }
+
+  /** For `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal */
+  protected call<K extends CallName>(name: K, given: Given<K>, options?: CallOptions): Promise<Returned<K>> {
+    return this.#closed ? Promise.reject(closed()) : this.#link.call(name, given, options);
+  }
+
+  /** @internal */
+  protected resized(rows: number): void {
+    this.#info = { ...this.#info, rows };
+  }
+
+  #demandOpen(): void {
+    if (this.#closed) throw closed();
+  }
+
+  #decode(answer: ArrayBuffer, count: number, start: number): Hits[] {
+    const all = decodeHits(answer, count, performance.now() - start);
+    this.#sums.searches += count;
+    for (const { stats } of all) {
+      this.#sums.distances += stats.distances;
+      this.#sums.hops += stats.hops;
+    }
+    return all;
+  }
+}
+
+/** An index that rows can be added to, changed in, and deleted from. */
+export class LiveIndex extends Index {
+  /** @internal */
+  static async empty(call: CreateCall, worker: boolean | undefined): Promise<LiveIndex> {
+    return made(worker, undefined, async (link) => new LiveIndex(link, await link.call("create", call)));
+  }
+
+  /** @internal */
+  static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
+    return opened(source, options, true, (link, described, read) => new LiveIndex(link, described, read));
+  }
+
+  /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
+  async add(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
+    await this.#add([id], oneVector(vector, this.info), options && "payload" in options ? { ...options, payloads: [options.payload ?? null] } : options, false);
+  }
+
+  /** Adds many rows; all of them, or none. */
+  async addMany(ids: Ids, vectors: Vectors, options?: AddManyOptions): Promise<void> {
+    const { data, count } = manyVectors(vectors, this.info, true);
+    if (count > 0) await this.#add(manyIds(ids, count), data, options, false);
+  }
+
+  /** Deletes a row; whether it was there. */
+  async delete(id: Id): Promise<boolean> {
+    const { deleted, size } = await this.call("delete", oneId(id));
+    this.resized(size);
+    return deleted;
+  }
+
+  /** Gives the row with this id another vector (and payload), or adds it. */
+  async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
+    await this.#add([id], oneVector(vector, this.info), options && "payload" in options ? { ...options, payloads: [options.payload ?? null] } : options, true);
+  }
+
+  async #add(ids: Ids, vectors: Form, options: AddManyOptions | undefined, replace: boolean): Promise<void> {
+    if (options?.columns !== undefined) throw unsupported("columns are not there yet");
+    const rows = ids.length;
+    this.resized(await this.call("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), replace }));
+  }
+}
+
+const LIVE_ELEMENTS = ["f32", "u8", "i8"] as const;
+
+/**
+ * Opens a `.shore` file for searching.
+ *
+ * @param source an address, a `Blob` or `File`, bytes, a Node `FileHandle`, or a {@link Source} of your own; in Node a string that is
+ *   not an address is a path
+ */
+export async function open(source: OpenSource, options: OpenOptions = {}): Promise<Index> {
+  return Index.open(source, options);
+}
+
+/** What `open` and `load` share. */
+async function opened<T>(source: OpenSource, options: OpenOptions, live: boolean, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
+  const mode = ["auto", "whole", "lazy", "codes"][word(options.mode, ["auto", "whole", "lazy", "codes"], 0, "mode")];
+  if (mode === "lazy" || mode === "codes") throw unsupported(`mode "${mode}" is not there yet: this version reads whole files, use "whole" or "auto"`);
+  if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet: this version keeps whole files in memory, use "auto"');
+  word(options.cache, ["auto", "memory", "none"], 0, "cache");
+  return made(options.worker, options.signal, async (link) => {
+    const read = await pour(source, options, link);
+    return make(link, await link.call("finish", { integrity: options.integrity, live }, { signal: options.signal }), read);
+  });
+}
+
+/** Makes an engine and fills it; an engine that could not be filled is ended. */
+async function made<T>(worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
+  throwIfAborted(signal);
+  const link = await connect(worker);
+  try {
+    throwIfAborted(signal);
+    return await fill(link);
+  } catch (thrown) {
+    link.end(closed());
+    throw thrown;
+  }
+}
+
+const closed = (): NearshoreError => new NearshoreError("closed", "the index is closed");
+
+/** The element type of rows to be built from: whatever they are. */
+function isBytes(vectors: Vectors): "f32" | "u8" | "i8" {
+  const first: unknown = Array.isArray(vectors) ? vectors[0] : vectors;
+  return first instanceof Uint8Array ? "u8" : first instanceof Int8Array ? "i8" : "f32";
+}
+
+function infoOf(link: Link, described: Described): IndexInfo {
+  let meta: Record<string, unknown> = {};
+  try {
+    meta = described.meta ? JSON.parse(described.meta) : {};
+  } catch {
+    // What a builder noted is for people; a file is no worse without it.
+  }
+  return { ...described, meta, worker: link.worker };
+}

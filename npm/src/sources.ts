@@ -1,0 +1,148 @@
+// Where a file comes from, and how its bytes reach an engine: each is read once, front to back, and copied into the engine as it comes.
+import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
+import type { Link } from "./link.js";
+import { builtin } from "./platform.js";
+import type { FileHandleLike, OpenOptions, Source } from "./types.js";
+
+/** Everything that `open` takes. */
+export type OpenSource = string | URL | Blob | ArrayBuffer | Uint8Array | FileHandleLike | Source;
+
+/** A file on its way: how many bytes are announced (0: unknown), and the bytes in order. */
+interface Stream {
+  bytes: number;
+  requests: number;
+  /** Whether the chunks are nobody else's, so that their memory may move to a worker. */
+  own: boolean;
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  close?(): unknown;
+}
+
+/** Bytes asked of a source at a time. */
+const CHUNK = 4 * 1024 * 1024;
+
+/** Reads all of `source` into the engine; returns what that took. */
+export async function pour(source: OpenSource, options: OpenOptions, link: Link): Promise<{ requests: number; bytes: number }> {
+  const { signal, maxBytes = Infinity } = options;
+  const stream = await streamOf(source, options);
+  const refuse = (bytes: number): void => {
+    if (bytes > maxBytes) throw new NearshoreError("quota", `the file has ${bytes} bytes or more, maxBytes allows ${maxBytes}`);
+  };
+  try {
+    refuse(stream.bytes);
+    await link.call("begin", stream.bytes, { signal });
+    let bytes = 0;
+    let last: Promise<void> | undefined;
+    for await (const chunk of stream.chunks) {
+      throwIfAborted(signal);
+      bytes += chunk.length;
+      refuse(bytes);
+      // One chunk is under way while the next is read: the source sets the pace, nothing piles up.
+      await last;
+      const sent = link.worker && !stream.own ? chunk.slice() : chunk;
+      last = link.call("write", sent, { signal, ...(link.worker && { transfer: [sent.buffer as ArrayBuffer] }) });
+      last.catch(() => {});
+    }
+    await last;
+    return { requests: stream.requests, bytes };
+  } finally {
+    await stream.close?.();
+  }
+}
+
+async function streamOf(source: OpenSource, options: OpenOptions): Promise<Stream> {
+  if (source instanceof ArrayBuffer) return streamOfBytes(new Uint8Array(source));
+  if (source instanceof Uint8Array) return streamOfBytes(source);
+  if (typeof Blob !== "undefined" && source instanceof Blob) return { bytes: source.size, requests: 0, own: true, chunks: chunksOf(source.stream(), "the blob") };
+  if (typeof source === "string" || source instanceof URL) return streamOfAddress(source, options);
+  if (isFileHandle(source)) return streamOfFile(source, options.signal);
+  if (isSource(source)) {
+    const bytes = await source.size();
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw invalid(`the source's size() is ${String(bytes)}, expected a whole number of bytes`);
+    return { bytes, requests: Math.ceil(bytes / CHUNK), own: false, chunks: chunksOfSource(source, bytes, options.signal), close: () => source.close?.() };
+  }
+  throw invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, or an object with read() and size()");
+}
+
+const method = (value: unknown, name: string): boolean => typeof (value as Record<string, unknown> | null)?.[name] === "function";
+const isFileHandle = (value: unknown): value is FileHandleLike => method(value, "read") && method(value, "stat");
+const isSource = (value: unknown): value is Source => method(value, "read") && method(value, "size");
+
+function* chunksOfBytes(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.subarray(at, at + CHUNK);
+}
+
+const streamOfBytes = (bytes: Uint8Array): Stream => ({ bytes: bytes.length, requests: 0, own: false, chunks: chunksOfBytes(bytes) });
+
+/** A file of the file system in Node, else an address. */
+async function streamOfAddress(source: string | URL, options: OpenOptions): Promise<Stream> {
+  const text = String(source);
+  const fs = /^(?!file:)[a-z][a-z0-9+.-]+:/i.test(text) ? undefined : builtin("node:fs");
+  if (fs && typeof document === "undefined") {
+    const handle = await fs.promises.open(text.startsWith("file:") ? new URL(text) : text).catch((thrown: unknown) => {
+      throw new NearshoreError("network", `the file cannot be opened: ${sentence(thrown)}`, { cause: thrown });
+    });
+    return { ...(await streamOfFile(handle, options.signal)), close: () => handle.close() };
+  }
+  let url: URL;
+  try {
+    url = new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    throw invalid(`source is ${JSON.stringify(text)}, expected an address`);
+  }
+  return streamOfResponse(url, options);
+}
+
+async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
+  const request: RequestInit = { ...(headers && { headers }), ...(signal && { signal }) };
+  const response = await send(url, request).catch((thrown: unknown) => {
+    if (signal?.aborted) throw aborted(signal);
+    throw new NearshoreError("network", `GET ${url.href} failed: ${sentence(thrown)}`, { cause: thrown });
+  });
+  if (!response.ok) throw new NearshoreError("network", `GET ${url.href} answered with status ${response.status}, expected 200`);
+  if (!response.body) throw new NearshoreError("network", `GET ${url.href} answered without a body`);
+  // Only a hint: a compressed answer announces its compressed length.
+  const bytes = Number(response.headers.get("content-length") ?? 0) || 0;
+  return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(response.body, `GET ${url.href}`, signal) };
+}
+
+/** Chunks of a stream. By a reader: not every browser can iterate over streams. */
+async function* chunksOf(stream: ReadableStream<Uint8Array>, what: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } catch (thrown) {
+    if (thrown instanceof NearshoreError) throw thrown;
+    if (signal?.aborted) throw aborted(signal);
+    throw new NearshoreError("network", `${what} broke off: ${sentence(thrown)}`, { cause: thrown });
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function* chunksOfSource(source: Source, bytes: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  for (let at = 0; at < bytes; at += CHUNK) {
+    const wanted = Math.min(CHUNK, bytes - at);
+    const chunk = await source.read(at, wanted, signal);
+    if (chunk.length !== wanted) throw new NearshoreError("truncated", `the source gave ${chunk.length} bytes at offset ${at}, expected ${wanted}`);
+    yield chunk;
+  }
+}
+
+async function streamOfFile(handle: FileHandleLike, signal?: AbortSignal): Promise<Stream> {
+  const bytes = Number((await handle.stat()).size);
+  const read = async (at: number, length: number): Promise<Uint8Array> => {
+    const chunk = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await handle.read(chunk, done, length - done, at + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return chunk.subarray(0, done);
+  };
+  return { bytes, requests: Math.ceil(bytes / CHUNK), own: true, chunks: chunksOfSource({ read, size: async () => bytes }, bytes, signal) };
+}

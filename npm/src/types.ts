@@ -1,0 +1,245 @@
+/** A row's id: a `number` up to 2^53 - 1, a `bigint` above (up to 2^64 - 1). Both are accepted everywhere. */
+export type Id = number | bigint;
+
+/** `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `ip` is 1 - dot. Smaller is nearer, always. */
+export type Metric = "l2" | "ip" | "cosine";
+
+/** What the numbers of a vector are. */
+export type Element = "f32" | "f16" | "u8" | "i8";
+
+/** One vector: 32-bit floats, plain numbers, or the index's own element type. */
+export type Vector = Float32Array | Uint8Array | Int8Array | readonly number[];
+
+/** Many vectors: one after the other in one array (`n * dimensions` numbers), or a list of vectors. */
+export type Vectors = Float32Array | Uint8Array | Int8Array | readonly Vector[];
+
+/** Ids of many rows. */
+export type Ids = readonly Id[] | Uint32Array | BigUint64Array;
+
+/** Bytes to keep with a row; text is stored as UTF-8, anything else as JSON. */
+export type Payload = Uint8Array | string | { readonly [key: string]: unknown } | readonly unknown[] | null;
+
+/** Anything that can give bytes of a file. Bring your own: S3, IndexedDB, a test double. */
+export interface Source {
+  /** Exactly `length` bytes from `offset`. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The file's length in bytes. */
+  size(): Promise<number>;
+  /** Called once, when the source is no longer needed. */
+  close?(): Promise<void> | void;
+}
+
+/** What is needed of a Node `FileHandle`; it stays yours to close. */
+export interface FileHandleLike {
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  stat(): Promise<{ size: number | bigint }>;
+}
+
+/** How `open` reads. */
+export interface OpenOptions {
+  /** `whole` (and `auto`): the file is read once, into memory. `lazy` and `codes` are not there yet. */
+  mode?: "auto" | "lazy" | "codes" | "whole";
+  /** Where read blocks are kept. A whole file is in memory anyway; an own `Cache` is not there yet. */
+  cache?: "auto" | "memory" | "none" | Cache;
+  /** Search in a worker? By default in pages, not in Node and not inside workers. Without a usable worker the search runs inline. */
+  worker?: boolean;
+  /** Used instead of the global `fetch`. */
+  fetch?: typeof fetch;
+  /** Sent with every request. */
+  headers?: HeadersInit;
+  /** Requests at a time; a whole file is one request. */
+  concurrency?: number;
+  /** Refuses a file of more bytes with `quota`. */
+  maxBytes?: number;
+  /** What the file must be: `sha256-` and the digest in base64, as in HTML. Anything else is `corrupt`. */
+  integrity?: string;
+  /** Stops the opening. */
+  signal?: AbortSignal;
+}
+
+/** How a search searches. Without `ef` and `recall` the index aims at recall 0.95. */
+export interface SearchOptions {
+  /** Hits wanted (10). Fewer come back only when the index holds fewer. */
+  k?: number;
+  /** The recall to aim at, above 0 to 1; the index knows what that takes. */
+  recall?: number;
+  /** Candidates kept while walking the graph, at least `k`: more is slower and finds more. */
+  ef?: number;
+  /** `scan` compares every row and is exact up to the refine level; `walk` follows the graph. By default the index chooses. */
+  plan?: "scan" | "walk";
+  /** What the final order is computed from; by default the index chooses. */
+  refine?: "records" | "originals";
+  /** Candidates computed again from the originals, `max(20, 2 k)` by default. */
+  rerank?: number;
+  /** Only hits at most this far away. */
+  radius?: number;
+  /** Bring the payloads of the hits back (true). */
+  payload?: boolean;
+  /** Rejects with `aborted` when it fires. */
+  signal?: AbortSignal;
+  /** Bounds on what may be fetched. An index in memory fetches nothing, so no search of it is ever cut. */
+  budget?: { bytes?: number; rounds?: number; ms?: number };
+  /** Not there yet: rejects with `unsupported`. */
+  filter?: unknown;
+}
+
+/** One row that was found. */
+export interface Hit {
+  /** The row's id. */
+  readonly id: Id;
+  /** Smaller is nearer; see {@link Metric}. */
+  readonly distance: number;
+  /** The bytes stored with the row, if there are any and they were asked for. */
+  readonly payload?: Uint8Array;
+  /** The payload as text; empty without one. */
+  text(): string;
+  /** The payload parsed as JSON; undefined without one. */
+  json(): unknown;
+}
+
+/** What one search did. */
+export interface SearchStats {
+  /** Distances computed. */
+  readonly distances: number;
+  /** Nodes of the graph that were expanded. */
+  readonly hops: number;
+  /** Dependent rounds of requests. */
+  readonly rounds: number;
+  /** Requests sent. */
+  readonly requests: number;
+  /** Bytes fetched. */
+  readonly bytes: number;
+  /** From the call to the answer. */
+  readonly ms: number;
+  /** False when a budget cut the search short. */
+  readonly complete: boolean;
+}
+
+/** Hits, nearest first, and what finding them took. */
+export interface Hits extends ReadonlyArray<Hit> {
+  readonly stats: SearchStats;
+}
+
+/** One stored row. */
+export interface Row {
+  readonly id: Id;
+  /** The vector as it was given, where originals are kept; else as the index remembers it. */
+  readonly vector: Float32Array;
+  readonly payload?: Uint8Array;
+  /** The payload as text; empty without one. */
+  text(): string;
+  /** The payload parsed as JSON; undefined without one. */
+  json(): unknown;
+}
+
+/** A measured setting of the file: what it takes, and what it brings. */
+export interface QualityRow {
+  readonly plan: "scan" | "walk" | "tiles";
+  readonly ef: number;
+  readonly gamma: number;
+  readonly refine: "records" | "originals";
+  readonly k: number;
+  readonly rerank: number;
+  readonly queries: number;
+  readonly recall: number;
+  readonly distances: number;
+  readonly hops: number;
+}
+
+/** What an index is. */
+export interface IndexInfo {
+  readonly rows: number;
+  readonly dimensions: number;
+  readonly metric: Metric;
+  readonly element: Element;
+  /** How it searches when not told. */
+  readonly plan: "scan" | "walk" | "tiles";
+  readonly refine: "records" | "originals";
+  readonly fileBytes: number;
+  readonly payload: boolean;
+  readonly originals: boolean;
+  readonly seed: bigint;
+  readonly buildId: bigint;
+  /** 32 hexadecimal digits that name this file's content. */
+  readonly identity: string;
+  /** The instructions in use: `scalar`, `wasm128`, ... */
+  readonly backend: string;
+  /** Whether searches run in a worker. */
+  readonly worker: boolean;
+  readonly quality: readonly QualityRow[];
+  /** What the builder noted. */
+  readonly meta: { readonly [key: string]: unknown };
+}
+
+/** Sums over an index's life. */
+export interface IndexStats {
+  readonly searches: number;
+  readonly distances: number;
+  readonly hops: number;
+  readonly requests: number;
+  /** Bytes read so far. */
+  readonly bytes: number;
+  /** WebAssembly memory of this index. */
+  readonly memoryBytes: number;
+}
+
+/** How `Index.build` builds. The defaults are those of `nearshore build`, and so are the bytes. */
+export interface BuildOptions {
+  /** Numbers in a vector. */
+  dimensions: number;
+  /** `l2` by default. */
+  metric?: Metric;
+  /** Links of a node (16). */
+  m?: number;
+  /** Candidates while linking (200). */
+  efConstruction?: number;
+  /** The same seed gives the same bytes (0). */
+  seed?: number | bigint;
+  /** Keep the vectors as given, for exact distances (`keep`). */
+  originals?: "keep" | "drop";
+  /** One payload a row. */
+  payloads?: readonly Payload[];
+  /** Not there yet: rejects with `unsupported`. */
+  columns?: unknown;
+  /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
+  onProgress?: (progress: BuildProgress) => void | boolean;
+  /** Stops the build; inline, a running build only notices between progress reports. */
+  signal?: AbortSignal;
+  /** Build and search in a worker? As in {@link OpenOptions}. */
+  worker?: boolean;
+}
+
+/** How far a build is. */
+export interface BuildProgress {
+  readonly stage: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What `Index.create` starts with. */
+export interface CreateOptions {
+  dimensions: number;
+  metric?: Metric;
+  /** What the vectors will be: `f32` by default. */
+  element?: "f32" | "u8" | "i8";
+  m?: number;
+  efConstruction?: number;
+  seed?: number | bigint;
+  worker?: boolean;
+  /** Not there yet: rejects with `unsupported`. */
+  base?: unknown;
+}
+
+/** What is stored with one added row. */
+export interface AddOptions {
+  payload?: Payload;
+  /** Not there yet: rejects with `unsupported`. */
+  columns?: unknown;
+}
+
+/** What is stored with many added rows. */
+export interface AddManyOptions {
+  payloads?: readonly Payload[];
+  /** Not there yet: rejects with `unsupported`. */
+  columns?: unknown;
+}

@@ -1,0 +1,49 @@
+// A static server and a headless Chromium: enough to open a page and read what it left.
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { chromium } from "playwright-core";
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
+const PLACES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const FLAGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+];
+
+/** Serves a folder on localhost. */
+export async function serve(folder, headers = {}) {
+  const server = createServer((request, response) => {
+    const path = join(folder, normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname)));
+    const file = existsSync(path) && statSync(path).isDirectory() ? join(path, "index.html") : path;
+    if (!existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": statSync(file).size, ...headers });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+/** A browser, or a sentence that says how to get one. */
+export async function launch() {
+  const executablePath = PLACES.find((place) => place && existsSync(place));
+  if (!executablePath) throw new Error("no Chromium was found: install the package `chromium`, or set CHROMIUM to its path");
+  return chromium.launch({ executablePath, args: FLAGS });
+}
+
+/** Opens a page, waits for the promise that it leaves in `report`, and says what it complained about. */
+export async function reportOf(browser, url) {
+  const page = await browser.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  try {
+    await page.goto(url);
+    await page.waitForFunction(() => "report" in globalThis, undefined, { timeout: 20_000 });
+    return { report: await page.evaluate(() => globalThis.report), complaints };
+  } catch (error) {
+    throw new Error(`${error.message.split("\n")[0]}; the page said: ${complaints.join("; ") || "nothing"}`);
+  } finally {
+    await page.close();
+  }
+}

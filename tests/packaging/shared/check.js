@@ -1,0 +1,30 @@
+// What every consumer does with the package: build, search, save, open again. The report must be the same everywhere, the bytes included.
+
+const ROWS = 300;
+const DIMENSIONS = 24;
+
+/** @param {typeof import("nearshore")} nearshore */
+export async function check({ Index, NearshoreError, open }) {
+  const vectors = Float32Array.from({ length: ROWS * DIMENSIONS }, (_, i) => ((i * 7919) % 251) / 16 - ((i * 104729) % 127) / 8);
+  const ids = Array.from({ length: ROWS }, (_, i) => (i === 7 ? 2n ** 60n : i));
+  const payloads = ids.map((id) => ({ row: String(id) }));
+  const built = await Index.build(ids, vectors, { dimensions: DIMENSIONS, metric: "cosine", payloads });
+  const bytes = await built.save();
+  const index = await open(new Blob([bytes]));
+  const hits = await index.search(vectors.subarray(7 * DIMENSIONS, 8 * DIMENSIONS), { k: 5 });
+  const batch = await index.searchBatch(vectors.subarray(0, 20 * DIMENSIONS), { k: 1 });
+  const error = await index.search([1, 2, 3]).catch((error) => error);
+  const { backend, worker } = index.info;
+  await built.close();
+  await index.close();
+  return {
+    backend,
+    worker,
+    bytes: bytes.length,
+    sum: bytes.reduce((sum, byte) => (Math.imul(sum, 31) + byte) | 0, 0),
+    hits: hits.map(({ id, distance }) => [String(id), distance]),
+    payload: hits[0].json(),
+    themselves: batch.filter(([hit], i) => hit.id === ids[i]).length,
+    error: error instanceof NearshoreError && error.code,
+  };
+}

@@ -1,0 +1,68 @@
+//! Buffers that JavaScript fills before a call.
+//!
+//! Each has the element type that the core wants, so that nothing is copied or realigned after JavaScript has written it.
+
+/// What a buffer is for. The numbers are those of `SLOT` in the package's `engine.ts`.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    File,
+    Vectors,
+    Ids,
+    Payloads,
+    Ends,
+    Query,
+}
+
+impl Slot {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        [Self::File, Self::Vectors, Self::Ids, Self::Payloads, Self::Ends, Self::Query].get(number as usize).copied()
+    }
+}
+
+/// The buffers.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    /// A whole `.shore` file.
+    pub(crate) file: Vec<u8>,
+    /// Rows to index, as elements of their type.
+    pub(crate) vectors: Vec<u8>,
+    /// One id a row, or none at all.
+    pub(crate) ids: Vec<u64>,
+    /// Payloads of all rows, one after the other.
+    pub(crate) payloads: Vec<u8>,
+    /// Where each row's payload ends in `payloads`.
+    pub(crate) ends: Vec<u64>,
+    /// Query vectors; bytes of other element types lie in the same room.
+    pub(crate) query: Vec<f32>,
+}
+
+impl Inputs {
+    /// Makes room for `bytes` bytes and returns where; `None` when there is not that much memory.
+    pub(crate) fn reserve(&mut self, slot: Slot, bytes: usize) -> Option<usize> {
+        match slot {
+            Slot::File => place(&mut self.file, bytes),
+            Slot::Vectors => place(&mut self.vectors, bytes),
+            Slot::Ids => place(&mut self.ids, bytes.div_ceil(8)),
+            Slot::Payloads => place(&mut self.payloads, bytes),
+            Slot::Ends => place(&mut self.ends, bytes.div_ceil(8)),
+            Slot::Query => place(&mut self.query, bytes.div_ceil(4)),
+        }
+    }
+
+    /// Gives back all room except the query's, which every search uses again.
+    pub(crate) fn release(&mut self) {
+        *self = Self { query: std::mem::take(&mut self.query), ..Self::default() };
+    }
+}
+
+fn place<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> Option<usize> {
+    if buffer.len() != length {
+        // What it held is of no use, so growing need not keep it.
+        if buffer.capacity() < length {
+            *buffer = Vec::new();
+            buffer.try_reserve_exact(length).ok()?;
+        }
+        buffer.resize(length, T::default());
+    }
+    Some(buffer.as_mut_ptr().expose_provenance())
+}

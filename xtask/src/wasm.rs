@@ -1,0 +1,143 @@
+//! `cargo xtask wasm`: the engine as WebAssembly, in `npm/wasm/`.
+//!
+//! One crate, built once for each set of instructions that JavaScript can choose between ([`VARIANTS`]); wasm-bindgen (its CLI support
+//! linked as a library, so the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue is the same for all
+//! variants, which is checked, and is wrapped into a function: every index has an instance of its own.
+//!
+//! ```text
+//! npm/wasm/nearshore.wasm        no SIMD
+//! npm/wasm/nearshore-simd.wasm   simd128
+//! npm/wasm/glue.js, glue.d.ts    make(host) -> { Engine, initSync }
+//! ```
+//! A variant whose compiled bytes did not change is left as it is.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::args::Arguments;
+use crate::process::{cargo, program};
+use crate::{setup, workspace};
+
+/// File stem, compiler features, wasm-opt features.
+const VARIANTS: &[(&str, &str, &[&str])] = &[("nearshore", "", &[]), ("nearshore-simd", "-Ctarget-feature=+simd128", &["--enable-simd"])];
+
+/// What rustc enables for the target by itself, and so what every variant may use.
+const FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-sign-ext",
+    "--enable-nontrapping-float-to-int",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+    "--enable-reference-types",
+];
+
+/// Changes when the steps below change, so that what they left earlier is made again.
+const STEPS: &str = "2";
+
+pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
+    arguments.end()?;
+    build()
+}
+
+/// Builds what is not up to date.
+///
+/// # Errors
+/// When a tool fails, or the variants want different glue.
+pub(crate) fn build() -> Result<()> {
+    setup::targets()?;
+    setup::node()?;
+    setup::npm_packages("npm")?;
+    let out = workspace::root().join("npm/wasm");
+    fs::create_dir_all(&out)?;
+    let mut glue: Option<(String, String)> = None;
+    for (stem, flags, features) in VARIANTS {
+        let compiled = compile(stem, flags)?;
+        let bytes = fs::read(&compiled).with_context(|| format!("cannot read {}", compiled.display()))?;
+        let stamp = out.join(format!("{stem}.stamp"));
+        let wanted = format!("{STEPS} {} {:016x}", env!("CARGO_PKG_VERSION"), digest(&bytes));
+        let kept = out.join("glue.js").exists() && out.join(format!("{stem}.wasm")).exists();
+        if kept && fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
+            continue;
+        }
+        let found = bind(&compiled, &out.join(format!("{stem}.bound.wasm")))?;
+        optimise(&out, stem, features)?;
+        if glue.as_ref().is_some_and(|glue| *glue != found) {
+            bail!("{stem} wants another JavaScript glue than the variant before it");
+        }
+        write_glue(&out, &found)?;
+        glue = Some(found);
+        fs::write(&stamp, wanted)?;
+    }
+    Ok(())
+}
+
+/// Compiles one variant; each has a folder of its own, so that neither evicts the other.
+fn compile(stem: &str, flags: &str) -> Result<std::path::PathBuf> {
+    let folder = workspace::target().join("wasm").join(stem);
+    cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTFLAGS", flags)
+        .run()?;
+    Ok(folder.join(setup::WASM).join("wasm/nearshore_wasm.wasm"))
+}
+
+/// Runs wasm-bindgen over one variant; returns its JavaScript and types.
+fn bind(compiled: &Path, out: &Path) -> Result<(String, String)> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(compiled).no_modules(true)?.typescript(true).remove_name_section(true).remove_producers_section(true);
+    let mut output = bindgen.generate_output()?;
+    let types = output.ts().context("wasm-bindgen wrote no types")?.to_owned();
+    let script = output.js().to_owned();
+    fs::write(out, output.wasm_mut().emit_wasm())?;
+    Ok((script, types))
+}
+
+/// Shrinks one variant with wasm-opt.
+fn optimise(out: &Path, stem: &str, features: &[&str]) -> Result<()> {
+    let bound = out.join(format!("{stem}.bound.wasm"));
+    program("node")
+        .arg("npm/node_modules/binaryen/bin/wasm-opt")
+        .arg(&bound)
+        .args(["-O3", "--mvp-features", "--strip-debug", "--strip-producers", "--strip-target-features"])
+        .args(FEATURES)
+        .args(features)
+        .arg("-o")
+        .arg(out.join(format!("{stem}.wasm")))
+        .run()?;
+    Ok(fs::remove_file(bound)?)
+}
+
+/// The end of the script that wasm-bindgen writes, and what it becomes: without the functions that fetch and compile, which the package
+/// does for itself, and which its bundler then drops.
+const GLUE_END: (&str, &str) = ("return Object.assign(__wbg_init, { initSync }, exports);", "return { initSync, ...exports };");
+
+/// The types of the function that the script becomes.
+const GLUE_TYPES: &str = "
+/** What the engine tells. */
+export interface Host {
+  progress(stage: number, done: number, total: number): boolean;
+  panicked(file: string, line: number, what: string): void;
+}
+/** One instance's glue. */
+export declare const make: (host: Host) => Pick<typeof wasm_bindgen, 'Engine' | 'initSync'>;
+";
+
+/// wasm-bindgen writes a script for one instance a page; as the body of a function it serves any number.
+fn write_glue(out: &Path, (script, types): &(String, String)) -> Result<()> {
+    if script.matches(GLUE_END.0).count() != 1 {
+        bail!("wasm-bindgen's script ends in a new way: look at it and mend GLUE_END in {}", file!());
+    }
+    let script = script.replace(GLUE_END.0, GLUE_END.1);
+    fs::write(out.join("glue.js"), format!("export const make = (host) => {{\n{script}\nreturn wasm_bindgen;\n}};\n"))?;
+    fs::write(out.join("glue.d.ts"), format!("{types}{GLUE_TYPES}"))?;
+    Ok(())
+}
+
+/// FNV-1a, to notice a change.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
