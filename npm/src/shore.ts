@@ -12,7 +12,7 @@ import { METRICS } from "./describe.js";
 const BATCH = 64;
 
 /** The stages of a build, as `onProgress` names them, in the engine's order. */
-const STAGES = ["read", "encode", "link", "mend", "measure", "write"] as const;
+const STAGES = ["encode", "link", "measure", "write"] as const;
 
 /** An open index. All calls may be made concurrently. */
 export class Index {

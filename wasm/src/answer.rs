@@ -9,7 +9,7 @@
 //! ```
 //! Little-endian, as the file itself.
 
-use crate::standin::search::{Hit, Stats};
+use nearshore_core::search::{Hit, Stats};
 
 /// Payload length of a hit that brings none.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -18,6 +18,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 #[derive(Default)]
 pub(crate) struct Answer {
     bytes: Vec<u8>,
+    payload: Vec<u8>,
 }
 
 impl Answer {
@@ -45,12 +46,12 @@ impl Answer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The hits of one query; `payload` appends the payload of a row and says whether there is one.
+    /// The hits of one query; `payload` gives the payload of a row, empty where there is none.
     pub(crate) fn hits<E>(
         &mut self,
         hits: &[Hit],
         stats: Stats,
-        mut payload: impl FnMut(u32, &mut Vec<u8>) -> Result<bool, E>,
+        mut payload: impl FnMut(u32, &mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.u32(hits.len() as u32);
         self.u32(0);
@@ -63,13 +64,12 @@ impl Answer {
             self.u32(NONE);
         }
         for (at, hit) in hits.iter().enumerate() {
-            let before = self.bytes.len();
-            if payload(hit.row, &mut self.bytes)? {
-                let length = (self.bytes.len() - before) as u32;
+            self.payload.clear();
+            payload(hit.row, &mut self.payload)?;
+            if !self.payload.is_empty() {
                 let place = first + at * 16 + 12;
-                if let Some(slot) = self.bytes.get_mut(place..place + 4) {
-                    slot.copy_from_slice(&length.to_le_bytes());
-                }
+                self.bytes[place..place + 4].copy_from_slice(&(self.payload.len() as u32).to_le_bytes());
+                self.bytes.extend_from_slice(&self.payload);
             }
         }
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);

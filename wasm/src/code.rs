@@ -1,6 +1,11 @@
-//! The codes that calls return: 0 is success, the others name the error classes of the package.
+//! Failures: the numbers that calls return, and how the core's errors map to them.
 
-/// Why a call failed. The numbers are those of `CODES` in the package's `errors.ts`.
+use std::fmt::Display;
+
+use nearshore_core::error::{Corrupt, Damage, OpenError};
+use nearshore_core::search::SearchError;
+
+/// Why a call failed. The numbers are those of `CODES` in the package's `errors.ts`; 0 is success.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Code {
@@ -8,7 +13,7 @@ pub(crate) enum Code {
     Corrupt = 1,
     /// Fewer bytes than the file says it has.
     Truncated = 2,
-    /// A file or option of a later version.
+    /// A file or option that this version cannot serve.
     Unsupported = 3,
     /// Not enough memory.
     Quota = 4,
@@ -27,5 +32,44 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// The error's own words under a class of ours.
+    pub(crate) fn of(code: Code, error: &impl Display) -> Self {
+        Self { code, message: error.to_string() }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let code = match error {
+            OpenError::Version { .. } | OpenError::Feature { .. } | OpenError::Required { .. } => Code::Unsupported,
+            OpenError::Truncated { .. } => Code::Truncated,
+            _ => Code::Corrupt,
+        };
+        Self::of(code, &error)
+    }
+}
+
+impl From<SearchError> for Failure {
+    fn from(error: SearchError) -> Self {
+        let code = match error {
+            SearchError::Corrupt(_) => Code::Corrupt,
+            SearchError::Unsupported { .. } => Code::Unsupported,
+            _ => Code::InvalidArgument,
+        };
+        Self::of(code, &error)
+    }
+}
+
+impl From<Corrupt> for Failure {
+    fn from(error: Corrupt) -> Self {
+        Self::of(Code::Corrupt, &error)
+    }
+}
+
+impl From<Damage> for Failure {
+    fn from(error: Damage) -> Self {
+        Self::of(Code::Corrupt, &error)
     }
 }

@@ -1,107 +1,264 @@
-//! The engine: one index behind the calls that JavaScript makes.
-#![allow(missing_docs)]
+//! The engine: one index, and the calls that JavaScript makes to it.
 
+use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
+use nearshore_core::index::Index;
+use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
+use nearshore_core::vectors::Query;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::answer::{Answer, NONE};
 use crate::code::{Code, Failure};
+use crate::host;
 use crate::inputs::{Inputs, Slot};
-use crate::standin::{build, format::*, index::Index, search::*};
-use crate::{host, answer};
+
+/// `plan` or `refine` of a search that leaves it to the index.
+const UNSAID: u32 = 255;
 
 /// One index and the buffers around it.
 #[wasm_bindgen]
 pub struct Engine {
-    index: Option<Index<Vec<u8>>>,
-    inputs: Inputs,
-    scratch: Scratch,
-    hits: Vec<Hit>,
-    answer: Answer,
+    pub(crate) index: Option<Index<Vec<u8>>>,
+    pub(crate) inputs: Inputs,
+    pub(crate) scratch: Scratch,
+    pub(crate) hits: Vec<Hit>,
+    payload: Vec<u8>,
+    pub(crate) answer: Answer,
     message: String,
 }
 
 #[wasm_bindgen]
 impl Engine {
+    /// An engine without an index.
     #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default, reason = "JavaScript makes it")]
     pub fn new() -> Self {
         host::watch_panics();
-        Self { index: None, inputs: Inputs::default(), scratch: Scratch::new(), hits: Vec::new(), answer: Answer::default(), message: String::new() }
+        Self {
+            index: None,
+            inputs: Inputs::default(),
+            scratch: Scratch::new(),
+            hits: Vec::new(),
+            payload: Vec::new(),
+            answer: Answer::default(),
+            message: String::new(),
+        }
     }
+
+    /// Makes the buffer `slot` exactly `bytes` long, keeping what it holds, and returns where it is; 0 when memory is out.
     pub fn reserve(&mut self, slot: u32, bytes: usize) -> usize {
         Slot::from_number(slot).and_then(|slot| self.inputs.reserve(slot, bytes)).unwrap_or(0)
     }
-    pub fn message(&mut self) -> String { std::mem::take(&mut self.message) }
-    pub fn out_ptr(&self) -> usize { self.answer.bytes().as_ptr().addr() }
-    pub fn out_len(&self) -> usize { self.answer.bytes().len() }
-    pub fn file_ptr(&self) -> usize { self.index.as_ref().map_or(0, |i| i.bytes().as_ptr().addr()) }
-    pub fn file_len(&self) -> usize { self.index.as_ref().map_or(0, |i| i.bytes().len()) }
+
+    /// What the last failed call says.
+    pub fn message(&mut self) -> String {
+        std::mem::take(&mut self.message)
+    }
+
+    /// Where the answer of the last call is.
+    pub fn out_ptr(&self) -> usize {
+        self.answer.bytes().as_ptr().expose_provenance()
+    }
+
+    /// Bytes of that answer.
+    pub fn out_len(&self) -> usize {
+        self.answer.bytes().len()
+    }
+
+    /// The kernels in use.
+    pub fn backend(&self) -> String {
+        nearshore_core::distance::Kernels::best().name().to_owned()
+    }
+
+    /// Opens the file in the buffer `File`.
     pub fn open(&mut self) -> u32 {
-        let bytes = std::mem::take(&mut self.inputs.file);
-        let r = Index::open(bytes).map_err(|e| Failure::new(Code::Corrupt, e.to_string())).map(|i| self.index = Some(i));
-        self.done(r)
+        let result = self.open_file();
+        self.end(result)
     }
-    #[allow(clippy::too_many_arguments)]
-    pub fn build(&mut self, dimensions: usize, element: u32, metric: u32, _m: u32, _efc: u32, _seed: u64, _originals: bool) -> u32 {
-        let r = self.build_(dimensions, element, metric);
-        self.done(r)
+
+    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`. `ef` and `rerank` 0, `recall` and
+    /// `radius` NaN, `plan` and `refine` 255 leave it to the index.
+    #[allow(clippy::too_many_arguments, reason = "numbers cross to WebAssembly one by one")]
+    pub fn search(
+        &mut self,
+        form: u32,
+        queries: usize,
+        k: usize,
+        ef: usize,
+        recall: f32,
+        plan: u32,
+        refine: u32,
+        rerank: usize,
+        radius: f32,
+        payload: bool,
+    ) -> u32 {
+        let mut params = SearchParams::default().k(k);
+        if ef > 0 {
+            params.effort = Effort::Ef(ef);
+        } else if !recall.is_nan() {
+            params.effort = Effort::Recall(recall);
+        }
+        params.plan = Plan::try_from(plan as u8).ok().filter(|_| plan != UNSAID);
+        params.refine = Refine::try_from(refine as u8).ok().filter(|_| refine != UNSAID);
+        params.rerank = (rerank > 0).then_some(rerank);
+        params.radius = (!radius.is_nan()).then_some(radius);
+        let result = self.find(form, queries, &params, payload);
+        self.end(result)
     }
-    pub fn search(&mut self, form: u32, queries: usize, k: usize, ef: usize, recall: f32, _plan: u32, _refine: u32, _rerank: usize, _radius: f32, payload: bool) -> u32 {
-        let r = self.search_(form, queries, SearchParams { k, effort: if ef > 0 { Effort::Ef(ef) } else if recall > 0.0 { Effort::Recall(recall) } else { Effort::Auto }, ..SearchParams::default() }, payload);
-        self.done(r)
+
+    /// Answers 1 when there is a row with this id, else 0.
+    pub fn has(&mut self, id: u64) -> u32 {
+        let result = self.find_row(id).map(|row| {
+            self.answer.clear();
+            self.answer.u32(u32::from(row.is_some()));
+        });
+        self.end(result)
     }
-    pub fn has(&mut self, id: u64) -> u32 { self.answer.clear(); let h = self.index.as_ref().is_some_and(|i| i.row_of(id).unwrap().is_some()); self.answer.u32(u32::from(h)); 0 }
-    pub fn load(&mut self) -> u32 { self.open() }
-    pub fn create(&mut self, _dimensions: usize, _element: u32, _metric: u32, _m: u32, _efc: u32, _seed: u64) -> u32 { self.done(Err(Failure::new(Code::Unsupported, "live indexes are not there yet"))) }
-    pub fn add(&mut self, _element: u32, _replace: bool) -> u32 { self.done(Err(Failure::new(Code::Unsupported, "live indexes are not there yet"))) }
-    pub fn delete(&mut self, _id: u64) -> u32 { self.done(Err(Failure::new(Code::Unsupported, "live indexes are not there yet"))) }
-    pub fn save(&mut self) -> u32 { 0 }
-    pub fn size(&self) -> usize { self.index.as_ref().map_or(0, |i| i.len()) }
+
+    /// Answers with the vector and payload of the row with this id.
     pub fn get(&mut self, id: u64) -> u32 {
-        self.answer.clear();
-        let Some(i) = &self.index else { return 9 };
-        let Some(row) = i.row_of(id).unwrap() else { self.answer.u32(0); return 0 };
-        let mut v = Vec::new(); i.vector(row, &mut v).unwrap(); let mut p = Vec::new(); let some = i.payload(row, &mut p).unwrap();
-        self.answer.u32(1); self.answer.u32(if some { p.len() as u32 } else { answer::NONE });
-        for x in v { self.answer.f32(x); } self.answer.slice(&p); let _ = NONE;
-        0
+        let result = self.fetch(id);
+        self.end(result)
     }
+
+    /// Answers with what the index is:
+    /// u64 rows, file bytes, seed, build id; 16 bytes of identity; u32 dimensions, metric, element, plan, refine, flags (1: payloads,
+    /// 2: originals), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`.
     pub fn describe(&mut self) -> u32 {
-        self.answer.clear();
-        let Some(i) = &self.index else { return 9 };
-        self.answer.u64(i.len() as u64); self.answer.u64(i.bytes().len() as u64); self.answer.u64(0); self.answer.u64(0); self.answer.slice(&[0; 16]);
-        self.answer.u32(i.dimensions() as u32); self.answer.u32(i.metric() as u32); self.answer.u32(0); self.answer.u32(0); self.answer.u32(0); self.answer.u32(3); self.answer.u32(0);
-        self.answer.u32(2); self.answer.slice(b"{}");
-        0
+        let result = self.tell();
+        self.end(result)
     }
-    pub fn verify(&mut self) -> u32 { 0 }
-    pub fn backend(&self) -> String { if cfg!(target_feature = "simd128") { "wasm128" } else { "scalar" }.into() }
+
+    /// Checks every block and every bound of the file.
+    pub fn verify(&mut self) -> u32 {
+        let result = index(&self.index).and_then(|index| Ok(index.check(&mut |_, _| {})?));
+        self.end(result)
+    }
+
+    /// Makes the index a file in memory; see `file_ptr`.
+    pub fn save(&mut self) -> u32 {
+        let result = index(&self.index).map(drop);
+        self.end(result)
+    }
+
+    /// Where the saved file is.
+    pub fn file_ptr(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.reader().bytes().as_ptr().expose_provenance())
+    }
+
+    /// Bytes of the saved file.
+    pub fn file_len(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.reader().bytes().len())
+    }
+
+    /// Rows that can be found.
+    pub fn size(&self) -> usize {
+        self.index.as_ref().map_or(0, |index| index.len() - index.deleted() as usize)
+    }
 }
+
 impl Engine {
-    fn done(&mut self, r: Result<(), Failure>) -> u32 { match r { Ok(()) => 0, Err(f) => { self.message = f.message; f.code as u32 } } }
-    fn build_(&mut self, dimensions: usize, element: u32, metric: u32) -> Result<(), Failure> {
-        let e = match element { 0 => Element::F32, 2 => Element::U8, _ => Element::I8 };
-        let m = match metric { 0 => Metric::L2, 1 => Metric::InnerProduct, _ => Metric::Cosine };
-        let p = (!self.inputs.ends.is_empty()).then_some((&self.inputs.payloads[..], &self.inputs.ends[..]));
-        let ids = (!self.inputs.ids.is_empty()).then_some(&self.inputs.ids[..]);
-        let r = build::build(dimensions, e, m, &self.inputs.vectors, ids, p, &|s, a, b| host::progress(s, a as f64, b as f64));
-        self.inputs.release();
-        let bytes = r.map_err(|e| Failure::new(Code::Aborted, e))?;
-        self.index = Some(Index::open(bytes).map_err(|e| Failure::new(Code::Corrupt, e.to_string()))?);
+    /// Keeps a failure's message and returns its number.
+    pub(crate) fn end(&mut self, result: Result<(), Failure>) -> u32 {
+        match result {
+            Ok(()) => 0,
+            Err(failure) => {
+                self.message = failure.message;
+                failure.code as u32
+            }
+        }
+    }
+
+    fn open_file(&mut self) -> Result<(), Failure> {
+        let bytes = std::mem::take(&mut self.inputs.file);
+        self.index = Some(Index::open(bytes)?);
         Ok(())
     }
-    fn search_(&mut self, form: u32, queries: usize, p: SearchParams, payload: bool) -> Result<(), Failure> {
-        let Some(i) = &self.index else { return Err(Failure::new(Code::InvalidArgument, "no index")) };
+
+    fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
+        let index = index(&self.index)?;
         self.answer.clear();
-        let d = i.dimensions();
-        for q in 0..queries {
-            let query = match form {
-                0 => Query::F32(&self.inputs.query[q * d..(q + 1) * d]),
-                2 => Query::U8(&bytemuck::cast_slice(&self.inputs.query)[q * d..(q + 1) * d]),
-                _ => Query::I8(&bytemuck::cast_slice(&self.inputs.query)[q * d..(q + 1) * d]),
-            };
-            let stats = i.search(query, &p, &mut self.scratch, &mut self.hits).map_err(|e| Failure::new(Code::Corrupt, e.to_string()))?;
-            self.answer.hits(&self.hits, stats, |row, out| if payload { i.payload(row, out) } else { Ok(false) }).map_err(|e| Failure::new(Code::Corrupt, e.to_string()))?;
+        for number in 0..queries {
+            let query = query(&self.inputs.query, form, number, index.dimensions())?;
+            let stats = index.search(query, params, &mut self.scratch, &mut self.hits)?;
+            self.answer.hits(&self.hits, stats, |row, out| if payload { index.payload(row, out) } else { Ok(()) })?;
         }
         Ok(())
     }
+
+    fn find_row(&self, id: u64) -> Result<Option<u32>, Failure> {
+        Ok(index(&self.index)?.row_of(id)?)
+    }
+
+    fn fetch(&mut self, id: u64) -> Result<(), Failure> {
+        let index = index(&self.index)?;
+        self.answer.clear();
+        let Some(row) = index.row_of(id)? else {
+            self.answer.u32(0);
+            return Ok(());
+        };
+        let mut vector = Vec::new();
+        index.vector(row, &mut vector)?;
+        index.payload(row, &mut self.payload)?;
+        self.answer.u32(1);
+        self.answer.u32(if self.payload.is_empty() { NONE } else { self.payload.len() as u32 });
+        for value in vector {
+            self.answer.f32(value);
+        }
+        self.answer.slice(&self.payload);
+        Ok(())
+    }
+
+    fn tell(&mut self) -> Result<(), Failure> {
+        let index = index(&self.index)?;
+        let superblock = &index.reader().header().superblock;
+        let has = |kind| index.reader().section(kind, 0).is_some_and(|section| section.rows() > 0);
+        let quality = index.quality()?;
+        let meta = index.meta()?;
+        let answer = &mut self.answer;
+        answer.clear();
+        answer.u64(superblock.rows - index.deleted());
+        answer.u64(superblock.file_bytes);
+        answer.u64(superblock.seed);
+        answer.u64(superblock.build_id);
+        answer.slice(&superblock.identity);
+        answer.u32(superblock.dimensions);
+        answer.u32(superblock.metric as u32);
+        answer.u32(superblock.element as u32);
+        answer.u32(superblock.plan as u32);
+        answer.u32(superblock.refine as u32);
+        answer.u32(u32::from(has(Kind::Payload)) | u32::from(has(Kind::Originals)) << 1);
+        answer.u32(quality.len() as u32);
+        answer.u32(meta.len() as u32);
+        for row in quality {
+            answer.slice(&row.to_bytes());
+        }
+        answer.slice(meta.as_bytes());
+        Ok(())
+    }
+}
+
+/// The index, which there is from `open`, `build` or `create` on.
+fn index(index: &Option<Index<Vec<u8>>>) -> Result<&Index<Vec<u8>>, Failure> {
+    index.as_ref().ok_or_else(|| Failure::new(Code::InvalidArgument, "there is no index yet"))
+}
+
+/// The `number`th vector in the buffer.
+fn query(buffer: &[f32], form: u32, number: usize, dimensions: usize) -> Result<Query<'_>, Failure> {
+    let range = number * dimensions..(number + 1) * dimensions;
+    let found = match element(form)? {
+        Element::U8 => bytemuck::cast_slice(buffer).get(range).map(Query::U8),
+        Element::I8 => bytemuck::cast_slice(buffer).get(range).map(Query::I8),
+        _ => buffer.get(range).map(Query::F32),
+    };
+    found.ok_or_else(|| Failure::new(Code::InvalidArgument, "fewer query vectors than were announced"))
+}
+
+/// The element type of this number.
+pub(crate) fn element(number: u32) -> Result<Element, Failure> {
+    Element::try_from(number as u8).map_err(|_| Failure::new(Code::InvalidArgument, "unknown element type"))
+}
+
+/// The metric of this number.
+pub(crate) fn metric(number: u32) -> Result<Metric, Failure> {
+    Metric::try_from(number as u8).map_err(|_| Failure::new(Code::InvalidArgument, "unknown metric"))
 }

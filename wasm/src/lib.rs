@@ -11,10 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod build;
 mod code;
 mod engine;
 mod host;
 mod inputs;
-mod standin;
 
 pub use engine::Engine;
