@@ -8,7 +8,7 @@ import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { launch, reportOf, serve } from "./browser.mjs";
+import { launch, reportOf, serve } from "../../npm/test/browser.mjs";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;

@@ -31,6 +31,14 @@ export async function launch() {
   return chromium.launch({ executablePath, args: FLAGS });
 }
 
+/** A page that runs modules of `origin`, after `prepare` had its way with it. */
+export async function pageAt(browser, url, prepare = async () => {}) {
+  const page = await browser.newPage();
+  await prepare(page);
+  await page.goto(url);
+  return page;
+}
+
 /** Opens a page, waits for the promise that it leaves in `report`, and says what it complained about. */
 export async function reportOf(browser, url) {
   const page = await browser.newPage();

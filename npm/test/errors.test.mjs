@@ -1,0 +1,132 @@
+// Every wrong turn ends in a NearshoreError whose code a program can act on and whose message a person can.
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { Index, NearshoreError, open } from "nearshore";
+import { failure, rows, vector } from "./rows.mjs";
+
+const DIMENSIONS = 12;
+const vectors = rows(200, DIMENSIONS);
+let index;
+let bytes;
+
+before(async () => {
+  index = await Index.build(null, vectors, { dimensions: DIMENSIONS, payloads: Array.from({ length: 200 }, (_, i) => `row ${i}`) });
+  bytes = await index.save();
+});
+
+const query = vector(vectors, DIMENSIONS, 0);
+const invalid = (words) => failure("invalid-argument", ...words);
+
+test("a query that cannot be right is refused by name", async () => {
+  const hole = Float32Array.from(query);
+  hole[3] = NaN;
+  const cases = [
+    [[query.subarray(1)], ["vector", "11", "12"]],
+    [[hole], ["vector[3]", "NaN"]],
+    [[Array(DIMENSIONS).fill(Infinity)], ["vector[0]", "Infinity"]],
+    [["no vector"], ["vector", "string"]],
+    [[null], ["vector", "null"]],
+    [[new Uint8Array(DIMENSIONS)], ["Uint8Array", "f32"]],
+    [[query, { k: 0 }], ["k is 0", "at least 1"]],
+    [[query, { k: 1.5 }], ["k is 1.5"]],
+    [[query, { k: NaN }], ["k is NaN"]],
+    [[query, { ef: -1 }], ["ef is -1"]],
+    [[query, { recall: 1.2 }], ["recall is 1.2"]],
+    [[query, { recall: 0.9, ef: 10 }], ["both ef and recall"]],
+    [[query, { plan: "fly" }], ["plan", '"fly"', '"walk"']],
+    [[query, { refine: "no" }], ["refine"]],
+    [[query, { radius: NaN }], ["radius"]],
+    [[query, { rerank: 0 }], ["rerank"]],
+  ];
+  for (const [args, words] of cases) await assert.rejects(index.search(...args), invalid(words));
+  await assert.rejects(index.searchBatch(new Float32Array(13)), invalid(["vectors", "13", "multiple of 12"]));
+  await assert.rejects(index.searchBatch([query, [1]]), invalid(["vectors[1]", "1", "12"]));
+  await assert.rejects(index.searchBatch(Float32Array.from({ length: 24 }, (_, i) => (i === 15 ? -Infinity : 1))), invalid(["number 3 of vector 1"]));
+});
+
+test("an id that cannot be one is refused", async () => {
+  for (const id of [-1, 1.5, 2 ** 53, NaN, -1n, 2n ** 64n, "7"]) await assert.rejects(index.has(id), invalid([`id is ${id}`]));
+});
+
+test("a build that cannot be right is refused by name", async () => {
+  const build = (ids, data, options) => Index.build(ids, data, { dimensions: DIMENSIONS, ...options });
+  await assert.rejects(Index.build(null, vectors), invalid(["dimensions"]));
+  await assert.rejects(build(null, vectors, { dimensions: 0 }), invalid(["dimensions is 0"]));
+  await assert.rejects(build(null, vectors, { dimensions: 7 }), invalid(["vectors", "multiple of 7"]));
+  await assert.rejects(build(null, new Float32Array(0)), invalid(["vectors is empty"]));
+  await assert.rejects(build([1], vectors), invalid(["ids has 1", "200"]));
+  await assert.rejects(build([1, 2, 1], vectors.subarray(0, 36)), invalid(["id 1", "unique"]));
+  await assert.rejects(build([1, -2, 3], vectors.subarray(0, 36)), invalid(["ids[1] is -2"]));
+  await assert.rejects(build(null, vectors, { metric: "manhattan" }), invalid(["metric", '"manhattan"', '"cosine"']));
+  await assert.rejects(build(null, vectors, { payloads: ["one"] }), invalid(["payloads has 1", "200"]));
+  await assert.rejects(build(null, vectors, { m: 1 }), invalid(["m must be"]));
+  await assert.rejects(build(null, vectors, { efConstruction: 2 ** 31 }), invalid(["efConstruction"]));
+  await assert.rejects(build(null, vectors, { seed: -1 }), invalid(["seed is -1"]));
+  await assert.rejects(build(null, new Float32Array(24), { metric: "cosine" }), invalid(["row 0", "zero vector"]));
+  await assert.rejects(build(null, new Float32Array(12).fill(1e30)), invalid(["row 0"]));
+});
+
+test("what a later version brings is unsupported, in a sentence", async () => {
+  const unsupported = failure("unsupported", "not there yet");
+  await assert.rejects(open(bytes, { mode: "lazy" }), unsupported);
+  await assert.rejects(open(bytes, { mode: "codes" }), unsupported);
+  await assert.rejects(open(bytes, { cache: {} }), unsupported);
+  await assert.rejects(index.search(query, { filter: { price: 1 } }), unsupported);
+  await assert.rejects(Index.build(null, vectors, { dimensions: DIMENSIONS, columns: {} }), unsupported);
+  await assert.rejects(Index.create({ dimensions: 2, base: index }), unsupported);
+  await assert.rejects(open(bytes, { mode: "never" }), invalid(["mode"]));
+});
+
+test("damaged, cut and foreign files are told apart", async () => {
+  await assert.rejects(open(new Uint8Array(0)), (error) => error instanceof NearshoreError && ["truncated", "corrupt"].includes(error.code));
+  await assert.rejects(open(bytes.slice(0, bytes.length - 1)), failure("truncated", String(bytes.length)));
+  await assert.rejects(open(bytes.slice(0, 100)), failure("truncated"));
+  await assert.rejects(open(Uint8Array.from({ length: 100_000 }, (_, i) => i)), failure("corrupt", "not a .shore file"));
+  const longer = new Uint8Array(bytes.length + 64);
+  longer.set(bytes);
+  await assert.rejects(open(longer), failure("corrupt", "trailing"));
+});
+
+test("a flipped bit is found by the search that meets it, or by verify, and the answer is never another one", async () => {
+  const good = JSON.stringify(await index.search(query, { k: 5 }));
+  for (let at = 20_000; at < bytes.length; at += 4_999) {
+    const damaged = bytes.slice();
+    damaged[at] ^= 4;
+    const other = await open(damaged).catch((error) => error);
+    if (other instanceof NearshoreError) {
+      assert.equal(other.code, "corrupt");
+      continue;
+    }
+    const hits = await other.search(query, { k: 5 }).catch((error) => error);
+    if (hits instanceof Error) assert.equal(hits.code, "corrupt");
+    else assert.equal(JSON.stringify(hits), good);
+    await assert.rejects(other.verify(), failure("corrupt", "block"));
+  }
+});
+
+test("a signal that has fired, or fires, aborts", async () => {
+  const gone = AbortSignal.abort("enough");
+  const aborted = (error) => failure("aborted")(error) && error.cause === "enough";
+  await assert.rejects(index.search(query, { signal: gone }), aborted);
+  await assert.rejects(index.searchBatch(vectors, { signal: gone }), aborted);
+  await assert.rejects(open(bytes, { signal: gone }), aborted);
+  await assert.rejects(Index.build(null, vectors, { dimensions: DIMENSIONS, signal: gone }), aborted);
+});
+
+test("a build stops when progress says so, or fires the signal", async () => {
+  const many = rows(3000, DIMENSIONS);
+  let told = 0;
+  await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => ++told < 3 }), failure("aborted"));
+  assert.equal(told, 3);
+  const controller = new AbortController();
+  const stop = Index.build(null, many, { dimensions: DIMENSIONS, signal: controller.signal, onProgress: () => controller.abort() });
+  await assert.rejects(stop, failure("aborted"));
+});
+
+test("after close every call rejects with `closed`", async () => {
+  const other = await open(bytes);
+  await other.close();
+  const calls = [other.search(query), other.searchBatch(vectors), other.has(1), other.get(1), other.save(), other.verify(), other.stats(), other.prefetch(), other.cache.clear()];
+  for (const call of calls) await assert.rejects(call, failure("closed"));
+  assert.equal((await index.search(query, { k: 1 }))[0].id, 0, "other indexes live on");
+});

@@ -1,0 +1,68 @@
+// The package itself: what is in it, what it weighs, what its engines are made of, and that importing it does nothing.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import binaryen from "binaryen";
+import { BUDGET, sizes } from "../size.mjs";
+
+const root = join(import.meta.dirname, "..");
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+
+test("package.json: ES modules, types first, no side effects, no dependencies", () => {
+  assert.equal(manifest.type, "module");
+  assert.equal(manifest.sideEffects, false);
+  assert.equal(manifest.dependencies, undefined);
+  assert.equal(Object.keys(manifest.exports["."])[0], "types");
+  assert.ok(Object.values(manifest.devDependencies).every((version) => /^\d+\.\d+\.\d+$/.test(version)), "pinned");
+});
+
+test("the tarball holds the scripts, the types, both engines and the licences, and nothing else", () => {
+  const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
+  const found = files.map((file) => file.path).sort();
+  const types = found.filter((path) => /^dist\/[a-z]+\.d\.ts$/.test(path));
+  assert.ok(types.includes("dist/index.d.ts"));
+  const others = found.filter((path) => !types.includes(path));
+  assert.deepEqual(others, [
+    "LICENSE-APACHE", "LICENSE-MIT", "README.md",
+    "dist/engine.js", "dist/index.js", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
+  ]);
+});
+
+test("what one browser downloads stays within the budget", () => {
+  const { simd, scalar } = sizes();
+  assert.ok(Math.max(simd, scalar) <= BUDGET, `${simd} and ${scalar} bytes, budget ${BUDGET}`);
+});
+
+/** Instructions in an engine whose text starts so. */
+function count(file, pattern) {
+  const module = binaryen.readBinary(readFileSync(join(root, "dist", file)));
+  const text = module.emitText();
+  module.dispose();
+  return (text.match(pattern) ?? []).length;
+}
+const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
+
+test("one engine is made of SIMD instructions, the other has none", () => {
+  assert.ok(count("nearshore-simd.wasm", SIMD) > 200, `${count("nearshore-simd.wasm", SIMD)} SIMD instructions`);
+  assert.ok(count("nearshore-simd.wasm", /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
+  assert.ok(count("nearshore-simd.wasm", /\(f32x4\.mul/g) > 0, "float products");
+  assert.equal(count("nearshore-simd.wasm", /relaxed/g), 0);
+  assert.equal(count("nearshore.wasm", SIMD), 0);
+});
+
+test("importing does nothing: no fetch, no worker, no compiling, no listener", () => {
+  const script = `
+    const touched = [];
+    for (const name of ["fetch", "Worker"]) globalThis[name] = new Proxy(function () {}, { apply: () => touched.push(name), construct: () => (touched.push(name), {}) });
+    for (const name of ["compile", "instantiate", "validate", "Module", "Instance", "Memory"]) {
+      WebAssembly[name] = new Proxy(WebAssembly[name], { apply: () => touched.push(name), construct: () => (touched.push(name), {}) });
+    }
+    const before = Object.keys(globalThis).length;
+    await import("nearshore");
+    await import("nearshore/engine.js");
+    if (Object.keys(globalThis).length !== before) touched.push("globals");
+    if (touched.length > 0) throw new Error(touched.join());`;
+  execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });
+});

@@ -1,0 +1,132 @@
+// Every kind of source gives the same index, and every way in which a source can fail is told.
+import assert from "node:assert/strict";
+import { mkdtemp, open as openFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createHash } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { Index, open } from "nearshore";
+import { failure, rows, vector } from "./rows.mjs";
+
+const DIMENSIONS = 16;
+const vectors = rows(500, DIMENSIONS);
+let bytes;
+let folder;
+let server;
+let url;
+
+before(async () => {
+  bytes = await (await Index.build(null, vectors, { dimensions: DIMENSIONS })).save();
+  folder = await mkdtemp(join(tmpdir(), "nearshore-"));
+  await writeFile(join(folder, "index.shore"), bytes);
+  server = createServer((request, response) => {
+    switch (new URL(request.url, "http://localhost").pathname) {
+      case "/index.shore": return response.writeHead(200, { "content-length": bytes.length, "x-seen": request.headers["x-key"] ?? "" }).end(bytes);
+      case "/chunked": return response.writeHead(200).write(bytes.subarray(0, 1000)), response.end(bytes.subarray(1000));
+      case "/gzip": return response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(bytes));
+      case "/secret": return response.writeHead(request.headers["x-key"] === "open" ? 200 : 403).end(bytes);
+      case "/broken": return response.writeHead(200, { "content-length": bytes.length }), response.write(bytes.subarray(0, 30_000), () => response.destroy());
+      case "/slow": return void response.writeHead(200).write(bytes.subarray(0, 100));
+      case "/short": return response.writeHead(200).end(bytes.subarray(0, 20_000));
+      default: return response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  url = `http://127.0.0.1:${server.address().port}`;
+});
+
+after(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+async function same(index, label) {
+  const [hit] = await index.search(vector(vectors, DIMENSIONS, 42), { k: 1 });
+  assert.equal(hit.id, 42, label);
+  assert.equal(hit.distance, 0, label);
+  assert.deepEqual(await index.save(), bytes, label);
+  assert.equal((await index.stats()).bytes, bytes.length, label);
+  await index.close();
+}
+
+test("bytes: ArrayBuffer, Uint8Array, a view into a larger buffer, Blob, File", async () => {
+  const larger = new Uint8Array(bytes.length + 100);
+  larger.set(bytes, 50);
+  await same(await open(bytes.slice().buffer), "ArrayBuffer");
+  await same(await open(bytes), "Uint8Array");
+  await same(await open(larger.subarray(50, 50 + bytes.length)), "view");
+  await same(await open(new Blob([bytes])), "Blob");
+  await same(await open(new (await import("node:buffer")).File([bytes], "index.shore")), "File");
+});
+
+test("the file system: a path, a file URL, a FileHandle that stays open", async () => {
+  const path = join(folder, "index.shore");
+  await same(await open(path), "path");
+  await same(await open(pathToFileURL(path)), "URL");
+  await same(await open(pathToFileURL(path).href), "URL as text");
+  const handle = await openFile(path);
+  await same(await open(handle), "FileHandle");
+  assert.equal((await handle.stat()).size, bytes.length);
+  await handle.close();
+  await assert.rejects(open(join(folder, "missing.shore")), failure("network", "ENOENT"));
+});
+
+test("the network: with a length, without one, compressed, with headers, with a fetch of one's own", async () => {
+  await same(await open(`${url}/index.shore`), "text");
+  await same(await open(new URL(`${url}/index.shore`)), "URL");
+  await same(await open(`${url}/chunked`), "chunked");
+  await same(await open(`${url}/gzip`), "gzip");
+  await same(await open(`${url}/secret`, { headers: { "x-key": "open" } }), "headers");
+  const asked = [];
+  await same(await open("https://index.example/x.shore", { fetch: async (address) => (asked.push(String(address)), new Response(bytes)) }), "fetch");
+  assert.deepEqual(asked, ["https://index.example/x.shore"]);
+});
+
+test("the network failing: status, refusal, a cut, a short file", async () => {
+  await assert.rejects(open(`${url}/none`), failure("network", "404", "/none"));
+  await assert.rejects(open(`${url}/secret`), failure("network", "403"));
+  await assert.rejects(open("http://127.0.0.1:1/x"), failure("network", "127.0.0.1:1"));
+  await assert.rejects(open(`${url}/broken`), failure("network", "broke off"));
+  await assert.rejects(open(`${url}/short`), failure("truncated"));
+});
+
+test("a request under way is aborted", async () => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 30);
+  await assert.rejects(open(`${url}/slow`, { signal: controller.signal }), failure("aborted"));
+});
+
+test("a Source of one's own: read in pieces, closed once, its mistakes named", async () => {
+  let closed = 0;
+  const source = (change = {}) => ({
+    size: async () => bytes.length,
+    read: async (offset, length) => bytes.slice(offset, offset + length),
+    close: async () => void closed++,
+    ...change,
+  });
+  await same(await open(source()), "Source");
+  assert.equal(closed, 1);
+  await assert.rejects(open(source({ read: async (offset, length) => bytes.slice(offset, offset + length - 1) })), failure("truncated", "offset 0"));
+  await assert.rejects(open(source({ size: async () => -1 })), failure("invalid-argument", "size()"));
+  await assert.rejects(open(source({ read: async () => { throw new RangeError("the store is down"); } })), /the store is down/);
+  assert.equal(closed, 3);
+  await assert.rejects(open({}), failure("invalid-argument", "source"));
+  await assert.rejects(open(undefined), failure("invalid-argument", "source"));
+});
+
+test("maxBytes refuses a larger file, before and while reading", async () => {
+  await same(await open(bytes, { maxBytes: bytes.length }), "fits");
+  await assert.rejects(open(bytes, { maxBytes: bytes.length - 1 }), failure("quota", "maxBytes"));
+  await assert.rejects(open(`${url}/chunked`, { maxBytes: 20_000 }), failure("quota"));
+});
+
+test("integrity is checked over the whole file", async () => {
+  const digest = createHash("sha256").update(bytes).digest("base64");
+  await same(await open(bytes, { integrity: `sha256-${digest}` }), "right");
+  await assert.rejects(open(bytes, { integrity: `sha256-${"A".repeat(43)}=` }), failure("corrupt", digest));
+  await assert.rejects(open(bytes, { integrity: "md5-x" }), failure("invalid-argument", "integrity"));
+});
