@@ -32,7 +32,7 @@ export class NearshoreError extends Error {
 }
 
 /** @internal The classes that the engine returns as numbers, in the order of `Code` in the engine. */
-export const CODES: readonly ErrorCode[] = ["trapped", "corrupt", "truncated", "unsupported", "quota", "aborted", "invalid-argument"];
+export const CODES: readonly ErrorCode[] = ["trapped", "corrupt", "truncated", "unsupported", "aborted", "invalid-argument"];
 
 /** @internal */
 export const invalid = (message: string): NearshoreError => new NearshoreError("invalid-argument", message);

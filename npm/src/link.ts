@@ -38,13 +38,23 @@ async function connectInline(module: WebAssembly.Module): Promise<Link> {
     async call(name, given, { signal, report } = {}) {
       if (signal?.aborted) throw aborted(signal);
       if (!engine) throw ended;
-      return engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted));
+      try {
+        return await engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted));
+      } catch (thrown) {
+        throw ours(thrown);
+      }
     },
     end(reason) {
       ended = reason;
       engine = undefined;
     },
   };
+}
+
+/** The engine's script has a class of errors of its own; users test for the one that they can import. */
+function ours(thrown: unknown): unknown {
+  const { name, code, message, cause } = thrown as NearshoreError;
+  return name === "NearshoreError" ? new NearshoreError(code, message, cause === undefined ? {} : { cause }) : thrown;
 }
 
 /** A call that waits for its reply. */

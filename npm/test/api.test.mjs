@@ -26,11 +26,13 @@ for (const metric of ["l2", "ip", "cosine"]) {
 }
 
 test("a walk reaches the recall that it is asked for", async () => {
-  const many = rows(3000, DIMENSIONS, 3);
+  // The last thirty are queries, of the same kind as the rows.
+  const all = rows(3030, DIMENSIONS, 3);
+  const many = all.subarray(0, 3000 * DIMENSIONS);
   const index = await Index.build(null, many, { dimensions: DIMENSIONS });
   let found = 0;
   for (let i = 0; i < 30; i++) {
-    const query = vector(queries, DIMENSIONS, i);
+    const query = vector(all, DIMENSIONS, 3000 + i);
     const truth = new Set(exact(many, DIMENSIONS, query, 10, "l2").map((hit) => hit.row));
     const hits = await index.search(query, { k: 10, recall: 0.99, plan: "walk" });
     assert.ok(hits.stats.hops > 0);

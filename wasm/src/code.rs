@@ -15,12 +15,10 @@ pub(crate) enum Code {
     Truncated = 2,
     /// A file or option that this version cannot serve.
     Unsupported = 3,
-    /// Not enough memory.
-    Quota = 4,
     /// Stopped by the caller.
-    Aborted = 5,
+    Aborted = 4,
     /// An argument that cannot be right.
-    InvalidArgument = 6,
+    InvalidArgument = 5,
 }
 
 /// A failure: its class, and one line that says what, where, and what would be right.

@@ -37,7 +37,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Makes room for `bytes` bytes and returns where; `None` when there is not that much memory.
+    /// Makes a buffer `bytes` long, keeping what it holds, and returns where it is; `None` when there is not that much memory.
     pub(crate) fn reserve(&mut self, slot: Slot, bytes: usize) -> Option<usize> {
         match slot {
             Slot::File => place(&mut self.file, bytes),
@@ -56,13 +56,7 @@ impl Inputs {
 }
 
 fn place<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> Option<usize> {
-    if buffer.len() != length {
-        // What it held is of no use, so growing need not keep it.
-        if buffer.capacity() < length {
-            *buffer = Vec::new();
-            buffer.try_reserve_exact(length).ok()?;
-        }
-        buffer.resize(length, T::default());
-    }
+    buffer.try_reserve_exact(length.saturating_sub(buffer.len())).ok()?;
+    buffer.resize(length, T::default());
     Some(buffer.as_mut_ptr().expose_provenance())
 }

@@ -16,5 +16,6 @@ mod code;
 mod engine;
 mod host;
 mod inputs;
+mod live;
 
 pub use engine::Engine;
