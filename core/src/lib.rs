@@ -39,4 +39,5 @@ pub mod quant;
 pub mod search;
 pub mod seed;
 mod simd;
+mod sort;
 pub mod vectors;

@@ -14,7 +14,7 @@ use crate::workspace;
 
 /// Core's modules, each using only those before it.
 const ORDER: &[&str] =
-    &["error", "id", "seed", "par", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index", "build", "live"];
+    &["error", "id", "seed", "par", "sort", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index", "build", "live"];
 
 /// Where `unsafe` may stand, and why there.
 const UNSAFE_ROOMS: &[(&str, &str)] = &[

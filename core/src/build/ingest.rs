@@ -7,6 +7,7 @@ use crate::graph::hnsw;
 use crate::par::Par;
 use crate::quant::{Encoding, Space, exact};
 use crate::seed;
+use crate::sort;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -41,7 +42,7 @@ impl Arranged {
 pub(super) fn check_ids<E>(input: &Input<'_>) -> Result<(), BuildError<E>> {
     let Some(ids) = input.ids else { return Ok(()) };
     let mut sorted: Vec<(u64, u32)> = ids.iter().zip(0u32..).map(|(&id, row)| (id, row)).collect();
-    sorted.sort_unstable();
+    sort::by_key(&mut sorted, |pair| *pair);
     if let Some(twice) = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0).min_by_key(|pair| pair[1].1) {
         let (first, second) = (twice[0].1 as usize, twice[1].1 as usize);
         return Err(BuildError::DuplicateId { id: twice[0].0, first, second });
@@ -102,7 +103,7 @@ pub(super) fn arrange<P: Par, E>(
             (u8::MAX - level, seed::hash(params.seed, 0x006F_7264_6572, id), row)
         })
         .collect();
-    keyed.sort_unstable();
+    sort::by_key(&mut keyed, |key| *key);
     let top = keyed.first().map_or(0, |key| u8::MAX - key.0);
     let layer_sizes = (0..=top).map(|level| keyed.partition_point(|key| u8::MAX - key.0 >= level)).collect();
     let nodes = keyed.into_iter().map(|key| key.2).collect();
@@ -126,7 +127,7 @@ fn explain<E>(input: &Input<'_>, kernels: &Kernels, row: usize) -> BuildError<E>
 /// Pairs (first occurrence, later one) of rows with equal bytes, sorted.
 fn find_duplicates(input: &Input<'_>, seen: &[Seen]) -> Vec<(u32, u32)> {
     let mut by_hash: Vec<(u64, u32)> = seen.iter().zip(0..).map(|(seen, row)| (seen.hash, row)).collect();
-    by_hash.sort_unstable();
+    sort::by_key(&mut by_hash, |pair| *pair);
     let mut pairs = Vec::new();
     for group in by_hash.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
         // Different rows with one hash are as good as impossible, and still told apart here.
@@ -139,7 +140,7 @@ fn find_duplicates(input: &Input<'_>, seen: &[Seen]) -> Vec<(u32, u32)> {
             }
         }
     }
-    pairs.sort_unstable();
+    sort::by_key(&mut pairs, |pair| *pair);
     pairs
 }
 

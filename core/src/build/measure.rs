@@ -206,7 +206,7 @@ impl Bench<'_> {
                 let other = self.records.space.layout.factors(self.records.record(found.node)).length_sq;
                 found.distance = exact::distance(kernels, self.params.metric, &worker.query.full, own, &worker.row, other);
             }
-            worker.found.sort_unstable_by_key(|found| found.key());
+            crate::graph::sort(&mut worker.found);
             probe.found[1] = right(&worker.found);
         }
     }

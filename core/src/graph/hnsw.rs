@@ -19,6 +19,7 @@ use super::{Graph, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::Prepared;
 use crate::seed;
+use crate::sort;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -177,16 +178,16 @@ impl Worker {
         for candidate in &self.candidates {
             self.extended.extend_from_slice(view.layer.neighbors(candidate.node));
         }
-        self.extended.sort_unstable();
+        sort::by_key(&mut self.extended, |node| *node);
         self.extended.dedup();
         let mut known: Vec<u32> = self.candidates.iter().map(|candidate| candidate.node).collect();
-        known.sort_unstable();
+        sort::by_key(&mut known, |node| *node);
         self.extended.retain(|node| known.binary_search(node).is_err());
         let mut distances = alloc::vec![0.0; self.extended.len()];
         let Ok(()) = view.distances(&self.query, &self.extended, &mut super::Buffers::default(), &mut distances);
         let added = self.extended.iter().zip(distances);
         self.candidates.extend(added.map(|(&node, distance)| Neighbor { distance, node }));
-        self.candidates.sort_unstable_by_key(|candidate| candidate.key());
+        super::sort(&mut self.candidates);
     }
 }
 
@@ -212,7 +213,7 @@ fn connect<P: Par>(
         graph.layers[layer].set(source, chosen);
         back.extend(chosen.iter().map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source }.key())));
     }
-    back.sort_unstable();
+    sort::by_key(back, |edge| *edge);
     let mut groups = 0;
     let mut start = 0;
     while start < back.len() {
@@ -236,7 +237,7 @@ fn connect<P: Par>(
             candidates.clear();
             candidates.extend(view.layer.edges(merge.target));
             candidates.extend(back[merge.range.clone()].iter().map(|edge| Neighbor::from_key(edge.1)));
-            candidates.sort_unstable_by_key(|candidate| candidate.key());
+            super::sort(candidates);
             if candidates.len() <= degree {
                 merge.merged.clear();
                 merge.merged.extend_from_slice(candidates);

@@ -16,6 +16,7 @@ pub mod select;
 pub mod visited;
 
 use crate::quant::Prepared;
+use crate::sort;
 use alloc::vec::Vec;
 
 /// Marks an unused neighbour slot.
@@ -91,6 +92,11 @@ pub trait Graph {
 
     /// Hints that the neighbours of `node` will be asked for soon.
     fn prefetch(&self, node: u32);
+}
+
+/// Sorts by distance, equal ones by node.
+pub(crate) fn sort(neighbors: &mut [Neighbor]) {
+    sort::by_key(neighbors, |neighbor| neighbor.key());
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn link(layer: &mut Layer, tree: &Tree, candidates: &[Neighbor], node: u32, edge
         edges.remove(longest);
     }
     edges.push(Neighbor { distance: chosen.distance, node });
-    edges.sort_unstable_by_key(|edge| edge.key());
+    super::sort(edges);
     layer.set(chosen.node, edges);
     Some(chosen.node)
 }

@@ -75,7 +75,7 @@ impl Selector {
         if selection.keep_pruned && chosen.len() < most {
             let room = most - chosen.len();
             chosen.extend(self.discarded.iter().take(room));
-            chosen.sort_unstable_by_key(|neighbor| neighbor.key());
+            super::sort(chosen);
         }
         Ok(())
     }

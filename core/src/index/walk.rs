@@ -110,7 +110,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             found.distance = originals.distance(&records, query, query_sq, found.node, &mut scratch.vector)?;
         }
         stats.distances += scratch.found.len() as u64;
-        scratch.found.sort_unstable_by_key(|found| found.key());
+        crate::graph::sort(&mut scratch.found);
         push_nearest(ranker, scratch.found.iter().copied(), params.k, hits)
     }
 }

@@ -5,6 +5,7 @@ use crate::format::{Plan, Refine};
 use crate::graph::Neighbor;
 use crate::graph::beam::Beam;
 use crate::quant::Prepared;
+use crate::sort;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -151,7 +152,7 @@ impl Hit {
         if let Some(radius) = radius {
             hits.retain(|hit| hit.distance <= radius);
         }
-        hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+        sort::by_key(hits, |hit| (Neighbor { distance: hit.distance, node: 0 }.key(), hit.id));
         hits.truncate(k);
     }
 }
