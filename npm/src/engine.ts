@@ -74,10 +74,10 @@ export class Engine implements Methods {
     this.#received = end;
   }
 
-  async finish({ integrity, live }: { integrity: string | undefined; live: boolean }): Promise<Described> {
+  async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
     const at = this.#reserve(SLOT.file, this.#received);
     if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
-    this.#check(live ? this.#core.load() : this.#core.open());
+    this.#check(this.#core.open());
     return this.describe();
   }
 
@@ -114,7 +114,7 @@ export class Engine implements Methods {
 
   add(call: AddCall): number {
     this.#fill(SLOT.ids, call.ids);
-    this.#fill(SLOT.vectors, call.vectors);
+    this.#fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
     this.#check(this.#core.add(elementOf(call.vectors), call.replace));
     return this.#core.size();
@@ -128,7 +128,9 @@ export class Engine implements Methods {
   save(): Uint8Array {
     this.#check(this.#core.save());
     const at = this.#core.file_ptr();
-    return new Uint8Array(this.#memory.buffer.slice(at, at + this.#core.file_len()));
+    const bytes = new Uint8Array(this.#memory.buffer.slice(at, at + this.#core.file_len()));
+    this.#core.saved();
+    return bytes;
   }
 
   verify(): void {

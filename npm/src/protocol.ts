@@ -59,7 +59,7 @@ export type Described = Omit<IndexInfo, "worker" | "meta"> & { meta: string };
 export interface Calls {
   begin: [bytes: number, void];
   write: [chunk: Uint8Array, void];
-  finish: [{ integrity: string | undefined; live: boolean }, Described];
+  finish: [{ integrity: string | undefined }, Described];
   build: [BuildCall, Described];
   create: [CreateCall, Described];
   search: [SearchCall, ArrayBuffer];

@@ -86,7 +86,7 @@ export class Index {
 
   /** @internal Opens a file for searching; see `open`. */
   static async open(source: OpenSource, options: OpenOptions): Promise<Index> {
-    return opened(source, options, false, (link, described, read) => new Index(link, described, read));
+    return opened(source, options, (link, described, read) => new Index(link, described, read));
   }
 
   /** What this index is. */
@@ -203,7 +203,7 @@ export class LiveIndex extends Index {
 
   /** @internal */
   static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
-    return opened(source, options, true, (link, described, read) => new LiveIndex(link, described, read));
+    return opened(source, options, (link, described, read) => new LiveIndex(link, described, read));
   }
 
   /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
@@ -249,14 +249,14 @@ export async function open(source: OpenSource, options: OpenOptions = {}): Promi
 }
 
 /** What `open` and `load` share. */
-async function opened<T>(source: OpenSource, options: OpenOptions, live: boolean, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
+async function opened<T>(source: OpenSource, options: OpenOptions, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
   const mode = ["auto", "whole", "lazy", "codes"][word(options.mode, ["auto", "whole", "lazy", "codes"], 0, "mode")];
   if (mode === "lazy" || mode === "codes") throw unsupported(`mode "${mode}" is not there yet: this version reads whole files, use "whole" or "auto"`);
   if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet: this version keeps whole files in memory, use "auto"');
   word(options.cache, ["auto", "memory", "none"], 0, "cache");
   return made(options.worker, options.signal, async (link) => {
     const read = await pour(source, options, link);
-    return make(link, await link.call("finish", { integrity: options.integrity, live }, { signal: options.signal }), read);
+    return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
   });
 }
 

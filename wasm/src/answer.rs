@@ -46,12 +46,12 @@ impl Answer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The hits of one query; `payload` gives the payload of a row, empty where there is none.
+    /// The hits of one query; `payload` gives the payload of a hit, empty where there is none.
     pub(crate) fn hits<E>(
         &mut self,
         hits: &[Hit],
         stats: Stats,
-        mut payload: impl FnMut(u32, &mut Vec<u8>) -> Result<(), E>,
+        mut payload: impl FnMut(&Hit, &mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.u32(hits.len() as u32);
         self.u32(0);
@@ -65,7 +65,7 @@ impl Answer {
         }
         for (at, hit) in hits.iter().enumerate() {
             self.payload.clear();
-            payload(hit.row, &mut self.payload)?;
+            payload(hit, &mut self.payload)?;
             if !self.payload.is_empty() {
                 let place = first + at * 16 + 12;
                 self.bytes[place..place + 4].copy_from_slice(&(self.payload.len() as u32).to_le_bytes());

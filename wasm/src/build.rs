@@ -11,7 +11,7 @@ use nearshore_core::vectors::{Payloads, Vectors};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::code::{Code, Failure};
-use crate::engine::{Engine, element, metric};
+use crate::engine::{Engine, State, element, metric};
 use crate::host;
 
 #[wasm_bindgen]
@@ -63,7 +63,7 @@ impl Engine {
         };
         let (bytes, _) = build(&input, &params, &Serial, Kernels::best(), &mut progress, Vec::new())?;
         self.inputs.release();
-        self.index = Some(Index::open(bytes)?);
+        self.state = State::File(Box::new(Index::open(bytes)?));
         Ok(())
     }
 }

@@ -33,7 +33,7 @@ impl Failure {
     }
 
     /// The error's own words under a class of ours.
-    pub(crate) fn of(code: Code, error: &impl Display) -> Self {
+    pub(crate) fn of(code: Code, error: &dyn Display) -> Self {
         Self { code, message: error.to_string() }
     }
 }

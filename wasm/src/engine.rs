@@ -2,6 +2,7 @@
 
 use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
 use nearshore_core::index::Index;
+use nearshore_core::live::Live;
 use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
 use nearshore_core::vectors::Query;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -14,14 +15,25 @@ use crate::inputs::{Inputs, Slot};
 /// `plan` or `refine` of a search that leaves it to the index.
 const UNSAID: u32 = 255;
 
+/// What an engine holds.
+pub(crate) enum State {
+    /// Nothing yet.
+    Empty,
+    /// A file, searched where it lies.
+    File(Box<Index<Vec<u8>>>),
+    /// A graph that changes.
+    Live(Box<Live>),
+}
+
 /// One index and the buffers around it.
 #[wasm_bindgen]
 pub struct Engine {
-    pub(crate) index: Option<Index<Vec<u8>>>,
+    pub(crate) state: State,
     pub(crate) inputs: Inputs,
     pub(crate) scratch: Scratch,
     pub(crate) hits: Vec<Hit>,
     payload: Vec<u8>,
+    saved: Vec<u8>,
     pub(crate) answer: Answer,
     message: String,
 }
@@ -34,11 +46,12 @@ impl Engine {
     pub fn new() -> Self {
         host::watch_panics();
         Self {
-            index: None,
+            state: State::Empty,
             inputs: Inputs::default(),
             scratch: Scratch::new(),
             hits: Vec::new(),
             payload: Vec::new(),
+            saved: Vec::new(),
             answer: Answer::default(),
             message: String::new(),
         }
@@ -107,9 +120,9 @@ impl Engine {
 
     /// Answers 1 when there is a row with this id, else 0.
     pub fn has(&mut self, id: u64) -> u32 {
-        let result = self.find_row(id).map(|row| {
+        let result = self.contains(id).map(|there| {
             self.answer.clear();
-            self.answer.u32(u32::from(row.is_some()));
+            self.answer.u32(u32::from(there));
         });
         self.end(result)
     }
@@ -128,31 +141,46 @@ impl Engine {
         self.end(result)
     }
 
-    /// Checks every block and every bound of the file.
+    /// Checks every block and every bound of the file; a live index has none.
     pub fn verify(&mut self) -> u32 {
-        let result = index(&self.index).and_then(|index| Ok(index.check(&mut |_, _| {})?));
+        let result = match &self.state {
+            State::File(index) => index.check(&mut |_, _| {}).map_err(Failure::from),
+            _ => Ok(()),
+        };
         self.end(result)
     }
 
-    /// Makes the index a file in memory; see `file_ptr`.
+    /// Makes the index a file in memory, see `file_ptr`.
     pub fn save(&mut self) -> u32 {
-        let result = index(&self.index).map(drop);
+        let result = match &self.state {
+            State::Live(live) => live.save(Vec::new()).map_err(Failure::from).map(|bytes| self.saved = bytes),
+            _ => Ok(()),
+        };
         self.end(result)
     }
 
     /// Where the saved file is.
     pub fn file_ptr(&self) -> usize {
-        self.index.as_ref().map_or(0, |index| index.reader().bytes().as_ptr().expose_provenance())
+        self.file().as_ptr().expose_provenance()
     }
 
     /// Bytes of the saved file.
     pub fn file_len(&self) -> usize {
-        self.index.as_ref().map_or(0, |index| index.reader().bytes().len())
+        self.file().len()
+    }
+
+    /// The saved file was copied out, and is not needed any more.
+    pub fn saved(&mut self) {
+        self.saved = Vec::new();
     }
 
     /// Rows that can be found.
     pub fn size(&self) -> usize {
-        self.index.as_ref().map_or(0, |index| index.len() - index.deleted() as usize)
+        match &self.state {
+            State::Empty => 0,
+            State::File(index) => index.len() - index.deleted() as usize,
+            State::Live(live) => live.len(),
+        }
     }
 }
 
@@ -170,80 +198,123 @@ impl Engine {
 
     fn open_file(&mut self) -> Result<(), Failure> {
         let bytes = std::mem::take(&mut self.inputs.file);
-        self.index = Some(Index::open(bytes)?);
+        self.state = State::File(Box::new(Index::open(bytes)?));
         Ok(())
+    }
+
+    fn file(&self) -> &[u8] {
+        match &self.state {
+            State::File(index) => index.reader().bytes(),
+            _ => &self.saved,
+        }
     }
 
     fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
-        let index = index(&self.index)?;
-        self.answer.clear();
+        let Self { state, inputs, scratch, hits, answer, .. } = self;
+        answer.clear();
         for number in 0..queries {
-            let query = query(&self.inputs.query, form, number, index.dimensions())?;
-            let stats = index.search(query, params, &mut self.scratch, &mut self.hits)?;
-            self.answer.hits(&self.hits, stats, |row, out| if payload { index.payload(row, out) } else { Ok(()) })?;
+            match state {
+                State::Empty => return Err(nothing()),
+                State::File(index) => {
+                    let query = query(&inputs.query, form, number, index.dimensions())?;
+                    let stats = index.search(query, params, scratch, hits)?;
+                    answer.hits(hits, stats, |hit, out| if payload { index.payload(hit.row, out) } else { Ok(()) })?;
+                }
+                State::Live(live) => {
+                    let query = query(&inputs.query, form, number, live.params().dimensions)?;
+                    let stats = live.search(query, params, scratch, hits)?;
+                    answer.hits(hits, stats, |hit, out| {
+                        out.extend_from_slice(if payload { live.payload_of(hit) } else { &[] });
+                        Ok::<_, Failure>(())
+                    })?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn find_row(&self, id: u64) -> Result<Option<u32>, Failure> {
-        Ok(index(&self.index)?.row_of(id)?)
+    fn contains(&self, id: u64) -> Result<bool, Failure> {
+        match &self.state {
+            State::Empty => Err(nothing()),
+            State::File(index) => Ok(index.row_of(id)?.is_some()),
+            State::Live(live) => Ok(live.contains(id)),
+        }
     }
 
     fn fetch(&mut self, id: u64) -> Result<(), Failure> {
-        let index = index(&self.index)?;
-        self.answer.clear();
-        let Some(row) = index.row_of(id)? else {
-            self.answer.u32(0);
-            return Ok(());
-        };
         let mut vector = Vec::new();
-        index.vector(row, &mut vector)?;
-        index.payload(row, &mut self.payload)?;
-        self.answer.u32(1);
-        self.answer.u32(if self.payload.is_empty() { NONE } else { self.payload.len() as u32 });
-        for value in vector {
-            self.answer.f32(value);
-        }
-        self.answer.slice(&self.payload);
+        self.payload.clear();
+        let found = match &self.state {
+            State::Empty => return Err(nothing()),
+            State::File(index) => match index.row_of(id)? {
+                Some(row) => {
+                    index.vector(row, &mut vector)?;
+                    index.payload(row, &mut self.payload)?;
+                    true
+                }
+                None => false,
+            },
+            State::Live(live) => {
+                self.payload.extend_from_slice(live.payload(id).unwrap_or(&[]));
+                live.vector(id).map(|found| vector = found).is_some()
+            }
+        };
+        let answer = &mut self.answer;
+        answer.clear();
+        answer.u32(u32::from(found));
+        answer.u32(if self.payload.is_empty() { NONE } else { self.payload.len() as u32 });
+        vector.iter().for_each(|&value| answer.f32(value));
+        answer.slice(&self.payload);
         Ok(())
     }
 
     fn tell(&mut self) -> Result<(), Failure> {
-        let index = index(&self.index)?;
-        let superblock = &index.reader().header().superblock;
-        let has = |kind| index.reader().section(kind, 0).is_some_and(|section| section.rows() > 0);
-        let quality = index.quality()?;
-        let meta = index.meta()?;
         let answer = &mut self.answer;
         answer.clear();
-        answer.u64(superblock.rows - index.deleted());
-        answer.u64(superblock.file_bytes);
-        answer.u64(superblock.seed);
-        answer.u64(superblock.build_id);
-        answer.slice(&superblock.identity);
-        answer.u32(superblock.dimensions);
-        answer.u32(superblock.metric as u32);
-        answer.u32(superblock.element as u32);
-        answer.u32(superblock.plan as u32);
-        answer.u32(superblock.refine as u32);
-        answer.u32(u32::from(has(Kind::Payload)) | u32::from(has(Kind::Originals)) << 1);
-        answer.u32(quality.len() as u32);
-        answer.u32(meta.len() as u32);
-        for row in quality {
-            answer.slice(&row.to_bytes());
+        match &self.state {
+            State::Empty => return Err(nothing()),
+            State::File(index) => {
+                let superblock = &index.reader().header().superblock;
+                let has = |kind| index.reader().section(kind, 0).is_some_and(|section| section.rows() > 0);
+                let (quality, meta) = (index.quality()?, index.meta()?);
+                for value in [superblock.rows - index.deleted(), superblock.file_bytes, superblock.seed, superblock.build_id] {
+                    answer.u64(value);
+                }
+                answer.slice(&superblock.identity);
+                answer.u32(superblock.dimensions);
+                answer.u32(superblock.metric as u32);
+                answer.u32(superblock.element as u32);
+                answer.u32(superblock.plan as u32);
+                answer.u32(superblock.refine as u32);
+                answer.u32(u32::from(has(Kind::Payload)) | u32::from(has(Kind::Originals)) << 1);
+                answer.u32(quality.len() as u32);
+                answer.u32(meta.len() as u32);
+                quality.iter().for_each(|row| answer.slice(&row.to_bytes()));
+                answer.slice(meta.as_bytes());
+            }
+            State::Live(live) => {
+                let params = live.params();
+                for value in [live.len() as u64, 0, params.seed, 0, 0, 0] {
+                    answer.u64(value);
+                }
+                answer.u32(params.dimensions as u32);
+                answer.u32(params.metric as u32);
+                answer.u32(params.element as u32);
+                answer.u32(Plan::Walk as u32);
+                answer.u32(Refine::Records as u32);
+                (0..3).for_each(|_| answer.u32(0));
+            }
         }
-        answer.slice(meta.as_bytes());
         Ok(())
     }
 }
 
-/// The index, which there is from `open`, `build` or `create` on.
-fn index(index: &Option<Index<Vec<u8>>>) -> Result<&Index<Vec<u8>>, Failure> {
-    index.as_ref().ok_or_else(|| Failure::new(Code::InvalidArgument, "there is no index yet"))
+fn nothing() -> Failure {
+    Failure::new(Code::InvalidArgument, "there is no index yet")
 }
 
 /// The `number`th vector in the buffer.
-fn query(buffer: &[f32], form: u32, number: usize, dimensions: usize) -> Result<Query<'_>, Failure> {
+pub(crate) fn query(buffer: &[f32], form: u32, number: usize, dimensions: usize) -> Result<Query<'_>, Failure> {
     let range = number * dimensions..(number + 1) * dimensions;
     let found = match element(form)? {
         Element::U8 => bytemuck::cast_slice(buffer).get(range).map(Query::U8),

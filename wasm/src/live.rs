@@ -1,36 +1,100 @@
 //! Indexes that rows are added to.
+//!
+//! A file that was loaded stays a file, and is searched as one, until the first change asks for a graph that can change.
 
+use std::fmt::Display;
+
+use nearshore_core::live::{Live, LiveError, LiveParams};
+use nearshore_core::vectors::Query;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::code::{Code, Failure};
-use crate::engine::Engine;
+use crate::engine::{Engine, State, element, metric, query};
 
 #[wasm_bindgen]
 impl Engine {
-    /// Opens the file in the buffer `File` so that rows can be added.
-    pub fn load(&mut self) -> u32 {
-        self.open()
-    }
-
     /// Makes an empty index.
-    pub fn create(&mut self, _dimensions: usize, _element: u32, _metric: u32, _m: usize, _ef_construction: usize, _seed: u64) -> u32 {
-        self.not_yet()
+    pub fn create(&mut self, dimensions: usize, of_element: u32, of_metric: u32, m: usize, ef_construction: usize, seed: u64) -> u32 {
+        let result = element(of_element).and_then(|element| {
+            let params = LiveParams::new(dimensions, metric(of_metric)?).m(m).ef_construction(ef_construction).seed(seed).element(element);
+            self.state = State::Live(Box::new(Live::new(params)?));
+            Ok(())
+        });
+        self.end(result)
     }
 
-    /// Adds the rows in the buffers `Ids`, `Vectors`, `Payloads` and `Ends`: all, or none.
-    pub fn add(&mut self, _element: u32, _replace: bool) -> u32 {
-        self.not_yet()
+    /// Adds the rows in the buffers `Ids`, `Query` (their vectors), `Payloads` and `Ends`: all, or none. `replace` takes the place of the
+    /// row that has the id.
+    pub fn add(&mut self, form: u32, replace: bool) -> u32 {
+        let result = self.add_rows(form, replace);
+        self.inputs.release();
+        self.end(result)
     }
 
     /// Deletes a row; answers 1 when it was there, else 0.
-    pub fn delete(&mut self, _id: u64) -> u32 {
-        self.not_yet()
+    pub fn delete(&mut self, id: u64) -> u32 {
+        let result = self.delete_row(id);
+        self.end(result)
     }
 }
 
 impl Engine {
-    fn not_yet(&mut self) -> u32 {
-        self.inputs.release();
-        self.end(Err(Failure::new(Code::Unsupported, "live indexes are not there yet: build the index, or open a file")))
+    fn add_rows(&mut self, form: u32, replace: bool) -> Result<(), Failure> {
+        let live = live(&mut self.state)?;
+        let inputs = &self.inputs;
+        let dimensions = live.params().dimensions;
+        for (row, &id) in inputs.ids.iter().enumerate() {
+            let start = if row == 0 { 0 } else { inputs.ends.get(row - 1).copied().unwrap_or(0) };
+            let end = inputs.ends.get(row).copied().unwrap_or(start);
+            let payload = inputs.payloads.get(start as usize..end as usize).unwrap_or(&[]);
+            let added = query(&inputs.query, form, row, dimensions).and_then(|vector| Ok(put(live, id, vector, payload, replace)?));
+            if let Err(failure) = added {
+                if !replace {
+                    inputs.ids.iter().take(row).try_for_each(|&id| live.delete(id))?;
+                }
+                return Err(Failure::new(failure.code, format!("row {row}: {}", failure.message)));
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_row(&mut self, id: u64) -> Result<(), Failure> {
+        let live = live(&mut self.state)?;
+        let deleted = match live.delete(id) {
+            Ok(()) => true,
+            Err(LiveError::UnknownId { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if live.wants_compaction() {
+            live.compact();
+        }
+        self.answer.clear();
+        self.answer.u32(u32::from(deleted));
+        Ok(())
+    }
+}
+
+fn put(live: &mut Live, id: u64, vector: Query<'_>, payload: &[u8], replace: bool) -> Result<(), LiveError> {
+    if replace { live.update(id, vector, payload) } else { live.insert(id, vector, payload) }
+}
+
+/// The live index; a file becomes one.
+fn live(state: &mut State) -> Result<&mut Live, Failure> {
+    if let State::File(index) = state {
+        *state = State::Live(Box::new(Live::load(index.reader().bytes())?));
+    }
+    match state {
+        State::Live(live) => Ok(live),
+        _ => Err(Failure::new(Code::InvalidArgument, "there is no index yet")),
+    }
+}
+
+impl From<LiveError> for Failure {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::Search(error) => error.into(),
+            LiveError::Open(error) => error.into(),
+            error => Self::of(Code::InvalidArgument, &error as &dyn Display),
+        }
     }
 }

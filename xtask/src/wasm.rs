@@ -36,7 +36,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "2";
+const STEPS: &str = "3";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -80,9 +80,21 @@ fn compile(stem: &str, flags: &str) -> Result<std::path::PathBuf> {
     let folder = workspace::target().join("wasm").join(stem);
     cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM, "--target-dir"])
         .arg(&folder)
-        .env("RUSTFLAGS", flags)
+        .env("RUSTFLAGS", &[flags, &remap()].join(" "))
         .run()?;
     Ok(folder.join(setup::WASM).join("wasm/nearshore_wasm.wasm"))
+}
+
+/// Panics name source files: by short names, the same on every machine.
+fn remap() -> String {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo"))).unwrap_or_default();
+    let mut flags = format!("--remap-path-prefix={}=", workspace::root().display());
+    if let Ok(sources) = fs::read_dir(Path::new(&home).join("registry/src")) {
+        for source in sources.flatten() {
+            flags.push_str(&format!(" --remap-path-prefix={}=", source.path().display()));
+        }
+    }
+    flags
 }
 
 /// Runs wasm-bindgen over one variant; returns its JavaScript and types.
@@ -102,7 +114,16 @@ fn optimise(out: &Path, stem: &str, features: &[&str]) -> Result<()> {
     program("node")
         .arg("npm/node_modules/binaryen/bin/wasm-opt")
         .arg(&bound)
-        .args(["-O3", "--mvp-features", "--strip-debug", "--strip-producers", "--strip-target-features"])
+        .args([
+            "-O3",
+            "--low-memory-unused",
+            "--zero-filled-memory",
+            "-Os",
+            "--mvp-features",
+            "--strip-debug",
+            "--strip-producers",
+            "--strip-target-features",
+        ])
         .args(FEATURES)
         .args(features)
         .arg("-o")

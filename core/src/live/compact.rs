@@ -98,14 +98,14 @@ impl Parts {
                     candidates.extend(links.neighbors(neighbor).iter().filter(|&&next| alive[next as usize] && next != node));
                 }
             }
-            candidates.sort_unstable();
+            crate::sort::by_key(&mut candidates, |node| *node);
             candidates.dedup();
             let Ok(()) = view.prepare(node, &mut query);
             distances.resize(candidates.len(), 0.0);
             let Ok(()) = view.distances(&query, &candidates, &mut Buffers::default(), &mut distances);
             let measured = candidates.iter().zip(&distances).map(|(&node, &distance)| Neighbor { distance, node });
             let mut ordered: Vec<Neighbor> = measured.collect();
-            ordered.sort_unstable_by_key(|near| near.key());
+            crate::graph::sort(&mut ordered);
             if repair {
                 let Ok(()) = selector.select(&view, &ordered, links.degree(), SELECTION, &mut chosen);
                 core::mem::swap(&mut ordered, &mut chosen);

@@ -174,7 +174,7 @@ impl Work {
         self.candidates.push(Neighbor { distance: neighbor.distance, node: slot });
         let known = self.ids.iter().zip(&self.distances);
         self.candidates.extend(known.map(|(&node, &distance)| Neighbor { distance, node }));
-        self.candidates.sort_unstable_by_key(|candidate| candidate.key());
+        crate::graph::sort(&mut self.candidates);
         let mut kept = core::mem::take(&mut self.chosen);
         let Ok(()) = self.selector.select(&view, &self.candidates, most, SELECTION, &mut kept);
         shared.store.link(neighbor.node, layer, kept.iter().map(|kept| kept.node));

@@ -37,7 +37,7 @@ impl Shared {
         let entry = self.entry.load(Ordering::Acquire);
         let mut nodes: Vec<u32> = (0..rows).filter(|&slot| !twin[slot as usize]).collect();
         // The entry stands on the highest level, first among its equals.
-        nodes.sort_by_key(|&slot| (usize::MAX - self.store.level(slot), slot != entry, slot));
+        crate::sort::by_key(&mut nodes, |&slot| (usize::MAX - self.store.level(slot), slot != entry, slot));
         let mut node_of = vec![NONE; rows as usize];
         nodes.iter().zip(0..).for_each(|(&slot, node)| node_of[slot as usize] = node);
         let stride = self.space.layout.stride;
@@ -98,7 +98,7 @@ impl Parts {
             let Ok(()) = view.distances(&query, &neighbors, &mut buffers, &mut distances);
             let measured = neighbors.iter().zip(&distances).map(|(&node, &distance)| Neighbor { distance, node });
             let mut edges: Vec<Neighbor> = measured.collect();
-            edges.sort_unstable_by_key(|edge| edge.key());
+            crate::graph::sort(&mut edges);
             links.set(node, &edges);
         }
     }

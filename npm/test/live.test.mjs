@@ -1,0 +1,92 @@
+// Indexes that change: add, update, delete, save, load.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Index } from "nearshore";
+import { exact, failure, rows, vector } from "./rows.mjs";
+
+const DIMENSIONS = 16;
+const vectors = rows(600, DIMENSIONS);
+const row = (i) => vector(vectors, DIMENSIONS, i);
+
+test("rows that were added are found, those deleted are not, those updated where they are now", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  assert.equal(live.size, 0);
+  assert.deepEqual([...(await live.search(row(0)))], []);
+  await live.add(2n ** 60n, row(0), { payload: { name: "first" } });
+  await live.addMany(Array.from({ length: 299 }, (_, i) => i + 1), vectors.subarray(DIMENSIONS, 300 * DIMENSIONS), { payloads: Array.from({ length: 299 }, (_, i) => `row ${i + 1}`) });
+  assert.equal(live.size, 300);
+  const [first] = await live.search(row(0), { k: 1 });
+  assert.equal(first.id, 2n ** 60n);
+  assert.deepEqual(first.json(), { name: "first" });
+  assert.equal((await live.search(row(7), { k: 1 }))[0].text(), "row 7");
+
+  assert.equal(await live.delete(7), true);
+  assert.equal(await live.delete(7), false);
+  assert.equal(live.size, 299);
+  assert.equal(await live.has(7), false);
+  assert.equal(await live.get(7), undefined);
+  assert.notEqual((await live.search(row(7), { k: 1 }))[0].id, 7);
+
+  await live.update(8, row(400), { payload: "moved" });
+  assert.equal(live.size, 299);
+  const [moved] = await live.search(row(400), { k: 1 });
+  assert.deepEqual([moved.id, moved.text()], [8, "moved"]);
+  await live.update(9000, row(401));
+  assert.equal(live.size, 300);
+});
+
+test("a live index finds what a scan finds, nearly always", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS, metric: "cosine" });
+  await live.addMany(Array.from({ length: 500 }, (_, i) => i), vectors.subarray(0, 500 * DIMENSIONS));
+  let found = 0;
+  for (let i = 500; i < 550; i++) {
+    const truth = new Set(exact(vectors.subarray(0, 500 * DIMENSIONS), DIMENSIONS, row(i), 10, "cosine").map((hit) => hit.row));
+    found += (await live.search(row(i), { k: 10, ef: 100 })).filter((hit) => truth.has(hit.id)).length;
+  }
+  assert.ok(found / 500 > 0.97, `recall ${found / 500}`);
+});
+
+test("what is saved loads again, and goes on changing", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  await live.addMany(Array.from({ length: 200 }, (_, i) => i), vectors.subarray(0, 200 * DIMENSIONS));
+  await live.delete(3);
+  const again = await Index.load(await live.save());
+  assert.equal(again.size, 199);
+  assert.equal(await again.has(3), false);
+  assert.equal((await again.search(row(5), { k: 1 }))[0].id, 5);
+  await again.add(3, row(500));
+  assert.equal(again.size, 200);
+  assert.equal((await again.search(row(500), { k: 1 }))[0].id, 3);
+  const third = await Index.load(await again.save());
+  assert.equal((await third.search(row(500), { k: 1 }))[0].id, 3);
+});
+
+test("a built index loads and takes more rows", async () => {
+  const built = await Index.build(null, vectors.subarray(0, 300 * DIMENSIONS), { dimensions: DIMENSIONS });
+  const live = await Index.load(await built.save());
+  assert.equal(live.size, 300);
+  await live.add(1000, row(450));
+  assert.equal((await live.search(row(450), { k: 1 }))[0].id, 1000);
+  assert.equal((await live.search(row(20), { k: 1 }))[0].id, 20);
+});
+
+test("many rows are added together or not at all", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  await live.add(2, row(2));
+  await assert.rejects(live.addMany([0, 1, 2], vectors.subarray(0, 3 * DIMENSIONS)), failure("invalid-argument", "row 2", "id 2 is taken"));
+  assert.equal(live.size, 1);
+  assert.equal(await live.has(0), false);
+  await assert.rejects(live.add(2, row(3)), failure("invalid-argument", "taken"));
+  await assert.rejects(live.add(5, row(3).subarray(1)), failure("invalid-argument", "15", "16"));
+  await assert.rejects(live.addMany([1], row(3), { payloads: [] }), failure("invalid-argument", "payloads"));
+  await assert.rejects(Index.create({ dimensions: 4, m: 1 }), failure("invalid-argument", "m must be"));
+  await assert.rejects(Index.create({ dimensions: 4, element: "f16" }), failure("invalid-argument", "element"));
+});
+
+test("deleting most rows leaves an index that still finds the rest", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  await live.addMany(Array.from({ length: 400 }, (_, i) => i), vectors.subarray(0, 400 * DIMENSIONS));
+  for (let i = 0; i < 400; i++) if (i % 5 !== 0) await live.delete(i);
+  assert.equal(live.size, 80);
+  for (let i = 0; i < 400; i += 5) assert.equal((await live.search(row(i), { k: 1 }))[0].id, i);
+});
