@@ -9,9 +9,9 @@
 use anyhow::Result;
 
 use crate::args::Arguments;
-use crate::process::{cargo, program};
+use crate::process::{Process, cargo, program};
 use crate::tally::{Step, Tally};
-use crate::{codegen, setup, tidy};
+use crate::{codegen, pack, setup, tidy, workspace};
 
 /// The options of this task.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
@@ -30,6 +30,9 @@ const STEPS: &[Step] = &[
     Step { name: "docs", needs: &[], full: false, run: docs },
     Step { name: "crates", needs: &[], full: false, run: crates },
     Step { name: "reader", needs: &[], full: false, run: reader },
+    Step { name: "package", needs: &["targets"], full: false, run: package },
+    Step { name: "consumers", needs: &["package"], full: false, run: consumers },
+    Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
 ];
 
@@ -93,6 +96,37 @@ fn crates(tally: &mut Tally) -> Result<()> {
 /// The reader of the format that shares no code with ours.
 fn reader(tally: &mut Tally) -> Result<()> {
     tally.runner(program(setup::python()?).args(["-m", "unittest", "discover", "--start-directory", "tests/reader"]))
+}
+
+/// The npm package: packed, then its own tests, the browser's included.
+fn package(tally: &mut Tally) -> Result<()> {
+    let tarball = pack::pack()?;
+    println!("{}", tarball.display());
+    tally.runner(node_tests("npm/test")?.env("CHROMIUM", setup::chromium()?))
+}
+
+/// The packed package as strangers use it.
+fn consumers(tally: &mut Tally) -> Result<()> {
+    setup::npm_packages("tests/packaging")?;
+    tally.runner(node_tests("tests/packaging")?.env("CHROMIUM", setup::chromium()?))
+}
+
+/// The same, with every bundler and run-time.
+fn all_consumers(tally: &mut Tally) -> Result<()> {
+    tally.runner(node_tests("tests/packaging")?.env("CHROMIUM", setup::chromium()?).env("NEARSHORE_FULL", "1"))
+}
+
+/// Node's test runner over the `.test.mjs` files of a folder.
+fn node_tests(folder: &str) -> Result<Process> {
+    let mut files: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(workspace::root().join(folder))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".test.mjs") {
+            files.push(format!("{folder}/{name}"));
+        }
+    }
+    files.sort();
+    Ok(program("node").arg("--test").args(files))
 }
 
 /// The core's tests as another machine runs them; there a missing backend is a failure.

@@ -80,7 +80,7 @@ fn compile(stem: &str, flags: &str) -> Result<std::path::PathBuf> {
     let folder = workspace::target().join("wasm").join(stem);
     cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM, "--target-dir"])
         .arg(&folder)
-        .env("RUSTFLAGS", &[flags, &remap()].join(" "))
+        .env("RUSTFLAGS", [flags, &remap()].join(" "))
         .run()?;
     Ok(folder.join(setup::WASM).join("wasm/nearshore_wasm.wasm"))
 }
