@@ -42,19 +42,25 @@ impl<B: AsRef<[u8]>> Index<B> {
         // Tombstones are walked through, so the pool has to hold their share on top.
         limits.ef = widen(limits.ef, rows, rows - dead);
         let entry = self.descend(records, scratch, &mut stats)?;
+        // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
+        let home = edges.table().extra as u32;
+        let mut entries = [entry, entry];
         loop {
-            let entries = core::iter::once(entry);
             scratch.beam.search(&graph, &scratch.query, entries, limits, &mut stats)?;
             hits.clear();
             self.rank(records, &ranker, params, refine, scratch, &mut stats, hits)?;
-            if hits.len() >= wanted || limits.ef >= rows {
+            if hits.len() >= wanted {
                 break;
             }
-            if dead == 0 && limits.stop == f32::INFINITY && scratch.beam.pool.len() < limits.ef {
-                // Everything that can be reached was seen.
+            let full = scratch.beam.pool.len() >= limits.ef;
+            if (full && limits.ef < rows) || limits.stop < f32::INFINITY {
+                limits = Limits { ef: limits.ef.saturating_mul(2).min(rows), stop: f32::INFINITY, ..limits };
+            } else if entries[1] != home {
+                // All that can be reached from here was seen.
+                entries[1] = home;
+            } else {
                 break;
             }
-            limits = Limits { ef: limits.ef.saturating_mul(2).min(rows), stop: f32::INFINITY, ..limits };
         }
         Hit::finish(hits, params.k, params.radius);
         Ok(stats)

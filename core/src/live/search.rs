@@ -62,7 +62,10 @@ impl Shared {
         let mut stats = Stats::default();
         // The entry is published before the count of rows that this search saw may include it.
         let rows = rows.max(entry + 1);
-        let entry = self.descend(rows, entry, scratch, &mut stats);
+        // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
+        let home = entry;
+        let entry = self.descend(rows, home, scratch, &mut stats);
+        let mut entries = [entry, entry];
         let base = self.layer(0, rows);
         let total = rows as usize;
         let living = total.saturating_sub(self.dead.load(Ordering::Acquire) as usize);
@@ -71,7 +74,7 @@ impl Shared {
         limits.ef = widen(limits.ef, total, living);
         let wanted = params.k.min(living);
         loop {
-            let Ok(()) = scratch.beam.search(&base, &scratch.query, [entry], limits, &mut stats);
+            let Ok(()) = scratch.beam.search(&base, &scratch.query, entries, limits, &mut stats);
             hits.clear();
             for found in scratch.beam.pool.iter() {
                 if hits.len() >= params.k && hits.last().is_some_and(|last| found.distance > last.distance) {
@@ -79,10 +82,18 @@ impl Shared {
                 }
                 self.push_with_twins(found, total, hits);
             }
-            if hits.len() >= wanted || limits.ef >= total {
+            if hits.len() >= wanted {
                 break;
             }
-            limits = Limits { ef: limits.ef.saturating_mul(2).min(total), stop: f32::INFINITY, ..limits };
+            let full = scratch.beam.pool.len() >= limits.ef;
+            if (full && limits.ef < total) || limits.stop < f32::INFINITY {
+                limits = Limits { ef: limits.ef.saturating_mul(2).min(total), stop: f32::INFINITY, ..limits };
+            } else if entries[1] != home {
+                // All that can be reached from here was seen.
+                entries[1] = home;
+            } else {
+                break;
+            }
         }
         Hit::finish(hits, params.k, params.radius);
         stats
