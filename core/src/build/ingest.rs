@@ -79,7 +79,7 @@ pub(super) fn arrange<P: Par, E>(
                 vectors.decode(kernels, row, work);
                 let length_sq = exact::length_sq(kernels, work);
                 let zero = params.metric == Metric::Cosine && length_sq == 0.0;
-                *seen = Seen { hash: digest.finish(), bad: zero || !length_sq.is_finite() };
+                *seen = Seen { hash: digest.finish(), bad: zero || !exact::is_in_range(length_sq) };
             }
         });
         if let Some(bad) = seen.iter().position(|seen| seen.bad) {

@@ -195,7 +195,7 @@ impl<E: fmt::Display> fmt::Display for BuildError<E> {
                 write!(f, "row {row}, element {element}: not a finite number")
             }
             Self::NotFinite { row, element: None } => {
-                write!(f, "row {row}: the norm is too large; its square must be below 3.4e38")
+                write!(f, "row {row}: the norm is too large; its square must be below 1e37")
             }
             Self::ZeroVector { row } => {
                 write!(f, "row {row}: a zero vector, which has no cosine")

@@ -72,7 +72,7 @@ impl Live {
             }
             Factors { scale: 1.0, norm, length_sq: norm as f32, flags: 0 }
         };
-        let finite = factors.length_sq.is_finite() && (space.norm(factors.norm) as f32).is_finite();
+        let finite = exact::is_in_range(factors.length_sq) && (space.norm(factors.norm) as f32).is_finite();
         if !finite {
             return Err(SearchError::NotFinite { element: 0 }.into());
         }

@@ -7,6 +7,17 @@
 use crate::distance::Kernels;
 use crate::format::Metric;
 
+/// Largest squared norm of a row or a query. A squared distance is up to four times as large, the terms that it is made of, after a
+/// mean was taken off, up to sixteen times; all of them stay finite.
+pub const LENGTH_SQ_MAX: f32 = f32::MAX / 32.0;
+
+/// Whether a squared norm is a number and not too large.
+#[inline]
+#[must_use]
+pub fn is_in_range(length_sq: f32) -> bool {
+    length_sq <= LENGTH_SQ_MAX
+}
+
 /// Squared norm of `vector`.
 #[must_use]
 pub fn length_sq(kernels: &Kernels, vector: &[f32]) -> f32 {

@@ -2,7 +2,7 @@
 
 use super::SearchError;
 use crate::format::Metric;
-use crate::quant::{Prepared, Space};
+use crate::quant::{Prepared, Space, exact};
 use crate::vectors::Query;
 
 /// The query has the index's length, and every element is a finite number.
@@ -27,7 +27,7 @@ pub(crate) fn query(query: Query<'_>, dimensions: usize) -> Result<(), SearchErr
 /// # Errors
 /// The largest element, or that there is no direction.
 pub(crate) fn prepared(space: &Space, query: &Prepared) -> Result<(), SearchError> {
-    if !query.length_sq.is_finite() || !(query.norm as f32).is_finite() {
+    if !exact::is_in_range(query.length_sq) || !(query.norm as f32).is_finite() {
         let by_size = |a: &(usize, &f32), b: &(usize, &f32)| a.1.abs().total_cmp(&b.1.abs());
         let element = query.full.iter().enumerate().max_by(by_size).map_or(0, |(element, _)| element);
         return Err(SearchError::NotFinite { element });
