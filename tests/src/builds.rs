@@ -71,13 +71,17 @@ pub const ALL: [Recipe; 2] = [
 ];
 
 impl Recipe {
+    fn rows(&self) -> Vec<u8> {
+        rows::rows(self.element, self.dimensions, self.rows, self.seed)
+    }
+
     /// Builds the file.
     ///
     /// # Panics
     /// When the build refuses the recipe.
     #[must_use]
     pub fn build(&self, par: &impl Par, kernels: &'static Kernels) -> Vec<u8> {
-        let data = rows::rows(self.element, self.dimensions, self.rows, self.seed);
+        let data = self.rows();
         let ids = rows::large_ids(self.rows);
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for &id in &ids {
@@ -102,12 +106,13 @@ impl Recipe {
     /// The line of `builds.json`.
     #[must_use]
     pub fn describe(&self, sha256: &str) -> String {
+        let rows_sha256 = crate::sha256(&self.rows());
         let Self { name, rows, dimensions, m, ef_construction, seed, originals, dressed, .. } = self;
         let (metric, element) = (self.metric.as_str(), self.element.as_str());
         format!(
             "{{\"name\":\"{name}\",\"metric\":\"{metric}\",\"element\":\"{element}\",\"rows\":{rows},\"dimensions\":{dimensions},\
              \"m\":{m},\"ef_construction\":{ef_construction},\"seed\":\"{seed}\",\"originals\":{originals},\"dressed\":{dressed},\
-             \"sha256\":\"{sha256}\"}}"
+             \"rows_sha256\":\"{rows_sha256}\",\"sha256\":\"{sha256}\"}}"
         )
     }
 }

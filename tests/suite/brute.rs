@@ -1,7 +1,7 @@
 //! Distances in f64, straight from their definitions.
 
 use nearshore_core::distance::Kernels;
-use nearshore_core::format::{Element, Metric};
+use nearshore_core::format::{Element, Metric, Refine};
 use nearshore_core::vectors::Vectors;
 
 /// Distance of `a` and `b`.
@@ -27,18 +27,23 @@ pub(crate) fn nearest(metric: Metric, vectors: &Vectors<'_>, ids: &[u64], query:
     all
 }
 
-/// By how much a computed distance may be off from `wanted`: rounding in f32, and for a query that is not whole numbers against integer
-/// rows the 15 bits that its values are rounded to.
-pub(crate) fn slack(metric: Metric, element: Element, query: &[f32], wanted: f64) -> f64 {
+/// By how much a computed distance may be off from `wanted`: rounding in f32, and against records the 15 bits that a query's values
+/// are rounded to, unless they are small whole numbers.
+pub(crate) fn slack(metric: Metric, element: Element, refine: Refine, query: &[f32], wanted: f64) -> f64 {
     let size: f64 = query.iter().map(|&value| f64::from(value).powi(2)).sum();
     let floats = element.bytes() > 1;
     let rounding = if floats && metric == Metric::InnerProduct { 1e-6 * (1.0 + size) } else { 1e-6 };
     let largest = query.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    let whole = query.iter().all(|value| value.fract() == 0.0);
-    let step = if floats || whole { 0.0 } else { f64::from(largest) / 32_767.0 };
+    let exact = if floats { refine == Refine::Originals } else { largest <= 255.0 && query.iter().all(|value| value.fract() == 0.0) };
+    // The largest element that a row has, and that a query may be moved by: the mean is taken off before it is coded.
+    let row_max = if floats { 1.5 } else { 128.0 };
+    let coded = f64::from(largest) + if floats { row_max } else { 0.0 };
+    let step = if exact { 0.0 } else { coded / 32_767.0 };
     let steps = match metric {
-        Metric::Cosine => 1.0 / f64::from(largest),
-        Metric::L2 | Metric::InnerProduct => 256.0 * query.len() as f64,
+        Metric::Cosine => 2.0 * query.len() as f64 / coded,
+        Metric::L2 | Metric::InnerProduct => 2.0 * row_max * query.len() as f64,
     };
-    rounding * (1.0 + wanted.abs()) + step * steps
+    // A record's norm and product are rounded apart, so a small difference of large numbers keeps their error.
+    let apart = if floats && !exact { 1e-6 * (1.0 + size) } else { 0.0 };
+    rounding * (1.0 + wanted.abs()) + step * steps + apart
 }

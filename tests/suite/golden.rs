@@ -3,6 +3,7 @@
 use std::fs;
 
 use nearshore_core::distance::Kernels;
+use nearshore_core::format::{Plan, Refine};
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
 use nearshore_tests::expected::Expected;
@@ -95,8 +96,8 @@ fn a_scan_over_originals_agrees_with_brute_force_in_f64() {
         let mut checked = 0;
         for case in &expected.cases {
             let params = &case.params;
-            let exact = params.refine == Some(nearshore_core::format::Refine::Originals);
-            if params.plan != Some(nearshore_core::format::Plan::Scan) || !exact {
+            let exact = params.refine == Some(Refine::Originals);
+            if params.plan != Some(Plan::Scan) || !exact {
                 continue;
             }
             checked += 1;
@@ -107,7 +108,7 @@ fn a_scan_over_originals_agrees_with_brute_force_in_f64() {
             for (rank, (id, bits)) in case.ids.iter().zip(&case.bits).enumerate() {
                 let found = f64::from(f32::from_bits(*bits));
                 let (wanted, _) = truth[rank];
-                let slack = super::brute::slack(golden.metric, golden.element, &query, wanted);
+                let slack = super::brute::slack(golden.metric, golden.element, Refine::Originals, &query, wanted);
                 assert!((found - wanted).abs() <= slack, "{}: rank {rank}: {found} and {wanted}", golden.name());
                 let own = truth.iter().find(|hit| hit.1 == *id).expect("an id of the file").0;
                 assert!((own - wanted).abs() <= 2.0 * slack, "{}: rank {rank}: id {id} is at {own}", golden.name());

@@ -1,8 +1,10 @@
 //! The tests that span crates, as one program: each module is a promise.
 
+mod behaviour;
 mod brute;
 mod determinism;
 mod golden;
+mod reader;
 mod threads;
 
 /// The kernels that every machine has.

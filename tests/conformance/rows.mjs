@@ -1,0 +1,42 @@
+// Rows, ids and payloads by the formulas of `tests/src/rows.rs`: the same numbers, in another language.
+
+const CENTRES = 8;
+const u64 = (value) => BigInt.asUintN(64, value);
+
+/** SplitMix64. */
+function stream(seed) {
+  let state = seed;
+  return () => {
+    state = u64(state + 0x9e3779b97f4a7c15n);
+    let z = u64((state ^ (state >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = u64((z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return z ^ (z >> 31n);
+  };
+}
+
+const below = (next, bound) => Number(((next() >> 32n) * bound) >> 32n);
+
+const KINDS = {
+  f32: { Type: Float32Array, draw: (next) => Number(next() >> 40n) / 8_388_608 - 1, near: (centre, noise) => centre + noise * 0.25 },
+  u8: { Type: Uint8Array, draw: (next) => below(next, 256n) - 128, near: (centre, noise) => Math.trunc((centre * 3) / 4) + Math.trunc(noise / 4) + 128 },
+  i8: { Type: Int8Array, draw: (next) => below(next, 256n) - 128, near: (centre, noise) => Math.trunc((centre * 3) / 4) + Math.trunc(noise / 4) },
+};
+
+/** `count` rows of `dimensions` numbers, one after the other, in the array of their element type. */
+export function rows(element, dimensions, count, seed) {
+  const { Type, draw, near } = KINDS[element];
+  const next = stream(seed);
+  const centres = Array.from({ length: CENTRES * dimensions }, () => draw(next));
+  const values = new Type(count * dimensions);
+  for (let row = 0; row < count; row++) {
+    const centre = below(next, BigInt(CENTRES)) * dimensions;
+    for (let column = 0; column < dimensions; column++) values[row * dimensions + column] = near(centres[centre + column], draw(next));
+  }
+  return values;
+}
+
+/** Ids that no number holds. */
+export const largeIds = (count) => BigUint64Array.from({ length: count }, (_, row) => 0xffff_ffff_ffff_fffen - BigInt(row) * 1_000_003n);
+
+/** What travels with the row of an id. */
+export const payload = (id) => `<${id}>`.repeat(Number(id % 4n));

@@ -1,0 +1,82 @@
+// The same answers and the same bytes in Node and in Chromium, with both engines of the npm package: `node tests/conformance/run.mjs`.
+// Needs the built package in `npm/` and a Chromium; says what is missing.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { buildDigest, checkGolden } from "./check.mjs";
+
+const root = join(import.meta.dirname, "../..");
+const dist = join(root, "npm/dist");
+if (!existsSync(join(dist, "index.js"))) throw new Error("npm/dist is missing: `cargo xtask pack` makes it");
+const nearshore = await import(pathToFileURL(join(dist, "index.js")).href);
+const { launch, pageAt, serve } = await import(pathToFileURL(join(root, "npm/test/browser.mjs")).href);
+
+const ENGINES = { wasm128: "nearshore-simd.wasm", scalar: "nearshore.wasm" };
+const FOLDER = "tests/golden/v1.0";
+const names = (await readdir(join(root, FOLDER))).filter((name) => name.endsWith(".shore")).map((name) => name.slice(0, -".shore".length));
+const recipes = JSON.parse(await readFile(join(root, "tests/conformance/builds.json"), "utf8"));
+const expected = async (name) => JSON.parse(await readFile(join(root, FOLDER, `${name}.json`), "utf8"));
+
+test("there are golden files, with searches in each", async () => {
+  assert.ok(names.length > 20, `${names.length} files in ${FOLDER}`);
+  for (const name of names) assert.ok((await expected(name)).searches.length > 10, name);
+});
+
+for (const [backend, file] of Object.entries(ENGINES)) {
+  test(`Node, ${backend}: golden files answer as expected`, async () => {
+    await nearshore.init({ wasm: await readFile(join(dist, file)) });
+    for (const name of names) {
+      const bytes = await readFile(join(root, FOLDER, `${name}.shore`));
+      const { differences } = await checkGolden(nearshore, name, bytes, await expected(name), backend);
+      assert.deepEqual(differences, []);
+    }
+  });
+
+  test(`Node, ${backend}: builds have the native library's digests`, async () => {
+    await nearshore.init({ wasm: await readFile(join(dist, file)) });
+    for (const recipe of recipes) assert.equal(await buildDigest(nearshore, recipe, backend), recipe.sha256, recipe.name);
+  });
+}
+
+let browser;
+let server;
+before(async () => {
+  [browser, server] = await Promise.all([launch(), serve(root)]);
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+for (const [backend, file] of Object.entries(ENGINES)) {
+  test(`Chromium, ${backend}: golden files answer as expected, builds have the native library's digests`, async () => {
+    const page = await pageAt(browser, `${server.url}npm/test/page.html`);
+    try {
+      const found = await page.evaluate(runInPage, { backend, file, folder: `/${FOLDER}`, names, recipes });
+      assert.deepEqual(found.differences, []);
+      assert.deepEqual(found.digests, recipes.map((recipe) => recipe.sha256));
+      const searches = await Promise.all(names.map(async (name) => (await expected(name)).searches.length));
+      assert.equal(found.checked, searches.reduce((sum, count) => sum + count, 0));
+    } finally {
+      await page.close();
+    }
+  });
+}
+
+/** Runs in the page: every golden file by its address, then every build. */
+async function runInPage({ backend, file, folder, names, recipes }) {
+  const [nearshore, { buildDigest, checkGolden }] = await Promise.all([import("/npm/dist/index.js"), import("/tests/conformance/check.mjs")]);
+  await nearshore.init({ wasm: new URL(`/npm/dist/${file}`, location.href) });
+  const found = { checked: 0, differences: [], digests: [] };
+  for (const name of names) {
+    const expected = await (await fetch(`${folder}/${name}.json`)).json();
+    const { checked, differences } = await checkGolden(nearshore, name, `${folder}/${name}.shore`, expected, backend);
+    found.checked += checked;
+    found.differences.push(...differences);
+  }
+  for (const recipe of recipes) found.digests.push(await buildDigest(nearshore, recipe, backend));
+  return found;
+}

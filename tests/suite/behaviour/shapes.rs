@@ -1,0 +1,142 @@
+//! Sets of unusual shape: sorted, far apart, in one dimension, in every small number of dimensions.
+
+use super::*;
+use nearshore_tests::golden::{Golden, Ids};
+
+/// Walks for each row and wants it first, at distance 0.
+fn every_row_finds_itself(index: &File, dimensions: usize, rows: &[f32], params: &SearchParams) {
+    for (row, query) in rows.chunks(dimensions).enumerate() {
+        let hits = search(index, Query::F32(query), &params.k(1));
+        let at_home = hits.first().is_some_and(|hit| hit.distance == 0.0);
+        assert!(at_home, "row {row} found {hits:?}");
+    }
+}
+
+#[test]
+fn two_clusters_far_apart_are_one_graph() {
+    let mut rows = clusters(800, 8, 2, 0.01, 5);
+    for value in &mut rows[400 * 8..] {
+        *value += 1000.0;
+    }
+    let (index, _) = built(8, &rows, &params(Metric::L2));
+    assert_eq!(unreached(&index), 0);
+    // Codes share one mean, so their steps are as wide as the clusters: only enough candidates bring the row itself back.
+    let (near, far) = (&rows[..8], &rows[799 * 8..]);
+    for (query, own) in [(near, 0..400u64), (far, 400..800)] {
+        let hits = search(&index, Query::F32(query), &walk(100).k(100));
+        assert_eq!(hits.len(), 100);
+        assert!(hits.iter().all(|hit| own.contains(&hit.id)), "all from its own side");
+    }
+}
+
+#[test]
+fn sorted_rows_are_found_as_any_others() {
+    for reversed in [false, true] {
+        let mut rows: Vec<f32> = (0..1500).flat_map(|row| [row as f32, 0.5 * row as f32]).collect();
+        if reversed {
+            rows.reverse();
+        }
+        let (index, _) = built(2, &rows, &params(Metric::L2));
+        assert_eq!(unreached(&index), 0);
+        every_row_finds_itself(&index, 2, &rows, &walk(32).rerank(32));
+        assert!(recall(&index, 2, &rows[..200], &walk(64).rerank(64)) > 0.95);
+    }
+}
+
+#[test]
+fn one_dimension_is_enough() {
+    let rows: Vec<f32> = (0..500).map(|row| ((row * 7919) % 500) as f32 - 250.0).collect();
+    let (index, _) = built(1, &rows, &params(Metric::L2));
+    assert_eq!(unreached(&index), 0);
+    every_row_finds_itself(&index, 1, &rows, &walk(32).rerank(32));
+    // Under cosine there are two directions, under inner product the largest is nearest.
+    let rows: Vec<f32> = rows.iter().filter(|row| **row != 0.0).copied().collect();
+    let (index, _) = built(1, &rows, &params(Metric::Cosine));
+    for hit in search(&index, Query::F32(&[3.0]), &walk(50).k(20)) {
+        assert!(rows[hit.id as usize] > 0.0 && hit.distance == 0.0, "{hit:?}");
+    }
+    let (index, _) = built(1, &rows, &params(Metric::InnerProduct));
+    let hits = search(&index, Query::F32(&[2.0]), &walk(50).k(3).rerank(50));
+    assert_eq!(hits.iter().map(|hit| rows[hit.id as usize]).collect::<Vec<_>>(), [249.0, 248.0, 247.0]);
+    assert_eq!(hits[0].distance, 1.0 - 498.0);
+}
+
+#[test]
+fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
+    for dimensions in 1..=70 {
+        let metric = Metric::ALL[dimensions % 3];
+        for &element in Element::ALL {
+            let golden = Golden {
+                about: "",
+                metric,
+                element,
+                rows: 40,
+                dimensions,
+                ids: Ids::Rows,
+                payload: false,
+                period: 0,
+                originals: true,
+                layers: nearshore_core::build::Layers::Many,
+                suffix: "",
+            };
+            let made = golden.make();
+            let (file, summary) = golden.build(&made, &Serial, Kernels::best());
+            let mut query = vec![0.0; dimensions];
+            made.vectors(element, dimensions).decode(Kernels::best(), 7, &mut query);
+            query[0] += 0.25;
+            let mut answers = Vec::new();
+            for kernels in Kernels::available() {
+                let index = Index::open(file.clone()).expect("a file").with_kernels(kernels);
+                for refine in [Refine::Records, Refine::Originals] {
+                    // A walk that may keep every row sees what a scan sees.
+                    let scanned = search(&index, Query::F32(&query), &scan().k(40).refine(refine));
+                    let walked = search(&index, Query::F32(&query), &walk(40).k(40).refine(refine));
+                    assert_eq!(scanned.len(), 40);
+                    assert_eq!(scanned, walked, "{dimensions} dimensions, {metric:?}, {element:?}, {}", kernels.name());
+                    answers.push(scanned);
+                }
+            }
+            assert!(answers.iter().skip(2).zip(&answers).all(|(a, b)| a == b), "{dimensions} dimensions, {element:?}");
+            assert_eq!(summary.rows, 40);
+        }
+    }
+}
+
+#[test]
+fn halves_and_the_floats_they_stand_for_answer_alike() {
+    let halves = nearshore_tests::rows::rows(Element::F16, 24, 600, 9);
+    let mut floats = vec![0.0; 24];
+    let vectors = Vectors::packed(Element::F16, 24, &halves).expect("whole rows");
+    let mut rows = Vec::new();
+    for row in 0..600 {
+        vectors.decode(Kernels::best(), row, &mut floats);
+        rows.extend_from_slice(&floats);
+    }
+    for &metric in Metric::ALL {
+        let (half, _) = try_build(Element::F16, 24, &halves, None, &params(metric)).expect("sound rows");
+        let (full, _) = built(24, &rows, &params(metric));
+        for query in clusters(20, 24, 4, 0.3, 10).chunks(24) {
+            for refine in [Refine::Records, Refine::Originals] {
+                for plan in [scan(), walk(20)] {
+                    let plan = plan.refine(refine);
+                    assert_eq!(search(&half, Query::F32(query), &plan), search(&full, Query::F32(query), &plan), "{metric:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_exact_in_any_form_of_query() {
+    let rows = nearshore_tests::rows::rows(Element::U8, 20, 300, 3);
+    for &metric in Metric::ALL {
+        let (index, _) = try_build(Element::U8, 20, &rows, None, &params(metric)).expect("sound rows");
+        for query in rows.chunks(20).take(20) {
+            let floats: Vec<f32> = query.iter().map(|&value| f32::from(value)).collect();
+            assert_eq!(search(&index, Query::U8(query), &walk(30)), search(&index, Query::F32(&floats), &walk(30)));
+            let small: Vec<i8> = query.iter().map(|&value| (value / 2) as i8).collect();
+            let floats: Vec<f32> = small.iter().map(|&value| f32::from(value)).collect();
+            assert_eq!(search(&index, Query::I8(&small), &walk(30)), search(&index, Query::F32(&floats), &walk(30)));
+        }
+    }
+}
