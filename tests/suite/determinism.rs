@@ -1,6 +1,7 @@
 //! The same rows become the same bytes: any number of threads, any kernels. The digests are kept, so that Node and a browser, which
 //! build the same rows by the same formulas, are held to the same ones.
 
+use nearshore::Pool;
 use nearshore_core::distance::Kernels;
 use nearshore_core::par::{Par, Serial};
 use nearshore_tests::builds::{ALL, PATH};
@@ -17,7 +18,7 @@ fn a_build_has_one_digest_whatever_threads_and_kernels() {
         let digest = sha256(&first);
         let scalar = super::scalar();
         for (threads, kernels) in [(1, Kernels::best()), (7, Kernels::best()), (1, scalar), (2, scalar), (7, scalar)] {
-            let file = recipe.build(&Threads(threads), kernels);
+            let file = recipe.build(&Pool::new(threads).expect("threads"), kernels);
             assert_eq!(sha256(&file), digest, "{}: {threads} threads under {}", recipe.name, kernels.name());
         }
         lines.push(recipe.describe(&digest));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nearshore::io::MappedFile;
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Plan, Refine};
 use nearshore_core::index::Index;
@@ -82,6 +83,19 @@ fn every_backend_answers_the_same_from_memory_without_alignment() {
         for kernels in Kernels::available() {
             let index = Index::open(&shifted[1..]).expect("a file that opens").with_kernels(kernels);
             compare::check(&expected, &index, &format!("{} under {}, unaligned", golden.name(), kernels.name()));
+        }
+    }
+}
+
+#[test]
+fn every_backend_answers_the_same_from_a_mapped_file() {
+    for golden in all() {
+        let (_, expected) = kept(&golden);
+        let path = place(&format!("{FOLDER}/{}.shore", golden.name()));
+        for kernels in Kernels::available() {
+            let mapped = MappedFile::open(&path).expect("a file that can be mapped");
+            let index = Index::open(mapped).expect("a file that opens").with_kernels(kernels);
+            compare::check(&expected, &index, &format!("{} under {}, mapped", golden.name(), kernels.name()));
         }
     }
 }
