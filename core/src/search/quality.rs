@@ -126,9 +126,7 @@ impl Setting {
             Effort::Auto => 0.95,
         };
         let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.refine == refine);
-        let enough = rows().filter(|row| row.recall >= wanted).min_by(|a, b| a.distances.total_cmp(&b.distances));
-        let chosen = enough.or_else(|| rows().max_by(|a, b| a.recall.total_cmp(&b.recall)));
-        let Some(row) = chosen else {
+        let Some(row) = cheapest(rows(), wanted) else {
             return Self { ef: guess(wanted).max(2 * params.k), gamma: params.gamma.unwrap_or(0.0) };
         };
         let (k, measured) = (params.k, row.k as usize);
@@ -150,6 +148,42 @@ impl Setting {
             f32::INFINITY
         };
         Limits { ef, k, stop, hidden: crate::graph::NONE }
+    }
+}
+
+/// The cheapest setting that reaches `wanted`: on each ladder (plain `ef`, stop rule) the first row that does, moved
+/// towards the row below it as far as the recall in between allows. Where no row reaches it, the best there is.
+fn cheapest<'a>(rows: impl Iterator<Item = &'a QualityRow> + Clone, wanted: f32) -> Option<QualityRow> {
+    let on_ladder = |stopped: bool| {
+        let mut below: Option<QualityRow> = None;
+        for &row in rows.clone().filter(|row| (row.gamma > 0.0) == stopped) {
+            if row.recall >= wanted {
+                return Some(below.map_or(row, |below| between(below, row, wanted)));
+            }
+            below = Some(row);
+        }
+        None
+    };
+    let reached = [on_ladder(false), on_ladder(true)].into_iter().flatten();
+    let cheapest = reached.min_by(|a, b| a.distances.total_cmp(&b.distances));
+    cheapest.or_else(|| rows.max_by(|a, b| a.recall.total_cmp(&b.recall)).copied())
+}
+
+/// The row that linear interpolation puts at `wanted`, rounded up.
+fn between(low: QualityRow, high: QualityRow, wanted: f32) -> QualityRow {
+    let part = (wanted - low.recall) / (high.recall - low.recall);
+    if !(part > 0.0 && part < 1.0) {
+        return high;
+    }
+    let mix = |low: f32, high: f32| low + part * (high - low);
+    let ef = mix(low.ef as f32, high.ef as f32) as u32;
+    QualityRow {
+        ef: (ef + 1).min(high.ef.max(low.ef)),
+        gamma: mix(low.gamma, high.gamma),
+        recall: wanted,
+        distances: mix(low.distances, high.distances),
+        hops: mix(low.hops, high.hops),
+        ..high
     }
 }
 
@@ -184,8 +218,10 @@ mod tests {
     fn the_cheapest_row_that_reached_the_recall_is_chosen() {
         let table = vec![row(16, 0.0, 0.9, 300.0), row(40, 0.0, 0.97, 700.0), row(400, 0.1, 0.96, 500.0)];
         let choose = |params: SearchParams| Setting::choose(&params, Refine::Records, &table);
-        assert_eq!(choose(SearchParams::recall(0.95)), Setting { ef: 400, gamma: 0.1 });
+        assert_eq!(choose(SearchParams::recall(0.96)), Setting { ef: 400, gamma: 0.1 });
         assert_eq!(choose(SearchParams::recall(0.9)), Setting { ef: 16, gamma: 0.0 });
+        // Halfway in recall between ef 16 and ef 40, rounded up.
+        assert_eq!(choose(SearchParams::recall(0.935)).ef, 29);
         assert_eq!(choose(SearchParams::recall(0.999)), Setting { ef: 40, gamma: 0.0 });
         assert_eq!(choose(SearchParams::recall(0.9).k(25)), Setting { ef: 40, gamma: 0.0 });
         assert_eq!(choose(SearchParams::ef(7)), Setting { ef: 7, gamma: 0.0 });
