@@ -122,6 +122,10 @@ fn ids_and_payloads_come_back_with_the_hits() {
     sandbox.run("build base.fbin --ids ids.txt -o ids.shore --quiet").ok();
     let found = sandbox.run_args(&["search", "ids.shore", "--vector", &query, "--k", "1", "--json"]).json();
     assert_eq!(ids(&found["results"][0]), [993]);
+    sandbox.write("titles.txt", (0..20).map(|row| format!("row {row}\n")).collect::<String>().as_bytes());
+    sandbox.run("build base.fbin --payload titles.txt -o titles.shore --quiet").ok();
+    let found = sandbox.run_args(&["search", "titles.shore", "--vector", &query, "--k", "1", "--json"]).json();
+    assert_eq!(found["results"][0]["hits"][0]["payload"], "row 7");
     sandbox.run("truth base.fbin --ids ids.txt --queries base.fbin --k 1 -o t.ibin --quiet").ok();
     let bench = sandbox.run("bench ids.shore --queries base.fbin --truth t.ibin --k 1 --json").json();
     assert_eq!(bench["runs"][0]["recall"], 1.0);

@@ -77,6 +77,7 @@ fn wrong_inputs_name_file_row_and_field() {
     sandbox.run("build nan.fbin -o no/such/folder/x.shore").fails(4, &["x.shore: No such file"]);
     sandbox.run("build nan.fbin -o x.shore --payload title").fails(3, &["has no columns"]);
     sandbox.write("one.txt", b"1\n");
+    sandbox.run("build zero.fbin --payload one.txt -o x.shore").fails(3, &["one.txt: 1 lines; 10 for the 10 rows of zero.fbin"]);
     sandbox.run("build zero.fbin --ids one.txt -o x.shore").fails(3, &["one.txt: 1 ids; 10 for the 10 rows of zero.fbin"]);
     sandbox.pipe(b"\x01\x00\x00\x00", "build - -o x.shore").fails(3, &["standard input: 4 bytes; the header alone"]);
     assert!(!sandbox.names().iter().any(|name| name.starts_with('x') || name.contains(".part")), "{:?}", sandbox.names());

@@ -124,8 +124,8 @@ pub(crate) struct BuildArgs {
     /// Whether the input rows go into the file beside their codes, for exact distances
     #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
-    /// Column whose bytes hits bring back (Parquet, JSONL)
-    #[arg(long, value_name = "COLUMN")]
+    /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row
+    #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,
     #[command(flatten)]
     pub(crate) from: InputArgs,

@@ -15,6 +15,7 @@ mod binary;
 mod error;
 pub mod ids;
 mod jsonl;
+mod lines;
 mod npy;
 mod parquet;
 mod spool;
@@ -103,7 +104,8 @@ pub struct Options<'a> {
     pub vector: Option<&'a str>,
     /// Column of the ids in Parquet and JSONL. `None`: `id`, where there is one.
     pub id: Option<&'a str>,
-    /// Column in Parquet and JSONL whose bytes travel with the rows: text as UTF-8, anything else as JSON.
+    /// Column in Parquet and JSONL whose bytes travel with the rows: text as UTF-8, anything else as JSON. Where there are
+    /// no columns, a text file with one line a row.
     pub payload: Option<&'a str>,
     /// Told now and then how many bytes were read, and of how many (a pipe does not know).
     pub progress: &'a dyn Fn(u64, Option<u64>),
@@ -174,10 +176,6 @@ impl Dataset {
         let name = if piped { "standard input".to_owned() } else { path.display().to_string() };
         let known = options.format.or_else(|| Format::of_path(path)).or(piped.then_some(Format::Fbin));
         let format = known.ok_or_else(|| DataError::new(&name, Fault::UnknownFormat))?;
-        if let (Some(column), false) = (options.payload, matches!(format, Format::Parquet | Format::Jsonl)) {
-            let what = format!("a .{format} file has no columns; .parquet or .jsonl would be right for --payload {column}");
-            return Err(DataError::malformed(&name, what));
-        }
         let io = |error| DataError::io(&name, error);
         let file = if piped { None } else { Some(File::open(path).map_err(io)?) };
         let size = match &file {
@@ -201,7 +199,18 @@ impl Dataset {
             return parquet::read(bytes, &name, options);
         }
         let layout = layout(format, &name, bytes.as_ref())?;
-        Ok(Self { name, bytes, layout, ids: None, payloads: None })
+        let payloads = match options.payload.map(Path::new) {
+            Some(lines) if lines.is_file() => Some(lines::open(lines, layout.rows, &name, options.tmp)?),
+            Some(column) => {
+                let column = column.display();
+                let what = format!(
+                    "a .{format} file has no columns; for --payload {column}, .parquet, .jsonl or a text file called so (a line a row) would be right"
+                );
+                return Err(DataError::malformed(&name, what));
+            }
+            None => None,
+        };
+        Ok(Self { name, bytes, layout, ids: None, payloads })
     }
 
     /// What messages call it.
