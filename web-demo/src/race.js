@@ -4,6 +4,7 @@
 import { K, recallOf } from "./wardrobe.js";
 import { milliseconds, steadyMean } from "./readout.js";
 
+const FRAME_MS = 12;
 const whole = new Intl.NumberFormat("en");
 const SVG = "http://www.w3.org/2000/svg";
 const element = (id) => document.getElementById(id);
@@ -47,7 +48,13 @@ async function run(index, garments, efforts) {
 async function measure(index, garments, options, name) {
   element("race-status").textContent = `Measuring: ${name}`;
   const answers = [];
-  for (const { pixels } of garments) answers.push(await index.search(pixels, { k: K, ...options }));
+  let paused = performance.now();
+  for (const { pixels } of garments) {
+    answers.push(await index.search(pixels, { k: K, ...options }));
+    if (performance.now() - paused < FRAME_MS) continue;
+    await new Promise((resume) => setTimeout(resume)); // searches run in this thread: let the page breathe
+    paused = performance.now();
+  }
   const stats = answers.map((hits) => hits.stats);
   return {
     name, answers, plan: options.plan,
