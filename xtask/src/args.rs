@@ -1,6 +1,6 @@
 //! The words after a task's name. Flags and values are taken out one by one; what is left over is a mistake that is named.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// Arguments not yet taken.
 pub(crate) struct Arguments(Vec<String>);
@@ -31,6 +31,14 @@ impl Arguments {
         }
         let found = self.0.iter().position(|word| word.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
         Ok(found.map(|at| self.0.remove(at)[name.len() + 1..].to_owned()))
+    }
+
+    /// Like [`Self::value`], as a number.
+    ///
+    /// # Errors
+    /// When the value is missing or no number in range.
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>> {
+        self.value(name)?.map(|text| text.parse().ok().with_context(|| format!("{name} wants a number, found {text}"))).transpose()
     }
 
     /// Nothing may be left.

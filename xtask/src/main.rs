@@ -10,8 +10,11 @@
 mod args;
 mod codegen;
 mod count;
+mod demo;
 mod pack;
 mod process;
+mod readme;
+mod serve;
 mod setup;
 mod size;
 mod tally;
@@ -34,6 +37,7 @@ struct Task {
 
 /// Every task, in the order in which a newcomer meets them.
 const TASKS: &[Task] = &[
+    Task { name: "demo", about: "build, measure and serve the whole promise on real data", options: demo::OPTIONS, run: demo::run },
     Task { name: "test", about: "run everything that a change can break", options: test::OPTIONS, run: test::run },
     Task { name: "tidy", about: "check the rules of the house that no compiler knows", options: &[], run: tidy::run },
     Task { name: "wasm", about: "build the WebAssembly engine into npm/wasm/", options: &[], run: wasm::run },

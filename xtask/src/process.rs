@@ -28,7 +28,8 @@ pub(crate) fn program(name: impl AsRef<OsStr>) -> Process {
 }
 
 impl Process {
-    fn named(program: impl AsRef<OsStr>, shown: &str) -> Self {
+    /// A program at a place, shown by the name that a person would type.
+    pub(crate) fn named(program: impl AsRef<OsStr>, shown: &str) -> Self {
         let mut command = Command::new(program);
         command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target()).stdin(Stdio::null());
         // `cargo run` describes this crate to its child in variables that would look like a change to a cargo further down.
@@ -65,6 +66,12 @@ impl Process {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.shown = format!("{name}={:?} {}", value.as_ref().to_string_lossy(), self.shown);
         self.command.env(name, value);
+        self
+    }
+
+    /// Leaves a variable out.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 

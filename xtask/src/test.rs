@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::args::Arguments;
 use crate::process::{Process, cargo, program};
 use crate::tally::{Step, Tally};
-use crate::{codegen, pack, setup, tidy, workspace};
+use crate::{codegen, demo, pack, readme, setup, tidy, workspace};
 
 /// The options of this task.
 pub(crate) const OPTIONS: &[(&str, &str)] = &[
@@ -32,6 +32,8 @@ const STEPS: &[Step] = &[
     Step { name: "reader", needs: &[], full: false, run: reader },
     Step { name: "package", needs: &["targets"], full: false, run: package },
     Step { name: "consumers", needs: &["package"], full: false, run: consumers },
+    Step { name: "demo", needs: &["package"], full: false, run: page },
+    Step { name: "readme", needs: &["demo"], full: false, run: readme },
     Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
 ];
@@ -116,6 +118,19 @@ fn all_consumers(tally: &mut Tally) -> Result<()> {
     tally.runner(node_tests("tests/packaging")?.env("CHROMIUM", setup::chromium()?).env("NEARSHORE_FULL", "1"))
 }
 
+/// The demo's data, index and page, used in Chromium as a person would.
+fn page(tally: &mut Tally) -> Result<()> {
+    demo::prepare()?;
+    let picture = workspace::target().join("demo/demo.png");
+    tally.runner(node_tests("web-demo/test")?.env("CHROMIUM", setup::chromium()?).env("SCREENSHOT", picture))
+}
+
+/// Every command of the README, as written.
+fn readme(tally: &mut Tally) -> Result<()> {
+    tally.passed(readme::check()?);
+    Ok(())
+}
+
 /// Node's test runner over the `.test.mjs` files of a folder.
 fn node_tests(folder: &str) -> Result<Process> {
     let mut files: Vec<String> = Vec::new();
@@ -126,7 +141,7 @@ fn node_tests(folder: &str) -> Result<Process> {
         }
     }
     files.sort();
-    Ok(program("node").arg("--test").args(files))
+    Ok(program("node").args(["--test", "--test-reporter=spec"]).args(files))
 }
 
 /// The core's tests as another machine runs them; there a missing backend is a failure.

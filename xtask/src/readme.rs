@@ -1,0 +1,188 @@
+//! The README's commands, run as written.
+//!
+//! A copy of the repository (every file that git tracks or would track) is a newcomer's clone; its `target` is ours, so that nothing is
+//! compiled twice. In it one shell runs every fenced `sh` block in order, as a person with one terminal would. Fenced blocks with a file
+//! name after the language (`js quick.mjs`) are written to that file first, so that the commands find them.
+//!
+//! A comment on the line before a block changes how it is run:
+//! - `<!-- run: until "WORDS" -->`: it does not end by itself; it is stopped once its output contains the words;
+//! - `<!-- run: no, REASON -->`: it is left out, and the reason is printed.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::program;
+use crate::workspace;
+
+/// How a block is run.
+#[derive(Debug, PartialEq, Eq)]
+enum Mode {
+    ToTheEnd,
+    Until(String),
+    No(String),
+}
+
+/// A fenced block.
+#[derive(Debug, PartialEq, Eq)]
+struct Block {
+    line: usize,
+    /// What follows the fence: language, then perhaps a file name.
+    info: String,
+    mode: Mode,
+    text: String,
+}
+
+/// Runs every command of the README; how many blocks ran.
+///
+/// # Errors
+/// When a command fails, or the README has none.
+pub(crate) fn check() -> Result<u64> {
+    let text = std::fs::read_to_string(workspace::root().join("README.md"))?;
+    let blocks = blocks(&text)?;
+    let place = clone()?;
+    for block in &blocks {
+        if let Some((_, name)) = block.info.split_once(' ') {
+            let file = place.join(name);
+            std::fs::create_dir_all(file.parent().unwrap_or(&place))?;
+            std::fs::write(file, &block.text).with_context(|| format!("README.md:{}: cannot write {name}", block.line))?;
+        }
+    }
+    let (mut script, mut ran) = (String::from("set -eu\n"), 0);
+    for block in blocks.iter().filter(|block| block.info == "sh") {
+        match &block.mode {
+            Mode::No(reason) => println!("README.md:{}: not run: {reason}", block.line),
+            Mode::Until(words) => {
+                until(block, words, &place)?;
+                ran += 1;
+            }
+            Mode::ToTheEnd => {
+                for line in block.text.lines() {
+                    writeln!(script, "printf '%s\\n' {}", quoted(&format!("$ {line}")))?;
+                    writeln!(script, "{line}")?;
+                }
+                ran += 1;
+            }
+        }
+    }
+    if ran == 0 {
+        bail!("README.md has no fenced sh block");
+    }
+    let file = place.join("target/readme.sh");
+    std::fs::write(&file, script)?;
+    shell().arg(file).dir(&place).run()?;
+    Ok(ran)
+}
+
+fn shell() -> crate::process::Process {
+    program("bash").without("CARGO_TARGET_DIR")
+}
+
+/// Every fenced block with the comment before it.
+fn blocks(text: &str) -> Result<Vec<Block>> {
+    let (mut found, mut open, mut mode) = (Vec::new(), None::<Block>, Mode::ToTheEnd);
+    for (number, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(block), None) => writeln!(block.text, "{line}")?,
+            (None, Some(info)) => {
+                let mode = std::mem::replace(&mut mode, Mode::ToTheEnd);
+                open = Some(Block { line: number + 1, info: info.trim().to_owned(), mode, text: String::new() });
+            }
+            (None, None) => mode = directive(line).with_context(|| format!("README.md:{}", number + 1))?,
+        }
+    }
+    if let Some(block) = open {
+        bail!("README.md:{}: the fence is not closed", block.line);
+    }
+    Ok(found)
+}
+
+fn directive(line: &str) -> Result<Mode> {
+    let Some(words) = line.strip_prefix("<!-- run: ").and_then(|rest| rest.strip_suffix(" -->")) else { return Ok(Mode::ToTheEnd) };
+    if let Some(reason) = words.strip_prefix("no, ") {
+        return Ok(Mode::No(reason.to_owned()));
+    }
+    match words.strip_prefix("until \"").and_then(|rest| rest.strip_suffix('"')) {
+        Some(words) => Ok(Mode::Until(words.to_owned())),
+        None => bail!("`run: {words}` is neither `no, REASON` nor `until \"WORDS\"`"),
+    }
+}
+
+/// What a clone would hold, in a place of its own.
+fn clone() -> Result<PathBuf> {
+    let place = workspace::target().join("readme-clone");
+    if place.exists() {
+        std::fs::remove_dir_all(&place)?;
+    }
+    let list = program("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).read()?;
+    for name in list.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (workspace::root().join(name), place.join(name));
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().unwrap_or(Path::new("")))?;
+            std::fs::copy(from, to)?;
+        }
+    }
+    std::os::unix::fs::symlink(workspace::target(), place.join("target"))?;
+    Ok(place)
+}
+
+/// Runs a block that serves until it says so, then ends it and its children.
+fn until(block: &Block, words: &str, place: &Path) -> Result<()> {
+    println!("$ {} (until it says \"{words}\")", block.text.trim_end().replace('\n', "; "));
+    let mut command = Command::new("bash");
+    command.args(["-euc", &block.text]).current_dir(place).env_remove("CARGO_TARGET_DIR");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn()?;
+    let group = child.id();
+    let mut said = false;
+    for line in BufReader::new(child.stdout.take().context("no stdout")?).lines() {
+        let line = line?;
+        println!("{line}");
+        if line.contains(words) {
+            said = true;
+            break;
+        }
+    }
+    if said {
+        program("kill").arg("--").arg(format!("-{group}")).run()?;
+        child.wait()?;
+        return Ok(());
+    }
+    bail!("README.md:{}: ended with {} and never said \"{words}\"", block.line, child.wait()?)
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_know_their_line_mode_and_name() {
+        let text = "a\n```sh\nx\ny\n```\n<!-- run: until \"on http\" -->\n```sh\nz\n```\n<!-- run: no, it is this -->\n```sh\n```\n```js q.mjs\nw\n```\n";
+        let found = blocks(text).unwrap();
+        let parts: Vec<_> = found.iter().map(|block| (block.line, block.info.as_str(), block.text.as_str())).collect();
+        assert_eq!(parts, [(2, "sh", "x\ny\n"), (7, "sh", "z\n"), (11, "sh", ""), (13, "js q.mjs", "w\n")]);
+        assert_eq!(found[0].mode, Mode::ToTheEnd);
+        assert_eq!(found[1].mode, Mode::Until("on http".to_owned()));
+        assert_eq!(found[2].mode, Mode::No("it is this".to_owned()));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(blocks("```sh\nx\n").unwrap_err().to_string().contains("README.md:1"));
+        assert!(blocks("<!-- run: never -->\n```sh\n```\n").is_err());
+    }
+
+    #[test]
+    fn quotes_survive_the_shell() {
+        assert_eq!(program("bash").arg("-c").arg(format!("printf %s {}", quoted("a 'b' $c"))).read().unwrap(), "a 'b' $c");
+    }
+}
