@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "crates", needs: &[], full: false, run: crates },
     Step { name: "reader", needs: &[], full: false, run: reader },
     Step { name: "package", needs: &["targets"], full: false, run: package },
+    Step { name: "conformance", needs: &["package"], full: false, run: conformance },
     Step { name: "consumers", needs: &["package"], full: false, run: consumers },
     Step { name: "demo", needs: &["package"], full: false, run: page },
     Step { name: "readme", needs: &["demo"], full: false, run: readme },
@@ -105,6 +106,11 @@ fn package(tally: &mut Tally) -> Result<()> {
     let tarball = pack::pack()?;
     println!("{}", tarball.display());
     tally.runner(node_tests("npm/test")?.env("CHROMIUM", setup::chromium()?))
+}
+
+/// Golden files and builds in Node and in Chromium: the native library's answers and bytes.
+fn conformance(tally: &mut Tally) -> Result<()> {
+    tally.runner(program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?))
 }
 
 /// The packed package as strangers use it.
