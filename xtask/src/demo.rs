@@ -19,7 +19,7 @@ use crate::{pack, serve, setup, workspace};
 
 /// The options of this task.
 pub(crate) const OPTIONS: &[(&str, &str)] =
-    &[("--no-serve", "end after measuring"), ("--port N", "where to serve (8080; 0 takes any that is free)")];
+    &[("--no-serve", "end after measuring"), ("--port N", "where to serve (8080, or any that is free)")];
 
 /// Neighbours asked for.
 const K: &str = "10";
@@ -29,10 +29,14 @@ const PORT: u16 = 8080;
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     let measure_only = arguments.flag("--no-serve");
-    let port = arguments.number("--port")?.unwrap_or(PORT);
+    let port = arguments.number("--port")?;
     arguments.end()?;
     // A taken port is known before the minutes of building.
-    let listener = if measure_only { None } else { Some(serve::listen(port)?) };
+    let listener = match port {
+        _ if measure_only => None,
+        Some(port) => Some(serve::listen(port)?),
+        None => Some(serve::listen(PORT).or_else(|_| serve::listen(0))?),
+    };
 
     let made = prepare()?;
     compare(&made)?;

@@ -69,12 +69,6 @@ impl Process {
         self
     }
 
-    /// Leaves a variable out.
-    pub(crate) fn without(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
-        self
-    }
-
     /// Runs it elsewhere than in the repository's root.
     pub(crate) fn dir(mut self, place: impl AsRef<Path>) -> Self {
         let place = place.as_ref();

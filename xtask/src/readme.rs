@@ -1,8 +1,8 @@
 //! The README's commands, run as written.
 //!
-//! A copy of the repository (every file that git tracks or would track) is a newcomer's clone; its `target` is ours, so that nothing is
-//! compiled twice. In it one shell runs every fenced `sh` block in order, as a person with one terminal would. Fenced blocks with a file
-//! name after the language (`js quick.mjs`) are written to that file first, so that the commands find them.
+//! One shell runs every fenced `sh` block in order from the repository's root, as a person with one terminal would; what they make goes
+//! into `tour/`, which git ignores and which is emptied first. Fenced blocks with a file name after the language are that file: below
+//! `tour/` they are written before the commands run, anywhere else the file is there and must end with the same text.
 //!
 //! A comment on the line before a block changes how it is run:
 //! - `<!-- run: until "WORDS" -->`: it does not end by itself; it is stopped once its output contains the words;
@@ -11,7 +11,6 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -44,12 +43,14 @@ struct Block {
 pub(crate) fn check() -> Result<u64> {
     let text = std::fs::read_to_string(workspace::root().join("README.md"))?;
     let blocks = blocks(&text)?;
-    let place = clone()?;
+    let tour = workspace::root().join("tour");
+    if tour.exists() {
+        std::fs::remove_dir_all(&tour)?;
+    }
+    std::fs::create_dir(&tour)?;
     for block in &blocks {
         if let Some((_, name)) = block.info.split_once(' ') {
-            let file = place.join(name);
-            std::fs::create_dir_all(file.parent().unwrap_or(&place))?;
-            std::fs::write(file, &block.text).with_context(|| format!("README.md:{}: cannot write {name}", block.line))?;
+            place(block, name).with_context(|| format!("README.md:{}", block.line))?;
         }
     }
     let (mut script, mut ran) = (String::from("set -eu\n"), 0);
@@ -57,7 +58,7 @@ pub(crate) fn check() -> Result<u64> {
         match &block.mode {
             Mode::No(reason) => println!("README.md:{}: not run: {reason}", block.line),
             Mode::Until(words) => {
-                until(block, words, &place)?;
+                until(block, words)?;
                 ran += 1;
             }
             Mode::ToTheEnd => {
@@ -72,14 +73,23 @@ pub(crate) fn check() -> Result<u64> {
     if ran == 0 {
         bail!("README.md has no fenced sh block");
     }
-    let file = place.join("target/readme.sh");
+    let file = workspace::target().join("readme.sh");
     std::fs::write(&file, script)?;
-    shell().arg(file).dir(&place).run()?;
+    program("bash").arg(file).run()?;
     Ok(ran)
 }
 
-fn shell() -> crate::process::Process {
-    program("bash").without("CARGO_TARGET_DIR")
+/// Writes the file that a block is, or compares with it.
+fn place(block: &Block, name: &str) -> Result<()> {
+    let file = workspace::root().join(name);
+    if name.starts_with("tour/") {
+        return Ok(std::fs::write(file, &block.text)?);
+    }
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
+    if !text.ends_with(&block.text) {
+        bail!("{name} does not end with the text of this block");
+    }
+    Ok(())
 }
 
 /// Every fenced block with the comment before it.
@@ -113,29 +123,11 @@ fn directive(line: &str) -> Result<Mode> {
     }
 }
 
-/// What a clone would hold, in a place of its own.
-fn clone() -> Result<PathBuf> {
-    let place = workspace::target().join("readme-clone");
-    if place.exists() {
-        std::fs::remove_dir_all(&place)?;
-    }
-    let list = program("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).read()?;
-    for name in list.split('\0').filter(|name| !name.is_empty()) {
-        let (from, to) = (workspace::root().join(name), place.join(name));
-        if from.is_file() {
-            std::fs::create_dir_all(to.parent().unwrap_or(Path::new("")))?;
-            std::fs::copy(from, to)?;
-        }
-    }
-    std::os::unix::fs::symlink(workspace::target(), place.join("target"))?;
-    Ok(place)
-}
-
 /// Runs a block that serves until it says so, then ends it and its children.
-fn until(block: &Block, words: &str, place: &Path) -> Result<()> {
+fn until(block: &Block, words: &str) -> Result<()> {
     println!("$ {} (until it says \"{words}\")", block.text.trim_end().replace('\n', "; "));
     let mut command = Command::new("bash");
-    command.args(["-euc", &block.text]).current_dir(place).env_remove("CARGO_TARGET_DIR");
+    command.args(["-euc", &block.text]).current_dir(workspace::root());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn()?;
     let group = child.id();
     let mut said = false;
@@ -148,7 +140,7 @@ fn until(block: &Block, words: &str, place: &Path) -> Result<()> {
         }
     }
     if said {
-        program("kill").arg("--").arg(format!("-{group}")).run()?;
+        program("bash").arg("-c").arg(format!("kill -- -{group}")).run()?;
         child.wait()?;
         return Ok(());
     }
