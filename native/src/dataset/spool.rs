@@ -69,6 +69,7 @@ pub(super) struct RowWriter<'a> {
     dimensions: Option<usize>,
     rows: u64,
     row_bytes: Vec<u8>,
+    bytes_left: u64,
 }
 
 impl<'a> RowWriter<'a> {
@@ -76,7 +77,21 @@ impl<'a> RowWriter<'a> {
     pub(super) fn new(name: &'a str, options: &'a Options<'a>) -> Result<Self, DataError> {
         let spool = || Spool::new(options.tmp).map_err(|error| temporary(name, error));
         let payloads = if options.payload.is_some() { Some((spool()?, spool()?)) } else { None };
-        Ok(Self { name, options, vectors: spool()?, ids: None, payloads, dimensions: None, rows: 0, row_bytes: Vec::new() })
+        let (vectors, row_bytes) = (spool()?, Vec::new());
+        Ok(Self { name, options, vectors, ids: None, payloads, dimensions: None, rows: 0, row_bytes, bytes_left: u64::MAX })
+    }
+
+    /// Refuses what comes after `bytes` of vectors and payloads: for inputs that are larger than they look.
+    pub(super) fn at_most(self, bytes: u64) -> Self {
+        Self { bytes_left: bytes, ..self }
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), DataError> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes as u64).ok_or_else(|| {
+            let what = "the file decodes to tens of thousands of times its size; fewer repetitions would be right";
+            DataError::malformed(self.name, what).row(self.rows)
+        })?;
+        Ok(())
     }
 
     /// Rows so far.
@@ -102,6 +117,7 @@ impl<'a> RowWriter<'a> {
         if let Some(bad) = vector.iter().find(|value| !value.is_finite()) {
             return Err(at_row(Fault::NotFinite(f64::from(*bad))));
         }
+        self.spend(4 * wanted)?;
         self.row_bytes.clear();
         self.row_bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
         self.vectors.write(&self.row_bytes).map_err(|error| temporary(self.name, error))?;
@@ -122,6 +138,7 @@ impl<'a> RowWriter<'a> {
 
     /// Appends a payload; without [`Options::payload`] it is dropped.
     pub(super) fn payload(&mut self, payload: &[u8]) -> Result<(), DataError> {
+        self.spend(payload.len())?;
         let Some((bytes, ends)) = &mut self.payloads else { return Ok(()) };
         bytes.write(payload).and_then(|()| ends.write(&bytes.bytes.to_le_bytes())).map_err(|error| temporary(self.name, error))
     }
@@ -146,4 +163,19 @@ impl<'a> RowWriter<'a> {
 fn temporary(name: &str, error: io::Error) -> DataError {
     let error = io::Error::new(error.kind(), format!("temporary copy (another folder: --tmp DIR): {error}"));
     DataError::io(name, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_beyond_what_an_input_may_decode_to_are_refused() {
+        let options = Options { payload: Some("title"), ..Options::default() };
+        let mut rows = RowWriter::new("x", &options).unwrap().at_most(2 * 8 + 3);
+        rows.vector(&[1.0, 2.0]).and_then(|()| rows.payload(b"one")).unwrap();
+        rows.vector(&[3.0, 4.0]).unwrap();
+        assert!(rows.payload(b"2").unwrap_err().to_string().contains("row 2: the file decodes to tens of thousands of times its size"));
+        assert!(rows.vector(&[5.0, 6.0]).is_err());
+    }
 }

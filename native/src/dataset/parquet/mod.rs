@@ -2,7 +2,10 @@
 //!
 //! The file is mapped and decoded a few rows at a time through the column readers; rows go on into the spool of
 //! [`RowWriter`]. Numbers may be f32, f64, f16 or integers and become f32. Nested columns, null vectors and null ids
-//! are refused with their row. A damaged file is an error: what the decoder reports, and what it does not survive.
+//! are refused with their row. A damaged file is an error: what its pages cannot hold ([`pages`]), what the decoder reports, and
+//! what it does not survive.
+
+mod pages;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,6 +24,13 @@ use crate::io::MappedFile;
 /// Records decoded at a time: a batch of the widest vectors stays under 10 MiB.
 const BATCH: usize = 64;
 
+/// Bytes of vectors and payloads that a byte of the file may stand for: far more than any data compress to, but few enough
+/// that a small file cannot fill the disk.
+const EXPANSION_MAX: u64 = 1 << 16;
+
+/// And however small the file is.
+const EXPANSION_FREE: u64 = 64 << 20;
+
 /// Reads the mapped file called `name`.
 pub(super) fn read(bytes: MappedFile, name: &str, options: &Options<'_>) -> Result<Dataset, DataError> {
     if bytes.as_ref().is_empty() {
@@ -35,10 +45,10 @@ pub(super) fn read(bytes: MappedFile, name: &str, options: &Options<'_>) -> Resu
 fn read_columns(bytes: Bytes, name: &str, options: &Options<'_>) -> Result<Dataset, DataError> {
     let size = bytes.len() as u64;
     let damaged = |error: parquet::errors::ParquetError| DataError::malformed(name, format!("not readable as Parquet: {error}"));
-    let file = SerializedFileReader::new(bytes).map_err(damaged)?;
+    let file = SerializedFileReader::new(bytes.clone()).map_err(damaged)?;
     let schema = file.metadata().file_metadata().schema_descr_ptr();
     let columns = Columns::choose(&schema, name, options)?;
-    let mut rows = RowWriter::new(name, options)?;
+    let mut rows = RowWriter::new(name, options)?.at_most(size.saturating_mul(EXPANSION_MAX).saturating_add(EXPANSION_FREE));
     let mut before = 0u64;
     for group in 0..file.num_row_groups() {
         let group = file.get_row_group(group).map_err(damaged)?;
@@ -51,7 +61,7 @@ fn read_columns(bytes: Bytes, name: &str, options: &Options<'_>) -> Result<Datas
                 format!("{values} values in {count} rows; {DIMENSIONS_MAX} a row at most would be right"),
             ));
         }
-        let mut group = Group { name, group: &*group, schema: &schema, before, count };
+        let mut group = Group { name, file: &bytes, group: &*group, schema: &schema, before, count };
         group.vectors(columns.vector, &mut rows)?;
         if let Some(column) = columns.id {
             group.ids(column, &mut rows)?;
@@ -142,6 +152,7 @@ fn is_numbers(column: &ColumnDescriptor) -> bool {
 /// One row group of a file.
 struct Group<'a> {
     name: &'a str,
+    file: &'a [u8],
     group: &'a dyn RowGroupReader,
     schema: &'a SchemaDescriptor,
     /// Rows in the groups before.
@@ -155,6 +166,8 @@ impl Group<'_> {
     }
 
     fn reader(&self, column: usize) -> Result<ColumnReader, DataError> {
+        let lists = self.schema.column(column).max_rep_level() > 0;
+        pages::check(self.file, self.group.metadata().column(column), lists).map_err(|what| self.damaged(column, self.before, what))?;
         self.group.get_column_reader(column).map_err(|error| self.damaged(column, self.before, error))
     }
 

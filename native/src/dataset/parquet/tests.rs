@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
@@ -111,6 +112,49 @@ fn columns_that_are_not_there_or_not_fit_are_refused_with_the_choice() {
     assert!(fault(&Options { vector: Some("weight"), ..Options::default() }).contains("DOUBLE; a list of numbers would be right"));
     assert!(fault(&Options { id: Some("title"), ..Options::default() }).contains("integers would be right for ids"));
     assert!(fault(&Options { payload: Some("embedding"), ..Options::default() }).contains("a nested column"));
+}
+
+/// Numbers as page headers hold them.
+fn zigzag(number: u32) -> Vec<u8> {
+    let mut rest = u64::from(number) * 2;
+    let mut bytes = Vec::new();
+    while rest > 0x7F {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+/// A sound file with another page at the start of a column's last chunk: of `kind` (0 data, 2 dictionary), with sizes and a
+/// count as given.
+fn with_page(column: usize, kind: u32, decoded: u32, stored: u32, count: u32) -> Vec<u8> {
+    let mut bytes = good(Compression::SNAPPY);
+    let file = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).unwrap();
+    let (start, length) = file.metadata().row_group(1).column(column).byte_range();
+    let fields = [kind, decoded, stored].map(zigzag).map(|number| [&[0x15], &number[..]].concat()).concat();
+    let inner = if kind == 0 { 0x2C } else { 0x4C };
+    let page = [&fields[..], &[inner, 0x15], &zigzag(count), &[0x15, 0, 0x15, 6, 0x15, 6, 0, 0]].concat();
+    let chunk = &mut bytes[start as usize..][..length as usize];
+    chunk.fill(0);
+    chunk[..page.len()].copy_from_slice(&page);
+    bytes
+}
+
+#[test]
+fn pages_that_claim_more_than_they_can_hold_are_refused_before_they_are_decoded() {
+    let options = Options { payload: Some("weight"), ..Options::default() };
+    let fault = |bytes: &[u8]| open(bytes, &options).unwrap_err();
+    let most = i32::MAX as u32;
+    let large = fault(&with_page(3, 0, most, 8, 1));
+    assert_eq!(large, "x: row 2, field weight: not readable as Parquet: a page of 8 bytes that claims to be 2147483647");
+    assert!(fault(&with_page(3, 2, 8, 8, most)).contains("a dictionary of 2147483647 entries in 8 bytes"));
+    assert!(fault(&with_page(3, 0, 8, 8, 2)).contains("pages of 2 values in a column of 1"));
+    assert!(fault(&with_page(3, 0, 8, 1 << 20, 1)).contains("a page beyond the end of its column"));
+    assert!(fault(&with_page(3, 0, u32::MAX, 8, 1)).contains("a page of 8 bytes that claims"));
+    assert!(
+        fault(&with_page(1, 0, 8, 8, most)).contains("field embedding: not readable as Parquet: 2147483647 values in a page of 8 bytes")
+    );
 }
 
 #[test]
