@@ -10,9 +10,10 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod data;
 mod mutate;
 mod repair;
 pub mod sample;
 
-pub use mutate::{Random, mutate};
+pub use mutate::{Random, mutate, mutate_data};
 pub use repair::repair;

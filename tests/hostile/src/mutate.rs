@@ -24,7 +24,7 @@ impl Random {
     }
 }
 
-/// Changes a file in one to four ways. Most results have the shape of a file still, many do not.
+/// Changes a `.shore` file in one to four ways. Most results have the shape of a file still, many do not.
 pub fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..1 + random.below(4) {
         match random.below(16) {
@@ -39,26 +39,8 @@ pub fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
                 let length = bytes.len() - at;
                 field(bytes, at, length, random);
             }
-            12 => {
-                let bit = random.below(bytes.len() * 8);
-                if let Some(byte) = bytes.get_mut(bit / 8) {
-                    *byte ^= 1 << (bit % 8);
-                }
-            }
-            13 => {
-                let length = random.below(200).min(bytes.len());
-                let (from, to) = (random.below(bytes.len() - length + 1), random.below(bytes.len() - length + 1));
-                bytes.copy_within(from..from + length, to);
-            }
-            14 => {
-                let (at, length, value) = (random.below(bytes.len()), random.below(200), random.bits() as u8);
-                let end = (at + length).min(bytes.len());
-                bytes[at..end].fill(value);
-            }
-            _ if random.below(4) == 0 => {
-                let length = random.below(bytes.len() + 4096);
-                bytes.resize(length, 0);
-            }
+            12..15 => anywhere(bytes, random),
+            _ if random.below(4) == 0 => resize(bytes, random),
             _ => {
                 // A word of a row becomes another word of some row: plausible, yet wrong.
                 let mut word = [0; 4];
@@ -73,6 +55,85 @@ pub fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             }
         }
     }
+}
+
+/// What text of numbers, and headers in text, rarely hold.
+const WORDS: [&str; 20] = [
+    "",
+    "\n",
+    "\"",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "null",
+    "NaN",
+    "-1",
+    "1e999",
+    "0.1e-400",
+    "18446744073709551616",
+    "4294967296",
+    "\\u0000",
+    "\"vector\":",
+    "\"id\":",
+    "(3, ",
+];
+
+/// Changes a file of vectors, ids or answers in one to four ways: numbers of its header and of its footer, words of its text,
+/// anything anywhere.
+pub fn mutate_data(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..1 + random.below(4) {
+        let length = bytes.len();
+        match random.below(12) {
+            0..3 => field(bytes, 0, length.min(32), random),
+            3..5 => field(bytes, length.saturating_sub(8), length.min(8), random),
+            5 => field(bytes, 0, length, random),
+            // Numbers of few bytes: sizes and counts of Parquet, digits of text.
+            6..8 => {
+                let at = random.below(length);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = random.bits() as u8;
+                }
+            }
+            8 => {
+                let (at, removed) = (random.below(length), random.below(4));
+                let word = WORDS[random.below(WORDS.len())];
+                bytes.splice(at..(at + removed).min(length), word.bytes());
+            }
+            9..11 => anywhere(bytes, random),
+            _ => resize(bytes, random),
+        }
+    }
+}
+
+/// Flips a bit, moves bytes, or makes some equal.
+fn anywhere(bytes: &mut [u8], random: &mut Random) {
+    match random.below(3) {
+        0 => {
+            let bit = random.below(bytes.len() * 8);
+            if let Some(byte) = bytes.get_mut(bit / 8) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        1 => {
+            let length = random.below(200).min(bytes.len());
+            let (from, to) = (random.below(bytes.len() - length + 1), random.below(bytes.len() - length + 1));
+            bytes.copy_within(from..from + length, to);
+        }
+        _ => {
+            let (at, length, value) = (random.below(bytes.len()), random.below(200), random.bits() as u8);
+            let end = (at + length).min(bytes.len());
+            bytes[at..end].fill(value);
+        }
+    }
+}
+
+/// Cuts the file short, or lengthens it a little.
+fn resize(bytes: &mut Vec<u8>, random: &mut Random) {
+    let length = random.below(bytes.len() + 4096);
+    bytes.resize(length, 0);
 }
 
 /// Overwrites an aligned field of 1, 2, 4 or 8 bytes in a range with a value that is likely to hurt.

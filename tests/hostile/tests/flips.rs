@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nearshore_core::index::Index;
-use nearshore_hostile::{Random, check, repair, sample};
+use nearshore_hostile::{Random, check, data, repair, sample};
 
 #[test]
 fn every_truncation_is_refused() {
@@ -65,11 +65,14 @@ fn repair_makes_what_it_repairs_open() {
 }
 
 #[test]
-fn the_corpus_begins_with_every_sample() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/open_search");
-    for (number, file) in sample::all().into_iter().enumerate() {
-        let path = folder.join(format!("sample-{number}.shore"));
+fn the_corpora_begin_with_every_sample() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let indexes = sample::all().into_iter().enumerate().map(|(number, file)| (format!("open_search/sample-{number}.shore"), file));
+    let datasets = data::all().into_iter().map(|(name, file)| (format!("dataset/sample.{name}"), file));
+    for (name, file) in indexes.chain(datasets) {
+        let path = corpora.join(name);
         if std::env::var_os("BLESS").is_some() {
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("the corpus");
             std::fs::write(&path, &file).expect("the corpus");
         }
         assert!(std::fs::read(&path).is_ok_and(|found| found == file), "{} is not the sample: BLESS=1 rewrites it", path.display());

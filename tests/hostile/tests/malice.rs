@@ -8,32 +8,51 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nearshore_hostile::{Random, check, mutate, sample};
+use nearshore_hostile::{Random, check, data, mutate, mutate_data, sample};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-type Target = fn(&[u8]);
+/// A fuzz target.
+struct Target {
+    /// Also that of its corpus.
+    name: &'static str,
+    run: fn(&[u8]),
+    seeds: fn() -> Vec<Vec<u8>>,
+    mutate: fn(&mut Vec<u8>, &mut Random),
+    /// Bytes that it may allocate whatever the size of its input.
+    buffers: usize,
+    /// Its share of the rounds: one in so many.
+    one_in: u64,
+}
 
-/// The fuzz targets; the name of each is that of its corpus.
-const TARGETS: [(&str, Target); 2] = [("directory", check::directory), ("open_search", check::open_search)];
+const TARGETS: [Target; 3] = [
+    Target { name: "directory", run: check::directory, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
+    Target { name: "open_search", run: check::open_search, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
+    // A score of readers look at each input, and those that stream have buffers of 256 KiB.
+    Target { name: "dataset", run: data::read, seeds: datasets, mutate: mutate_data, buffers: 8 << 20, one_in: 4 },
+];
+
+fn datasets() -> Vec<Vec<u8>> {
+    data::all().into_iter().map(|(_, bytes)| bytes).collect()
+}
 
 /// No input of these sizes takes a hundredth of it, unless something loops.
 const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Everything allocated over one target's run of an input, freed or not: a dozen copies (the repaired one, blobs that are
-/// read, vectors) and the buffers of a search.
-fn bytes_max(input: usize) -> usize {
-    12 * input + (1 << 20)
+/// read, vectors) and buffers.
+fn bytes_max(target: &Target, input: usize) -> usize {
+    12 * input + target.buffers
 }
 
-fn run(name: &str, target: Target, input: &[u8]) {
+fn run(target: &Target, input: &[u8]) {
     let (start, region) = (Instant::now(), Region::new(ALLOCATOR));
-    target(input);
+    (target.run)(input);
     let (time, bytes) = (start.elapsed(), region.change().bytes_allocated);
-    assert!(time < TIME_MAX, "{name}: {time:?} for {} bytes", input.len());
-    assert!(bytes < bytes_max(input.len()), "{name}: {bytes} bytes allocated for an input of {}", input.len());
+    assert!(time < TIME_MAX, "{}: {time:?} for {} bytes", target.name, input.len());
+    assert!(bytes < bytes_max(target, input.len()), "{}: {bytes} bytes allocated for an input of {}", target.name, input.len());
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -57,22 +76,23 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn no_input_panics_hangs_allocates_without_reason_or_answers_nonsense() {
     let (rounds, seed) = (number("NEARSHORE_FUZZ_ROUNDS", 20_000), number("NEARSHORE_FUZZ_SEED", 7));
-    for (name, target) in TARGETS {
-        let mut seeds = sample::all();
+    for target in &TARGETS {
+        let name = target.name;
+        let mut seeds = (target.seeds)();
         for (path, bytes) in corpus(name) {
-            let outcome = catch_unwind(|| run(name, target, &bytes));
+            let outcome = catch_unwind(|| run(target, &bytes));
             outcome.unwrap_or_else(|panic| {
                 eprintln!("{name}: corpus file {}", path.display());
                 resume_unwind(panic)
             });
             seeds.push(bytes);
         }
-        for round in 0..rounds {
+        for round in 0..rounds / target.one_in {
             let seed = seed.wrapping_mul(1 << 32).wrapping_add(round);
             let mut random = Random::new(seed);
             let mut input = seeds[random.below(seeds.len())].clone();
-            mutate(&mut input, &mut random);
-            let outcome = catch_unwind(AssertUnwindSafe(|| run(name, target, &input)));
+            (target.mutate)(&mut input, &mut random);
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(target, &input)));
             outcome.unwrap_or_else(|panic| {
                 eprintln!("{name}: seed {seed} of round {round}; NEARSHORE_FUZZ_SEED changes the run");
                 let found = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{seed}"));
