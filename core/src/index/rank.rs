@@ -69,6 +69,18 @@ pub(super) struct Ranker<'a> {
 }
 
 impl Ranker<'_> {
+    /// Whether `row` or one of the exact duplicates that follow it is no tombstone.
+    pub(super) fn lives(&self, mut row: u32) -> Result<bool, Corrupt> {
+        let Some(deleted) = &self.deleted else { return Ok(true) };
+        while is_deleted(deleted, row)? {
+            if self.records.space.layout.factors(self.records.record(row)?).flags & DUPLICATE_FOLLOWS == 0 {
+                return Ok(false);
+            }
+            row += 1;
+        }
+        Ok(true)
+    }
+
     /// Appends the hit of `found` and of the exact duplicates that follow it.
     pub(super) fn push_with_duplicates(&self, found: Neighbor, hits: &mut Vec<Hit>) -> Result<(), Corrupt> {
         let mut row = found.node;

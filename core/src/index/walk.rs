@@ -104,9 +104,15 @@ impl<B: AsRef<[u8]>> Index<B> {
             return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
         };
         let originals = Originals { section, element: self.element(), metric: self.metric() };
-        let live = scratch.beam.pool.iter().take(widen(params.rerank_count(), self.len(), self.len() - self.deleted() as usize));
         scratch.found.clear();
-        scratch.found.extend(live);
+        for found in scratch.beam.pool.iter() {
+            if scratch.found.len() >= params.rerank_count() {
+                break;
+            }
+            if ranker.lives(found.node)? {
+                scratch.found.push(found);
+            }
+        }
         let row_bytes = self.dimensions() * self.element().bytes();
         for found in &scratch.found {
             originals.prefetch(&records, found.node, row_bytes);

@@ -5,6 +5,7 @@ mod graphs;
 mod limits;
 mod live;
 mod shapes;
+mod tombstones;
 
 use std::ops::ControlFlow;
 
