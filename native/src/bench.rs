@@ -2,10 +2,12 @@
 //!
 //! Every query is timed by itself; nothing is allocated or written between two of them. Threads take queries in small
 //! groups. `qps` divides by the wall clock, `qps_cpu` by the processor time of the searching threads alone, which is
-//! what a machine shared with others can compare.
+//! what a machine shared with others can compare. What a query touches is counted outside the timed passes, by asking a
+//! few of them of an index that was just opened.
 
 use std::time::{Duration, Instant};
 
+use nearshore_core::format::Plan;
 use nearshore_core::index::Index;
 use nearshore_core::par::Par;
 use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
@@ -15,6 +17,9 @@ use crate::queries::Queries;
 
 /// Queries that a thread takes at a time when there are several.
 const GROUP: usize = 32;
+
+/// Queries, spread over all, whose touched blocks are counted. Under a scan one stands for all.
+const COUNTED: usize = 16;
 
 /// Few queries are asked again until the measurement has lasted this long.
 const LONG_ENOUGH: Duration = Duration::from_millis(200);
@@ -37,6 +42,10 @@ pub struct Run {
     pub p99_us: f64,
     pub distances: f64,
     pub hops: f64,
+    /// Blocks that one query touches of a file just opened, each counted once.
+    pub blocks: f64,
+    /// Bytes of those blocks.
+    pub bytes: f64,
 }
 
 /// Why a measurement failed.
@@ -109,6 +118,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
         let mean = |counter: fn(&Stats) -> u64| {
             self.answers.iter().map(|answer| counter(&answer.stats)).sum::<u64>() as f64 / self.answers.len() as f64
         };
+        let (blocks, bytes) = self.touched(params)?;
         Ok(Run {
             recall: self.truth.map(|truth| self.recall(truth, params.k)),
             queries: nanos.len() as u64,
@@ -122,7 +132,25 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
             p99_us: percentile(0.99),
             distances: mean(|stats| stats.distances),
             hops: mean(|stats| stats.hops),
+            blocks,
+            bytes,
         })
+    }
+
+    /// Mean blocks and bytes that a query touches when nothing is in memory yet.
+    fn touched(&self, params: &SearchParams) -> Result<(f64, f64), QueryError> {
+        let count = if params.plan.unwrap_or(self.index.plan()) == Plan::Scan { 1 } else { COUNTED.min(self.queries.len()) };
+        let (mut scratch, mut hits, mut blocks, mut bytes) = (Scratch::new(), Vec::new(), 0, 0);
+        for query in (0..count).map(|place| place * self.queries.len() / count) {
+            // It was opened before; a file that shrank since would have ended the timed passes.
+            let Ok(index) = Index::open(self.index.reader().bytes()) else { continue };
+            let index = index.with_kernels(self.index.kernels());
+            index.search(self.queries.get(query), params, &mut scratch, &mut hits).map_err(|error| QueryError { query, error })?;
+            let touched = index.reader().touched();
+            (blocks, bytes) = (blocks + touched.0, bytes + touched.1);
+        }
+        let mean = |sum| sum as f64 / count.max(1) as f64;
+        Ok((mean(blocks), mean(bytes)))
     }
 
     /// Asks every query once.

@@ -68,9 +68,15 @@ fn the_keys_of_json_are_stable() {
     let bench = sandbox.run("bench base.shore --queries query.fbin --truth truth.ibin --recall 0.9,0.95 --json --threads 2").json();
     let wanted = "file rows dimensions metric k threads backend driver resident_bytes file_bytes runs";
     assert!(wanted.split_whitespace().all(|key| bench.get(key).is_some()), "{bench}");
-    let wanted = "ef recall qps qps_cpu cpu_s queries mean_us p50_us p95_us p99_us distances hops";
+    let wanted = "ef recall qps qps_cpu cpu_s queries mean_us p50_us p95_us p99_us distances hops blocks bytes";
     let run = &bench["runs"][1];
     assert!(wanted.split_whitespace().all(|key| run.get(key).is_some_and(|value| value.as_f64().unwrap() > 0.0)), "{run}");
+    let touched = |run: &Value| (run["blocks"].as_f64().unwrap(), run["bytes"].as_f64().unwrap());
+    let scan = sandbox.run("bench base.shore --queries query.fbin --plan scan --json").json();
+    let (walked, scanned) = (touched(run), touched(&scan["runs"][0]));
+    assert!(walked.0 >= 2.0 && scanned.1 < bench["file_bytes"].as_f64().unwrap(), "{walked:?} {scanned:?}");
+    let originals = (ROWS * DIMENSIONS * 4) as f64;
+    assert!(scanned.1 > originals, "a scan reads all originals: {scanned:?}");
     let info = sandbox.run("info base.shore --json").json();
     let wanted = "file file_bytes rows dimensions metric element plan refine seed build_id identity sections options quality";
     assert!(wanted.split_whitespace().all(|key| info.get(key).is_some()), "{info}");

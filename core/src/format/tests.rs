@@ -142,6 +142,19 @@ fn a_damaged_block_is_found_on_touch_and_the_others_stay_readable() {
 }
 
 #[test]
+fn touched_blocks_are_counted_once() {
+    let reader = Reader::open(write(&spec(11), &tables(), 64)).unwrap();
+    assert_eq!(reader.touched(), (0, 0));
+    let edges = reader.section(Kind::Edges, 0).unwrap();
+    // Three rows a block: rows 0 and 2 share one.
+    [0, 2, 3].iter().for_each(|&row| assert!(edges.row(row).is_ok()));
+    let originals = reader.section(Kind::Originals, 0).unwrap();
+    assert!(originals.row(10).is_ok());
+    let bytes = 2 * edges.table().block_bytes + originals.table().block_bytes;
+    assert_eq!(reader.touched(), (3, u64::from(bytes)));
+}
+
+#[test]
 fn verify_says_how_far_it_is() {
     let bytes = write(&spec(11), &[(TableSpec::blob(Kind::Payload, 5 << 20), vec![9; 5 << 20])], 1 << 16);
     let mut said = Vec::new();

@@ -184,7 +184,11 @@ pub(crate) struct SearchArgs {
     pub(crate) from: InputArgs,
 }
 
-const BENCH_EXAMPLES: &str = "Examples:
+const BENCH_EXAMPLES: &str =
+    "Times are of single queries; distances, hops, blocks and bytes are means of a query: distances computed, nodes expanded,
+blocks of the file (64 KiB at most) that a first query would touch, and their bytes.
+
+Examples:
   nearshore bench base.shore --queries queries.fbin --truth truth.ibin --ef 10,20,40,80
   nearshore bench base.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99 --threads 8 --json";
 

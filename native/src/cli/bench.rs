@@ -110,6 +110,8 @@ impl Report<'_> {
             ("p99_us", run.p99_us),
             ("distances", run.distances),
             ("hops", run.hops),
+            ("blocks", run.blocks),
+            ("bytes", run.bytes),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), rounded(value))));
         Value::Object(map)
@@ -144,15 +146,16 @@ impl Report<'_> {
         writeln!(out, "file {}, resident {resident}", output::bytes(index.reader().bytes().len() as u64))?;
         writeln!(
             out,
-            "{:>6} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8}",
-            "ef", "recall", "qps", "qps_cpu", "mean_us", "p50_us", "p95_us", "p99_us", "distances", "hops"
+            "{:>6} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",
+            "ef", "recall", "qps", "qps_cpu", "mean_us", "p50_us", "p95_us", "p99_us", "distances", "hops", "blocks", "touched"
         )?;
         for (setting, run) in &self.runs {
             let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
-            let Run { qps, qps_cpu, mean_us, p50_us, p95_us, p99_us, distances, hops, .. } = run;
+            let Run { qps, qps_cpu, mean_us, p50_us, p95_us, p99_us, distances, hops, blocks, bytes, .. } = run;
+            let touched = output::bytes(*bytes as u64);
             writeln!(
                 out,
-                "{:>6} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1}",
+                "{:>6} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1} {blocks:>8.1} {touched:>10}",
                 self.ef(setting)
             )?;
         }
