@@ -1,12 +1,17 @@
 // The same answers and the same bytes in Node and in Chromium, with both engines of the npm package: `node tests/conformance/run.mjs`.
-// Needs the built package in `npm/` and a Chromium; says what is missing.
+// Needs the built package in `npm/`, a Chromium, and the command line's binary (`NEARSHORE`); says what is missing.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile, readdir } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { buildDigest, checkGolden } from "./check.mjs";
+import { largeIds, payload, rows } from "./rows.mjs";
 
 const root = join(import.meta.dirname, "../..");
 const dist = join(root, "npm/dist");
@@ -39,6 +44,35 @@ for (const [backend, file] of Object.entries(ENGINES)) {
     await nearshore.init({ wasm: await readFile(join(dist, file)) });
     for (const recipe of recipes) assert.equal(await buildDigest(nearshore, recipe, backend), recipe.sha256, recipe.name);
   });
+}
+
+test("the command line writes the bytes of Index.build", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "conformance-"));
+  try {
+    for (const recipe of recipes) assert.equal(await commandDigest(folder, recipe), recipe.sha256, recipe.name);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+/** Builds the rows of `recipe` with the command that `NEARSHORE` names, ids and payloads from files; gives the SHA-256 of the file. */
+async function commandDigest(folder, recipe) {
+  assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");
+  const base = `${recipe.name}.${recipe.element === "f32" ? "f" : recipe.element}bin`;
+  const header = Buffer.from(Uint32Array.of(recipe.rows, recipe.dimensions).buffer);
+  const values = rows(recipe.element, recipe.dimensions, recipe.rows, BigInt(recipe.seed));
+  await writeFile(join(folder, base), Buffer.concat([header, Buffer.from(values.buffer)]));
+  const options = ["--metric", recipe.metric, "--m", recipe.m, "--ef-construction", recipe.ef_construction, "--seed", recipe.seed];
+  options.push("--originals", recipe.originals ? "keep" : "drop");
+  if (recipe.dressed) {
+    const ids = largeIds(recipe.rows);
+    await writeFile(join(folder, "ids.u64"), Buffer.from(ids.buffer));
+    await writeFile(join(folder, "payloads.txt"), Array.from(ids, (id) => `${payload(id)}\n`).join(""));
+    options.push("--ids", "ids.u64", "--payload", "payloads.txt");
+  }
+  const command = ["build", base, "--output", "out.shore", "--force", "--quiet", ...options.map(String)];
+  await promisify(execFile)(process.env.NEARSHORE, command, { cwd: folder });
+  return createHash("sha256").update(await readFile(join(folder, "out.shore"))).digest("hex");
 }
 
 let browser;

@@ -108,9 +108,14 @@ fn package(tally: &mut Tally) -> Result<()> {
     tally.runner(node_tests("npm/test")?.env("CHROMIUM", setup::chromium()?))
 }
 
-/// Golden files and builds in Node and in Chromium: the native library's answers and bytes.
+/// Golden files and builds in Node, in Chromium and on the command line: the native library's answers and bytes.
 fn conformance(tally: &mut Tally) -> Result<()> {
-    tally.runner(program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?))
+    // In the profile that the tests have compiled already.
+    cargo(&["build", "--package", "nearshore", "--bins"]).run()?;
+    let binary = workspace::target().join("debug/nearshore");
+    tally.runner(
+        program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?).env("NEARSHORE", binary),
+    )
 }
 
 /// The packed package as strangers use it.
