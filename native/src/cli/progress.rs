@@ -1,11 +1,12 @@
 //! How far a command is, on standard error: a bar on a terminal, a line every ten seconds elsewhere, nothing with
 //! `--quiet`.
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::Common;
 
@@ -77,13 +78,17 @@ impl State {
         self.since = Instant::now();
         if self.terminal {
             let target = ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND);
+            // What gives way on a narrow terminal is the bar.
             let template = match total {
-                Some(_) => "{msg:<12} {bar:30} {percent:>3} %  {per_sec}, {eta} left",
-                None => "{msg:<12} {spinner} {human_pos}  {per_sec}",
+                Some(_) => "{msg:<9} {percent:>3} % {wide_bar} {rate}, {eta} left",
+                None => "{msg:<9} {spinner} {human_pos}  {rate}",
             };
             let bar = ProgressBar::with_draw_target(total, target);
             if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
+                let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = write!(out, "{:.0}/s", state.per_sec());
+                };
+                bar.set_style(style.with_key("rate", rate));
             }
             bar.set_message(self.stage.clone());
             self.bar = Some(bar);

@@ -1,6 +1,6 @@
 //! Ctrl-C and its relatives: whatever the program does at that moment, it removes what it has begun and ends.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use nearshore::io::remove_partial_files;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
@@ -12,7 +12,10 @@ pub(crate) fn install() {
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             remove_partial_files();
-            let _ = writeln!(std::io::stderr(), "\nnearshore: interrupted; nothing partial is left");
+            let mut err = std::io::stderr().lock();
+            // On a terminal a progress bar stands in this line, and the echo of Ctrl-C behind it.
+            let clear = if err.is_terminal() { "\r\x1b[2K" } else { "" };
+            let _ = writeln!(err, "{clear}nearshore: interrupted; nothing partial is left");
             std::process::exit(128 + signal);
         }
     });
