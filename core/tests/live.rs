@@ -159,6 +159,7 @@ fn what_cannot_be_indexed_is_refused_and_changes_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "whole searches take minutes there; the rows that readers and writer share have a small test of their own")]
 fn readers_search_beside_the_writer() {
     let (mut live, rows) = filled(1500);
     let more = self::rows(1500, 5);

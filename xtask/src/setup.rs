@@ -102,6 +102,23 @@ pub(crate) fn python() -> Result<PathBuf> {
     system_program(&["python3"], &["python3"], "install Python 3, the standard library is enough")
 }
 
+/// Miri, the interpreter that finds undefined behaviour, of the nightly toolchain.
+///
+/// # Errors
+/// When it is missing and rustup cannot add it.
+pub(crate) fn miri() -> Result<()> {
+    if find(&["rustup"]).is_none() {
+        bail!("Miri comes with a nightly toolchain: install rustup, which brings it");
+    }
+    let there = program("rustup").args(["run", "nightly", "cargo", "miri", "--version"]).read();
+    if there.is_err() {
+        program("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"]).run().context(
+            "no nightly toolchain with Miri can be had today (it is left out of some nightlies); everything else runs without it",
+        )?;
+    }
+    program("rustup").args(["run", "nightly", "cargo", "miri", "setup"]).run()
+}
+
 /// A linker and an emulator for the second native architecture.
 ///
 /// # Errors

@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "readme", needs: &["demo"], full: false, run: readme },
     Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
+    Step { name: "miri", needs: &[], full: true, run: miri },
 ];
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
@@ -113,9 +114,7 @@ fn conformance(tally: &mut Tally) -> Result<()> {
     // In the profile that the tests have compiled already.
     cargo(&["build", "--package", "nearshore", "--bins"]).run()?;
     let binary = workspace::target().join("debug/nearshore");
-    tally.runner(
-        program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?).env("NEARSHORE", binary),
-    )
+    tally.runner(program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?).env("NEARSHORE", binary))
 }
 
 /// The packed package as strangers use it.
@@ -165,4 +164,12 @@ fn emulated(tally: &mut Tally) -> Result<()> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner)
             .env("NEARSHORE_TEST_BACKENDS", "neon"),
     )
+}
+
+/// The rows of the live index, written while they are read, under an interpreter that knows every rule of memory.
+fn miri(tally: &mut Tally) -> Result<()> {
+    setup::miri()?;
+    let arguments = ["run", "nightly", "cargo", "miri", "test", "--package", "nearshore-core", "--features", "std", "--lib", "live::rows"];
+    // Its own target folder: it compiles for a machine of its own.
+    tally.runner(program("rustup").args(arguments).env("CARGO_TARGET_DIR", workspace::target().join("miri")))
 }
