@@ -8,7 +8,7 @@
 
 use super::pool::Pool;
 use super::visited::Visited;
-use super::{Buffers, Graph, Neighbor, Stats};
+use super::{Buffers, Graph, NONE, Neighbor, Stats};
 use crate::quant::Prepared;
 use alloc::vec::Vec;
 
@@ -22,7 +22,7 @@ pub struct Limits {
     /// Candidates farther than this factor times the k-th distance end the walk; infinite: never.
     /// A factor on the distance as computed, so `(1 + gamma)^2` for squared L2.
     pub stop: f32,
-    /// A node that the walk must not see ([`super::NONE`]: no such node): how a row of the file
+    /// A node that the walk must not see ([`NONE`]: no such node): how a row of the file
     /// is measured as if it were none.
     pub hidden: u32,
 }
@@ -31,7 +31,7 @@ impl Limits {
     /// Plain `ef`.
     #[must_use]
     pub fn ef(ef: usize) -> Self {
-        Self { ef, k: 1, stop: f32::INFINITY, hidden: super::NONE }
+        Self { ef, k: 1, stop: f32::INFINITY, hidden: NONE }
     }
 }
 
@@ -79,7 +79,8 @@ impl Beam {
             stats.hops += 1;
             self.fresh.clear();
             graph.neighbors(next.node, &mut self.fresh)?;
-            self.fresh.retain(|&node| self.visited.insert(node));
+            let new = self.visited.insert_all(&mut self.fresh);
+            self.fresh.truncate(new);
             self.score(graph, query, bound, stats)?;
         }
         Ok(())
@@ -97,11 +98,21 @@ impl Beam {
     /// Offers the gathered nodes to the pool.
     #[inline]
     fn score<G: Graph>(&mut self, graph: &G, query: &Prepared, bound: f32, stats: &mut Stats) -> Result<(), G::Error> {
-        self.distances.resize(self.fresh.len(), 0.0);
-        graph.distances(query, &self.fresh, &mut self.buffers, &mut self.distances)?;
-        stats.distances += self.fresh.len() as u64;
-        for (&node, &distance) in self.fresh.iter().zip(&self.distances) {
-            if distance <= bound && self.pool.insert((Neighbor { distance, node }).key()) {
+        let count = self.fresh.len();
+        if self.distances.len() < count {
+            self.distances.resize(count, 0.0);
+        }
+        let distances = &mut self.distances[..count];
+        graph.distances(query, &self.fresh, &mut self.buffers, distances)?;
+        stats.distances += count as u64;
+        // Above every node at that distance, and below every node beyond it.
+        let bound = Neighbor { distance: bound, node: NONE }.key();
+        let mut limit = self.pool.limit().min(bound);
+        for (&node, &distance) in self.fresh.iter().zip(distances.iter()) {
+            let key = Neighbor { distance, node }.key();
+            if key < limit {
+                self.pool.insert(key);
+                limit = self.pool.limit().min(bound);
                 graph.prefetch(node);
             }
         }

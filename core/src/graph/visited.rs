@@ -9,17 +9,20 @@ use alloc::vec::Vec;
 #[derive(Debug, Default)]
 pub struct Visited {
     words: Vec<u64>,
+    /// Words that are not zero: the first `touches` of these.
     touched: Vec<u32>,
+    touches: usize,
 }
 
 impl Visited {
     /// Empties the set and makes room for nodes below `nodes`.
     pub fn reset(&mut self, nodes: usize) {
-        for word in self.touched.drain(..) {
+        for &word in &self.touched[..self.touches] {
             if let Some(word) = self.words.get_mut(word as usize) {
                 *word = 0;
             }
         }
+        self.touches = 0;
         let words = nodes.div_ceil(64);
         if self.words.len() < words {
             self.words.resize(words, 0);
@@ -27,21 +30,35 @@ impl Visited {
     }
 
     /// Adds `node`; true when it was not in. Nodes beyond the set's size count as seen.
-    #[inline(always)]
     pub fn insert(&mut self, node: u32) -> bool {
-        let index = node >> 6;
-        let Some(word) = self.words.get_mut(index as usize) else {
-            return false;
-        };
-        let bit = 1 << (node & 63);
-        if *word & bit != 0 {
-            return false;
+        self.insert_all(&mut [node]) == 1
+    }
+
+    /// Adds `nodes`, moves those that were not in to the front, in their order, and returns how
+    /// many there are.
+    ///
+    /// Whether a walk saw a node before is a coin's toss that no branch predictor knows, so there
+    /// is no branch on it: every node is written to the place of the next new one.
+    #[inline]
+    pub fn insert_all(&mut self, nodes: &mut [u32]) -> usize {
+        let room = self.touches + nodes.len();
+        if self.touched.len() < room {
+            self.touched.resize(room, 0);
         }
-        if *word == 0 {
-            self.touched.push(index);
+        let mut new = 0;
+        for at in 0..nodes.len() {
+            let node = nodes[at];
+            let index = node >> 6;
+            let Some(word) = self.words.get_mut(index as usize) else { continue };
+            let bit = 1 << (node & 63);
+            let (before, touches) = (*word, self.touches);
+            *word = before | bit;
+            self.touched[touches] = index;
+            self.touches = touches + usize::from(before == 0);
+            nodes[new] = node;
+            new += usize::from(before & bit == 0);
         }
-        *word |= bit;
-        true
+        new
     }
 }
 
@@ -58,5 +75,18 @@ mod tests {
             assert!(!visited.insert(0) && !visited.insert(129) && !visited.insert(63));
             assert!(!visited.insert(100_000));
         }
+    }
+
+    #[test]
+    fn many_at_once_keep_their_order_and_lose_what_was_seen() {
+        let mut visited = Visited::default();
+        visited.reset(200);
+        assert!(visited.insert(5));
+        let mut nodes = [9, 5, 199, 9, 64, 5000, 5, 0];
+        let new = visited.insert_all(&mut nodes);
+        assert_eq!(nodes[..new], [9, 199, 64, 0]);
+        assert_eq!(visited.insert_all(&mut nodes), 0);
+        visited.reset(200);
+        assert_eq!(visited.insert_all(&mut [9, 5]), 2);
     }
 }

@@ -88,14 +88,12 @@ pub(super) fn word(row: &[u8], index: usize) -> Option<u32> {
 /// Appends the used slots of a neighbour list, which must be below `nodes`.
 #[inline(always)]
 fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
-    for slot in slots.as_chunks::<4>().0 {
-        let node = u32::from_le_bytes(*slot);
-        if node as usize >= nodes {
-            return if node == NONE { Ok(()) } else { Err("a neighbour beyond the last row") };
-        }
-        out.push(node);
-    }
-    Ok(())
+    let start = out.len();
+    out.extend(slots.as_chunks::<4>().0.iter().map(|slot| u32::from_le_bytes(*slot)));
+    let used = out[start..].iter().position(|&node| node == NONE).unwrap_or(out.len() - start);
+    out.truncate(start + used);
+    let last = out[start..].iter().fold(0, |last, &node| node.max(last));
+    if (last as usize) < nodes || used == 0 { Ok(()) } else { Err("a neighbour beyond the last row") }
 }
 
 /// The base layer: nodes are rows.
