@@ -8,9 +8,13 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
+use crate::quant::Prepared;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
+
+/// Originals asked for before they are needed.
+const ORIGINALS_AHEAD: usize = 2;
 
 /// Layers that a file may have at most: 2^32 rows at `m` = 2.
 const LAYERS_MAX: usize = 32;
@@ -113,18 +117,45 @@ impl<B: AsRef<[u8]>> Index<B> {
                 scratch.found.push(found);
             }
         }
-        let row_bytes = self.dimensions() * self.element().bytes();
-        for found in &scratch.found {
-            originals.prefetch(&records, found.node, row_bytes);
+        if params.rerank.is_none() {
+            let count = in_doubt(records, &scratch.query, &scratch.found, params.k)?;
+            scratch.found.truncate(count);
         }
-        let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
-        for found in &mut scratch.found {
-            found.distance = originals.distance(&records, query, query_sq, found.node, &mut scratch.vector)?;
+        let row_bytes = self.dimensions() * self.element().bytes();
+        let ahead = |found: &[Neighbor], at: usize| {
+            if let Some(next) = found.get(at) {
+                originals.prefetch(&records, next.node, row_bytes);
+            }
+        };
+        (0..ORIGINALS_AHEAD).for_each(|at| ahead(&scratch.found, at));
+        for at in 0..scratch.found.len() {
+            ahead(&scratch.found, at + ORIGINALS_AHEAD);
+            let node = scratch.found[at].node;
+            let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
+            scratch.found[at].distance = originals.distance(&records, query, query_sq, node, &mut scratch.vector)?;
         }
         stats.distances += scratch.found.len() as u64;
         crate::graph::sort(&mut scratch.found);
         push_nearest(ranker, scratch.found.iter().copied(), params.k, hits)
     }
+}
+
+/// How many of `found`, nearest first, may be among the `k` nearest, given how far distances computed
+/// from codes may be off.
+fn in_doubt(records: RecordView<'_>, query: &Prepared, found: &[Neighbor], k: usize) -> Result<usize, Corrupt> {
+    let tolerance = |found: &Neighbor| -> Result<f32, Corrupt> {
+        let factors = records.space.layout.factors(records.record(found.node)?);
+        Ok(records.space.tolerance(query, &factors, found.distance))
+    };
+    let Some(last) = found.get(k - 1) else { return Ok(found.len()) };
+    let reach = last.distance + tolerance(last)?;
+    let mut count = k;
+    while let Some(next) = found.get(count)
+        && next.distance - tolerance(next)? <= reach
+    {
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Appends hits until `k` are there and no further row ties with the last.

@@ -70,6 +70,26 @@ impl Space {
         }
     }
 
+    /// How far a distance computed from a record's codes may lie from that to its original: four
+    /// standard deviations, which one in 16,000 exceeds.
+    ///
+    /// A code errs by up to half a scale, evenly, so by `s / sqrt(12)` in the mean, and the errors
+    /// `e` of a row are unrelated to its difference from the query: `|q - x|^2` moves by
+    /// `2 (q - x) e + |e|^2`, a dot product by `q e`. Integer rows are their own originals.
+    #[must_use]
+    pub fn tolerance(&self, query: &Prepared, factors: &Factors, distance: f32) -> f32 {
+        if self.encoding != Encoding::Scaled {
+            return 0.0;
+        }
+        let variance = factors.scale * factors.scale / 12.0;
+        let squared_l2 = |d: f32| 8.0 * libm::sqrtf(d * variance) + self.layout.dimensions as f32 * variance;
+        match self.metric {
+            Metric::L2 => squared_l2(distance),
+            Metric::Cosine => 0.5 * squared_l2(2.0 * distance),
+            Metric::InnerProduct => 4.0 * libm::sqrtf(query.norm as f32 * variance),
+        }
+    }
+
     /// Writes the codes of input row `row` and returns its factors. `work` is scratch.
     pub fn encode(&self, kernels: &Kernels, vectors: &Vectors<'_>, row: usize, work: &mut Vec<f32>, codes: &mut [u8]) -> Factors {
         let codes = &mut codes[..self.layout.dimensions];
