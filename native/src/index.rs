@@ -1,11 +1,14 @@
 //! An index in a file: the core's [`Index`](nearshore_core::index::Index) over bytes that a driver brings.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use nearshore_core::format::{HEADER_BYTES, Header, Kind};
 use nearshore_core::index;
 use nearshore_core::search::{Hit, Scratch, SearchParams};
 use nearshore_core::vectors::Query;
@@ -16,10 +19,11 @@ use crate::io::{LoadedFile, MappedFile};
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Driver {
-    /// The best for most: [`Driver::Mmap`].
+    /// The best for most: [`Driver::Mmap`]; where many searches are to come and the file is small beside the free
+    /// memory, [`Driver::Slice`].
     #[default]
     Auto,
-    /// The whole file is read when it is opened, onto huge pages where there are any: the fastest to search.
+    /// All but the originals is read when the file is opened, onto huge pages where there are any: the fastest to search.
     Slice,
     /// The file is mapped: opening is instant, and only what searches touch is brought in.
     Mmap,
@@ -36,14 +40,34 @@ impl Driver {
         }
     }
 
-    /// What `Auto` stands for.
+    /// What `Auto` stands for where many searches of the file at `path` are to come.
     #[must_use]
-    pub fn resolve(self) -> Self {
+    pub fn for_many_searches(self, path: &Path) -> Self {
+        let small = || Some(path.metadata().ok()?.len() <= available_memory()? / 2);
         match self {
-            Self::Auto | Self::Mmap => Self::Mmap,
-            Self::Slice => Self::Slice,
+            Self::Auto if small() == Some(true) => Self::Slice,
+            Self::Auto => Self::Mmap,
+            chosen => chosen,
         }
     }
+}
+
+/// Bytes that the system could give now; `None` where it does not tell.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Bytes at the front of a file that walks and scans read: everything before the originals.
+fn searched_bytes(path: &Path) -> std::io::Result<u64> {
+    let mut start = Vec::new();
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut start)?;
+    // A header that says nothing leaves all to be loaded; what is wrong with it is for `open` to say.
+    let originals = Header::parse(&start, length).ok().and_then(|header| Some(header.table(Kind::Originals, 0)?.offset));
+    Ok(originals.unwrap_or(length))
 }
 
 impl FromStr for Driver {
@@ -117,9 +141,9 @@ impl Index {
     /// [`Error::Io`] and [`Error::Open`].
     pub fn open_with(path: impl AsRef<Path>, driver: Driver) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = match driver.resolve() {
-            Driver::Slice => LoadedFile::open(path).map(FileBytes::Loaded),
-            _ => MappedFile::open(path).map(FileBytes::Mapped),
+        let bytes = match driver {
+            Driver::Slice => searched_bytes(path).and_then(|bytes| LoadedFile::open(path, bytes)).map(FileBytes::Loaded),
+            Driver::Auto | Driver::Mmap => MappedFile::open(path).map(FileBytes::Mapped),
         };
         let bytes = bytes.map_err(|error| Error::io(path, error))?;
         let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;

@@ -6,7 +6,7 @@ use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
 use nearshore::search::{Effort, SearchParams};
-use nearshore::{Index, Pool, Queries};
+use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
 
 use super::args::{BenchArgs, Common};
@@ -20,7 +20,8 @@ const WARM_UP: usize = 2_000;
 
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     let opening = std::time::Instant::now();
-    let index = Index::open_with(&args.file, args.plan.driver)?;
+    let driver = args.plan.driver.for_many_searches(&args.file);
+    let index = Index::open_with(&args.file, driver)?;
     let opened = opening.elapsed().as_secs_f64();
     let progress = Progress::new(common);
     let data = Dataset::open(&args.queries, &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
         runs.push((*setting, bench.run(setting, &pool).map_err(explain)?));
     }
     progress.finish();
-    let report = Report { args, common, index: &index, runs, opened };
+    let report = Report { args, common, driver, index: &index, runs, opened };
     if common.json { print_json(&report.json()) } else { print(|out| report.write_text(out)) }
 }
 
@@ -73,6 +74,7 @@ fn settings(args: &BenchArgs) -> Vec<SearchParams> {
 struct Report<'a> {
     args: &'a BenchArgs,
     common: &'a Common,
+    driver: Driver,
     index: &'a Index,
     runs: Vec<(SearchParams, Run)>,
     opened: f64,
@@ -83,7 +85,7 @@ impl Report<'_> {
         let Self { args, index, .. } = self;
         json!({
             "file": args.file.display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
-            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": args.plan.driver.resolve().as_str(),
+            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(),
             "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
             "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
         })
@@ -140,7 +142,7 @@ impl Report<'_> {
             args.k,
             self.threads(),
             index.kernels().name(),
-            args.plan.driver.resolve()
+            self.driver
         )?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         writeln!(out, "file {}, resident {resident}", output::bytes(index.reader().bytes().len() as u64))?;
