@@ -84,16 +84,17 @@ fn wrong_inputs_name_file_row_and_field() {
 }
 
 #[test]
-fn a_truth_of_other_queries_is_refused() {
+fn a_truth_of_fewer_queries_or_answers_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
     sandbox.write("q.fbin", &fbin(2, &numbers(6, 2)));
     sandbox.write("wide.fbin", &fbin(3, &numbers(6, 2)));
     sandbox.run("build b.fbin -o b.shore --quiet").ok();
     sandbox.run("truth b.fbin --queries b.fbin --k 5 -o t.ibin --quiet").ok();
+    sandbox.run("truth b.fbin --queries q.fbin --k 10 -o few.ibin --quiet").ok();
     sandbox
-        .run("bench b.shore --queries q.fbin --truth t.ibin")
-        .fails(3, &["t.ibin: answers of 20 queries; 3 as in q.fbin would be right"]);
+        .run("bench b.shore --queries b.fbin --truth few.ibin")
+        .fails(3, &["few.ibin: answers of 3 queries; 20 as in b.fbin would be right"]);
     sandbox.run("bench b.shore --queries b.fbin --truth t.ibin").fails(3, &["t.ibin: 5 answers a query; at least 10"]);
     sandbox.run("bench b.shore --queries wide.fbin").fails(3, &["wide.fbin: 3 dimensions; 2 as in b.shore"]);
     sandbox.run("truth b.fbin --queries wide.fbin -o x.ibin").fails(3, &["wide.fbin: 3 dimensions; 2 as in b.fbin"]);

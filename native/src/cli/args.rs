@@ -199,7 +199,7 @@ pub(crate) struct BenchArgs {
     /// Queries, one a row, in any input format
     #[arg(long, value_name = "FILE")]
     pub(crate) queries: PathBuf,
-    /// Their exact answers (.ibin, .ivecs), for the recall; `nearshore truth` makes them
+    /// Their exact answers (.ibin, .ivecs), for the recall; `nearshore truth` makes them. May hold those of further queries behind
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Hits a query
