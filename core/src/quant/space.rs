@@ -158,3 +158,45 @@ impl Space {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::SplitMix;
+    use alloc::vec;
+
+    /// Random numbers of a bell's shape, small ones more often.
+    fn random(random: &mut SplitMix, count: usize) -> Vec<f32> {
+        let mut uniform = || random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5;
+        (0..count).map(|_| uniform() + uniform() + uniform()).collect()
+    }
+
+    #[test]
+    fn distances_from_codes_err_within_the_tolerance_and_not_far_below_it() {
+        const DIMENSIONS: usize = 96;
+        let kernels = Kernels::best();
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            let mean = if metric == Metric::InnerProduct { 0.0 } else { 0.01 };
+            let layout = RecordLayout::new(DIMENSIONS);
+            let space = Space { metric, encoding: Encoding::Scaled, layout, mean: vec![mean; DIMENSIONS] };
+            let mut source = SplitMix::new(7);
+            let mut query = Prepared::new();
+            let (mut beyond, mut beyond_a_quarter) = (0, 0);
+            for _ in 0..2000 {
+                let (q, row) = (random(&mut source, DIMENSIONS), random(&mut source, DIMENSIONS));
+                query.query(&space, kernels, crate::vectors::Query::F32(&q));
+                let mut codes = vec![0; layout.factors];
+                let factors = space.encode_f32(kernels, &mut row.clone(), &mut codes);
+                let dot = kernels.dot_i16_i8(&query.codes, bytemuck::cast_slice(&codes));
+                let estimate = space.distance(&query, &factors, dot);
+                let (q_sq, row_sq) = (exact::length_sq(kernels, &q), exact::length_sq(kernels, &row));
+                let error = (estimate - exact::distance(kernels, metric, &q, q_sq, &row, row_sq)).abs();
+                let tolerance = space.tolerance(&query, &factors, estimate);
+                beyond += u32::from(error > tolerance);
+                beyond_a_quarter += u32::from(error > tolerance / 4.0);
+            }
+            assert!(beyond <= 2, "{metric:?}: {beyond}");
+            assert!(beyond_a_quarter > 400, "{metric:?}: one deviation is exceeded by a third, here by {beyond_a_quarter}");
+        }
+    }
+}
