@@ -83,7 +83,7 @@ struct Worker {
 impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
     /// Prepares for `k` hits a query by the threads of `par`.
     pub fn new(index: &'a Index<B>, queries: &'a Queries, truth: Option<&'a Truth>, k: usize, par: &impl Par) -> Self {
-        let answer = || Answer { ids: Vec::with_capacity(k), nanos: 0, stats: Stats::default(), error: None };
+        let answer = || Answer { ids: Vec::with_capacity(k.min(index.len())), nanos: 0, stats: Stats::default(), error: None };
         let answers = (0..queries.len()).map(|_| answer()).collect();
         let workers = (0..par.threads()).map(|_| Worker::default()).collect();
         Self { index, queries, truth, answers, workers }

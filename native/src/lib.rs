@@ -29,4 +29,4 @@ pub use queries::Queries;
 
 pub use nearshore_core::distance::Kernels;
 pub use nearshore_core::par::Par;
-pub use nearshore_core::{build, format, search};
+pub use nearshore_core::{build, format, live, search, vectors};

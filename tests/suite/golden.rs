@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nearshore::io::MappedFile;
+use nearshore::io::{LoadedFile, MappedFile};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Plan, Refine};
 use nearshore_core::index::Index;
@@ -96,6 +96,19 @@ fn every_backend_answers_the_same_from_a_mapped_file() {
             let mapped = MappedFile::open(&path).expect("a file that can be mapped");
             let index = Index::open(mapped).expect("a file that opens").with_kernels(kernels);
             compare::check(&expected, &index, &format!("{} under {}, mapped", golden.name(), kernels.name()));
+        }
+    }
+}
+
+#[test]
+fn every_backend_answers_the_same_from_a_file_half_loaded_half_mapped() {
+    for golden in all() {
+        let (file, expected) = kept(&golden);
+        let path = place(&format!("{FOLDER}/{}.shore", golden.name()));
+        for (kernels, resident) in Kernels::available().zip([file.len() as u64 / 2, 1, u64::MAX].into_iter().cycle()) {
+            let loaded = LoadedFile::open(&path, resident).expect("a file that can be read and mapped");
+            let index = Index::open(loaded).expect("a file that opens").with_kernels(kernels);
+            compare::check(&expected, &index, &format!("{} under {}, {resident} bytes loaded", golden.name(), kernels.name()));
         }
     }
 }

@@ -38,6 +38,8 @@ const STEPS: &[Step] = &[
     Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
     Step { name: "miri", needs: &[], full: true, run: miri },
+    Step { name: "fuzz", needs: &[], full: true, run: fuzz },
+    Step { name: "benches", needs: &[], full: true, run: benches },
 ];
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
@@ -139,6 +141,21 @@ fn page(tally: &mut Tally) -> Result<()> {
 fn readme(tally: &mut Tally) -> Result<()> {
     tally.passed(readme::check()?);
     Ok(())
+}
+
+/// A long random campaign against everything that reads bytes from strangers; and the coverage-guided targets compile.
+fn fuzz(tally: &mut Tally) -> Result<()> {
+    tally.runner(
+        cargo(&["test", "--release", "--package", "nearshore-hostile", "--test", "malice"])
+            .env("NEARSHORE_FUZZ_ROUNDS", "400000")
+            .env("NEARSHORE_FUZZ_SEED", "11"),
+    )?;
+    cargo(&["check", "--manifest-path", "fuzz/Cargo.toml"]).run()
+}
+
+/// The benchmarks compile and run, once over each.
+fn benches(_: &mut Tally) -> Result<()> {
+    cargo(&["bench", "--manifest-path", "core/benches/Cargo.toml", "--bench", "distance", "--", "--test"]).run()
 }
 
 /// Node's test runner over the `.test.mjs` files of a folder.

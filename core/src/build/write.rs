@@ -172,7 +172,8 @@ impl<C: Content> File<'_, C> {
         tables
     }
 
-    /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones.
+    /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones, and what was
+    /// made of them: the graph (a live index of the same rows may have another) and the quality table.
     fn build_id(&self, places: &Places) -> u64 {
         let (mut ids, mut payload, mut deleted) = (Digest::new(), Digest::new(), Digest::new());
         for (&source, row) in places.sources.iter().zip(0u32..) {
@@ -184,12 +185,26 @@ impl<C: Content> File<'_, C> {
                 deleted.update(&row.to_le_bytes());
             }
         }
+        let mut graph = Digest::new();
+        let mut update = |words: &[u32]| words.iter().for_each(|word| graph.update(&word.to_le_bytes()));
+        update(&self.order);
+        for layer in &self.graph.layers {
+            for node in 0..layer.rows() as u32 {
+                let neighbors = layer.neighbors(node);
+                update(&[neighbors.len() as u32]);
+                update(neighbors);
+            }
+        }
+        let mut quality = Digest::new();
+        self.quality.iter().for_each(|row| quality.update(&row.to_bytes()));
         build_id(&[
             self.meta.as_bytes(),
             &self.digest.to_le_bytes(),
             &ids.finish().to_le_bytes(),
             &payload.finish().to_le_bytes(),
             &deleted.finish().to_le_bytes(),
+            &graph.finish().to_le_bytes(),
+            &quality.finish().to_le_bytes(),
         ])
     }
 

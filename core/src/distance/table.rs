@@ -227,9 +227,12 @@ impl Kernels {
     }
 
     /// Number of bits in which `a` and `b` differ.
+    ///
+    /// # Panics
+    /// If the lengths differ or are 2^29 or more, where the count would not fit.
     #[inline]
     pub fn hamming(&self, a: &[u8], b: &[u8]) -> u32 {
-        assert_eq!(a.len(), b.len());
+        assert!(a.len() == b.len() && a.len() < 1 << 29);
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.hamming)(a, b) }
     }

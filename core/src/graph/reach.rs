@@ -3,7 +3,7 @@
 //! A breadth-first walk from the entry marks what is reached and by which edge. Each node left
 //! over gets an edge from a reached node near it: the nearest with a free slot, else the nearest
 //! with an edge that the breadth-first tree does not need, whose longest such edge gives way.
-//! (Pruning cut off 774 of a million rows in a spike on 1024-D data.)
+//! (Pruning cut off 774 of a million rows in an experiment on 1024-D data.)
 
 use super::beam::{Beam, Limits};
 use super::layer::LayerView;

@@ -1,6 +1,7 @@
 //! The check of a whole file: every block, then every bound that a search relies on.
 
-use super::view::{BaseGraph, UpperGraph, corrupt_row, word};
+use super::rank::is_deleted;
+use super::view::{BaseGraph, RecordView, UpperGraph, corrupt, corrupt_row, word};
 use super::{Index, Loaded};
 use crate::error::{Corrupt, Damage};
 use crate::format::{Kind, Section};
@@ -45,8 +46,24 @@ impl<B: AsRef<[u8]>> Index<B> {
             if length > 0 && offset.checked_add(length.into()).is_none_or(|end| end > payload) {
                 return bad("a payload outside its table");
             }
-            if factors.flags & DUPLICATE_FOLLOWS != 0 && row as usize + 1 >= rows {
-                return bad("a duplicate beyond the last row");
+            if !factors.length_sq.is_finite() || factors.length_sq < 0.0 {
+                return bad("a factor is not a finite number");
+            }
+            let padding = &record[layout.dimensions..layout.factors];
+            if padding.iter().chain(&record[layout.factors + 36..]).any(|&byte| byte != 0) {
+                return bad("bytes beside its fields are not zero");
+            }
+            if factors.flags & DUPLICATE_FOLLOWS != 0 {
+                if row as usize + 1 >= rows {
+                    return bad("a duplicate beyond the last row");
+                }
+                let next = records.record(row + 1)?;
+                if next[..layout.factors + 12] != record[..layout.factors + 12] {
+                    return bad("a duplicate that is another vector");
+                }
+            }
+            if self.reader.section(Kind::IdsIndex, 0).is_none() && layout.id(record) != u64::from(row) {
+                return bad("an id that is not the row's number, without a table of ids");
             }
         }
         if let Some(edges) = self.reader.section(Kind::Edges, 0) {
@@ -61,7 +78,16 @@ impl<B: AsRef<[u8]>> Index<B> {
             check_upper(&UpperGraph { upper, records, nodes: upper.rows() as usize })?;
         }
         if let Some(ids) = self.reader.section(Kind::IdsIndex, 0) {
-            check_ids(&ids, rows)?;
+            check_ids(&ids, &records, rows)?;
+        }
+        if let Some(deleted) = self.reader.section(Kind::Deleted, 0) {
+            let mut count = 0;
+            for row in 0..rows as u32 {
+                count += u64::from(is_deleted(&deleted, row)?);
+            }
+            if count != deleted.table().extra {
+                return Err(corrupt(&deleted, 0, "another number of tombstones than it says"));
+            }
         }
         Ok(())
     }
@@ -74,6 +100,9 @@ fn check_upper(graph: &UpperGraph<'_>) -> Result<(), Corrupt> {
     for index in 0..graph.nodes as u32 {
         let node = graph.node(index)?;
         let bad = |what| Err(corrupt_row(&graph.upper, index, what));
+        if graph.upper.row(index).map(|row| word(row, 3))? != Some(0) {
+            return bad("bytes beside its fields are not zero");
+        }
         if node.layer == 0 || node.layer > last_layer {
             return bad("layers out of order");
         }
@@ -101,8 +130,8 @@ fn check_upper(graph: &UpperGraph<'_>) -> Result<(), Corrupt> {
     Ok(())
 }
 
-/// Ids ascend and rows exist.
-fn check_ids(ids: &Section<'_>, rows: usize) -> Result<(), Corrupt> {
+/// Ids ascend, rows exist and have them.
+fn check_ids(ids: &Section<'_>, records: &RecordView<'_>, rows: usize) -> Result<(), Corrupt> {
     let mut last = None;
     for index in 0..ids.rows().min(u64::from(u32::MAX)) as u32 {
         let entry = ids.row(index)?;
@@ -113,6 +142,12 @@ fn check_ids(ids: &Section<'_>, rows: usize) -> Result<(), Corrupt> {
         }
         if read(2) >= rows as u64 {
             return Err(corrupt_row(ids, index, "a row beyond the last one"));
+        }
+        if records.space.layout.id(records.record(read(2) as u32)?) != id {
+            return Err(corrupt_row(ids, index, "a row with another id"));
+        }
+        if read(3) != 0 {
+            return Err(corrupt_row(ids, index, "bytes beside its fields are not zero"));
         }
         last = Some(id);
     }

@@ -8,7 +8,6 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
-use crate::quant::Prepared;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
@@ -118,8 +117,8 @@ impl<B: AsRef<[u8]>> Index<B> {
             }
         }
         if params.rerank.is_none() {
-            let count = in_doubt(records, &scratch.query, &scratch.found, params.k)?;
-            scratch.found.truncate(count);
+            let factors = |node| Ok::<_, Corrupt>(records.space.layout.factors(records.record(node)?));
+            records.space.keep_in_doubt(&scratch.query, &mut scratch.found, params.k, factors)?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();
         let ahead = |found: &[Neighbor], at: usize| {
@@ -138,24 +137,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         crate::graph::sort(&mut scratch.found);
         push_nearest(ranker, scratch.found.iter().copied(), params.k, hits)
     }
-}
-
-/// How many of `found`, nearest first, may be among the `k` nearest, given how far distances computed
-/// from codes may be off.
-fn in_doubt(records: RecordView<'_>, query: &Prepared, found: &[Neighbor], k: usize) -> Result<usize, Corrupt> {
-    let tolerance = |found: &Neighbor| -> Result<f32, Corrupt> {
-        let factors = records.space.layout.factors(records.record(found.node)?);
-        Ok(records.space.tolerance(query, &factors, found.distance))
-    };
-    let Some(last) = found.get(k - 1) else { return Ok(found.len()) };
-    let reach = last.distance + tolerance(last)?;
-    let mut count = k;
-    while let Some(next) = found.get(count)
-        && next.distance - tolerance(next)? <= reach
-    {
-        count += 1;
-    }
-    Ok(count)
 }
 
 /// Appends hits until `k` are there and no further row ties with the last.

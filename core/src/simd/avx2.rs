@@ -150,8 +150,8 @@ impl Simd for Avx2 {
         }
     }
 
-    /// The low halves of the four 64-bit counts hold all of each: a slice has fewer than 2^32 bits
-    /// per lane.
+    /// The low halves of the four 64-bit counts hold all of each: `Kernels::hamming` takes fewer than
+    /// 2^32 bits per lane.
     #[inline(always)]
     fn sum_counts(self, counts: __m256i) -> u32 {
         // SAFETY: `self` proves AVX2.

@@ -145,7 +145,7 @@ pub(crate) struct PlanArgs {
     /// Compares all rows, or walks along the graph [default: as the file says]
     #[arg(long, value_parser = words::<Plan>(&["scan", "walk"]))]
     pub(crate) plan: Option<Plan>,
-    /// Candidates whose distances are computed again from the originals [default: max(20, 2 k)]
+    /// Candidates whose distances are computed again from the originals [default: of max(20, 2 k) those in doubt]
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
     /// What the final order is computed from [default: as the file says]

@@ -112,6 +112,8 @@ impl Report<'_> {
             ("p99_us", run.p99_us),
             ("distances", run.distances),
             ("hops", run.hops),
+            // A walk's steps wait for one another; a scan's do not.
+            ("rounds", run.hops.max(1.0)),
             ("blocks", run.blocks),
             ("bytes", run.bytes),
         ];

@@ -32,12 +32,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+use fail::Fail;
+use nearshore::Kernels;
 
 fn main() -> ExitCode {
     signals::install();
     let cli = Cli::parse();
     let common = &cli.common;
-    let done = match &cli.command {
+    let done = known_kernels().and_then(|()| match &cli.command {
         Command::Build(args) => build::run(args, common),
         Command::Search(args) => search::run(args, common),
         Command::Bench(args) => bench::run(args, common),
@@ -45,9 +47,19 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(args, common),
         Command::Verify(args) => verify::run(args, common),
         Command::Completions(args) => completions::run(args),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => fail.report(common.verbose > 0),
     }
+}
+
+/// Refuses kernels that the library would quietly replace by others.
+fn known_kernels() -> Result<(), Fail> {
+    let Some(name) = std::env::var_os("NEARSHORE_SIMD") else { return Ok(()) };
+    let names: Vec<&str> = Kernels::available().map(Kernels::name).collect();
+    if names.iter().any(|known| name == *known) {
+        return Ok(());
+    }
+    Err(Fail::usage(format!("NEARSHORE_SIMD={}: one of {} would be right on this machine", name.display(), names.join(", "))))
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let mut scratch = Scratch::new();
     let mut answer = Answer { hits: Vec::new(), payloads: Vec::new(), stats: Stats::default() };
     let mut failed = None;
-    print(|out| {
+    let mut answer_all = |out: &mut dyn Write| {
         if common.json {
             write!(out, "{{\"k\":{},\"results\":[", args.k)?;
         }
@@ -50,8 +50,18 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
             }
         }
         if common.json { writeln!(out, "]}}") } else { Ok(()) }
-    })?;
-    failed.map_or(Ok(()), Err)
+    };
+    if !common.json {
+        print(|out| answer_all(out))?;
+        return failed.map_or(Ok(()), Err);
+    }
+    // One object or none: nothing is printed before the last query is answered.
+    let mut object = Vec::new();
+    answer_all(&mut object).map_err(|error| Fail::io("standard output".as_ref(), &error))?;
+    match failed {
+        Some(fail) => Err(fail),
+        None => print(|out| out.write_all(&object)),
+    }
 }
 
 /// Refuses queries of another length than the index has.
@@ -94,7 +104,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn write_json(&self, out: &mut impl Write, comma: bool, with_payload: bool) -> io::Result<()> {
+    fn write_json(&self, out: &mut dyn Write, comma: bool, with_payload: bool) -> io::Result<()> {
         write!(out, "{}{{\"hits\":[", if comma { "," } else { "" })?;
         for (place, (hit, payload)) in self.hits.iter().zip(&self.payloads).enumerate() {
             let comma = if place > 0 { "," } else { "" };
@@ -111,7 +121,7 @@ impl Answer {
         write!(out, "],\"distances\":{distances},\"hops\":{hops}}}")
     }
 
-    fn write_text(&self, out: &mut impl Write, query: Option<usize>, verbose: bool, with_payload: bool) -> io::Result<()> {
+    fn write_text(&self, out: &mut dyn Write, query: Option<usize>, verbose: bool, with_payload: bool) -> io::Result<()> {
         if let Some(query) = query {
             writeln!(out, "query {query}")?;
         }

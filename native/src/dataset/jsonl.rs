@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::DataError;
@@ -22,12 +22,16 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
     let mut input = BufReader::with_capacity(1 << 18, input);
     let mut rows = RowWriter::new(name, options)?;
     let mut parsed = Row::default();
-    let (mut text, mut line, mut bytes, mut with_ids) = (Vec::new(), 0u64, 0u64, false);
+    let (mut text, mut line, mut bytes, mut with_ids, mut with_payload) = (Vec::new(), 0u64, 0u64, false, false);
     loop {
         text.clear();
         line += 1;
         let count = input.by_ref().take(LINE_MAX).read_until(b'\n', &mut text).map_err(|error| DataError::io(name, error))?;
         if count == 0 {
+            if let Some(field) = options.payload.filter(|_| !with_payload && rows.rows() > 0) {
+                let what = "no row has this field; one that rows have would be right, for --payload".to_owned();
+                return Err(DataError::malformed(name, what).field(field));
+            }
             return rows.finish();
         }
         bytes += count as u64;
@@ -69,6 +73,7 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
             return Err(wrong("no id; a whole number in every row would be right".to_owned()).field(options.id.unwrap_or_default()));
         }
         rows.payload(&parsed.payload)?;
+        with_payload |= parsed.has_payload;
         if row % 1024 == 0 {
             (options.progress)(bytes, size);
         }
@@ -82,6 +87,7 @@ struct Row {
     has_vector: bool,
     id: Option<u64>,
     payload: Vec<u8>,
+    has_payload: bool,
     /// The field being read, for messages.
     field: String,
 }
@@ -92,6 +98,7 @@ impl Row {
         self.payload.clear();
         self.field.clear();
         self.has_vector = false;
+        self.has_payload = false;
         self.id = None;
     }
 }
@@ -121,23 +128,26 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
         while map.next_key_seed(Key(&mut row.field))?.is_some() {
             let key = row.field.as_str();
             let is_vector = options.vector.map_or(matches!(key, "vector" | "embedding"), |name| key == name);
-            if is_vector {
-                if std::mem::replace(&mut row.has_vector, true) {
-                    return Err(de::Error::custom("a second vector; one would be right"));
+            let is_id = key == options.id.unwrap_or("id");
+            if is_vector && std::mem::replace(&mut row.has_vector, true) {
+                return Err(de::Error::custom("a second vector; one would be right"));
+            }
+            if Some(key) == options.payload {
+                if std::mem::replace(&mut row.has_payload, true) {
+                    return Err(de::Error::custom("a second payload; one would be right"));
                 }
-                map.next_value_seed(Numbers(&mut row.vector))?;
-            } else if key == options.id.unwrap_or("id") {
-                row.id = Some(map.next_value()?);
-            } else if Some(key) == options.payload {
+                // It may be the vector or the id as well.
                 let value: &RawValue = map.next_value()?;
-                match value.get() {
-                    "null" => {}
-                    text if text.starts_with('"') => {
-                        let text: String = serde_json::from_str(text).map_err(de::Error::custom)?;
-                        row.payload.extend_from_slice(text.as_bytes());
-                    }
-                    other => row.payload.extend_from_slice(other.as_bytes()),
+                write_payload(value.get(), &mut row.payload).map_err(de::Error::custom)?;
+                if is_vector {
+                    Numbers(&mut row.vector).deserialize(value).map_err(de::Error::custom)?;
+                } else if is_id {
+                    row.id = Some(u64::deserialize(value).map_err(de::Error::custom)?);
                 }
+            } else if is_vector {
+                map.next_value_seed(Numbers(&mut row.vector))?;
+            } else if is_id {
+                row.id = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -145,6 +155,16 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
         row.field.clear();
         Ok(())
     }
+}
+
+/// A text as it reads, nothing for null, any other value as it stands.
+fn write_payload(json: &str, payload: &mut Vec<u8>) -> serde_json::Result<()> {
+    match json {
+        "null" => {}
+        text if text.starts_with('"') => payload.extend_from_slice(serde_json::from_str::<String>(text)?.as_bytes()),
+        other => payload.extend_from_slice(other.as_bytes()),
+    }
+    Ok(())
 }
 
 /// A key, into a buffer that is reused.
@@ -257,6 +277,23 @@ mod tests {
         assert!(fault("{\"vector\": [1]}\n{\"vector\": [1], \"id\": 1}").contains("field id: an id, but row 0 has none"));
         assert!(fault(&format!("{{\"vector\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000))).contains("invalid type: sequence"));
         assert!(fault(&format!("{{\"other\": {}", "[".repeat(100_000))).contains("EOF while parsing"));
+    }
+
+    #[test]
+    fn a_payload_is_found_once_a_row_and_in_some_row() {
+        let with = |payload| Options { payload: Some(payload), ..Options::default() };
+        let rows = "{\"id\": 5, \"vector\": [1]}\n{\"id\": 6, \"vector\": [2], \"title\": null}";
+        assert_eq!(
+            parse(rows, &with("titel")).unwrap_err(),
+            "x: field titel: no row has this field; one that rows have would be right, for --payload"
+        );
+        assert!(parse(rows, &with("title")).is_ok());
+        let ids = parse(rows, &with("id")).unwrap();
+        assert_eq!((ids.ids(), ids.payloads().unwrap().row(1)), (Some(&[5, 6][..]), &b"6"[..]));
+        let vectors = parse(rows, &with("vector")).unwrap();
+        assert_eq!((vectors.dimensions(), vectors.payloads().unwrap().row(0)), (1, &b"[1]"[..]));
+        let twice = parse("{\"vector\": [1], \"t\": 1, \"t\": 2}", &with("t")).unwrap_err();
+        assert!(twice.contains("a second payload"), "{twice}");
     }
 
     #[test]

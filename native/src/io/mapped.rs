@@ -10,8 +10,9 @@ use memmap2::{Advice, Mmap};
 /// the system needs the room.
 ///
 /// The file must not be shortened while it is mapped: touching a page that no longer exists ends the process
-/// (`SIGBUS`), and this crate does not catch that. Changed *content* is harmless: inputs are only ever read as
-/// numbers, and every block of an index is checked.
+/// (`SIGBUS`), and this crate does not catch that. Changed *content* is safe but not noticed everywhere: inputs are
+/// only ever read as numbers, and a block of an index is checked when it is first touched, not again later. An index
+/// that is replaced under its name by another file (as every command here does) is not touched.
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.

@@ -27,12 +27,13 @@ fn partial_files() -> MutexGuard<'static, Vec<PathBuf>> {
 }
 
 /// Removes every file that a [`FileSink`] has begun and not finished, and keeps those that finish just now from
-/// being renamed. For a program about to end on a signal.
+/// being renamed. For a program about to end on a signal: what begins a file after this call waits for ever.
 pub fn remove_partial_files() {
     let mut files = partial_files();
     for path in files.drain(..) {
         let _ = std::fs::remove_file(path);
     }
+    std::mem::forget(files);
 }
 
 /// An entry of the list, for as long as the file is under way.
