@@ -1,11 +1,11 @@
-// Makes dist/: two scripts (the page's side, the engine's side), the types, and the compiled engine beside them.
+// Makes dist/: two scripts (the page's side, the engine's side), the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
-const engines = ["nearshore.wasm", "nearshore-simd.wasm"];
+const engines = ["nearshore-reader.wasm", "nearshore-reader-simd.wasm", "nearshore.wasm", "nearshore-simd.wasm"];
 for (const file of [...engines, "glue.js"]) {
   if (!existsSync(`wasm/${file}`)) throw new Error(`wasm/${file} is missing: run \`cargo xtask wasm\` first`);
 }

@@ -1,29 +1,41 @@
-// What one browser downloads: both scripts and one of the two engines, as a server sends them (gzip). Fails above the limit.
+// What one browser downloads: both scripts and one engine, as a server sends them (gzip). Fails above the limit.
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-/** Where this is to get to. */
+/** Where every download is to get to. */
 export const TARGET = 90 * 1024;
-/** What it may weigh until it is there: it does not grow. */
-export const LIMIT = 130 * 1024;
+
+const SCRIPTS = ["index.js", "engine.js"];
+
+/**
+ * Each download: its engine, and what it may weigh. A page that opens an index needs a reader, one that builds or changes an index a full
+ * engine. The full ones do not grow until they are at the target.
+ */
+const DOWNLOADS = {
+  "open, simd": { engine: "nearshore-reader-simd.wasm", limit: 60 * 1024 },
+  "open, no simd": { engine: "nearshore-reader.wasm", limit: 60 * 1024 },
+  "build, simd": { engine: "nearshore-simd.wasm", limit: 93 * 1024 },
+  "build, no simd": { engine: "nearshore.wasm", limit: 96 * 1024 },
+};
 
 const gzipped = (name) => gzipSync(readFileSync(new URL(`dist/${name}`, import.meta.url)), { level: 9 }).length;
 
-/** Gzipped bytes of each file, and of the two downloads that there are. */
+/** Gzipped bytes of each file, and each download with its limit. */
 export function sizes() {
-  const files = Object.fromEntries(["index.js", "engine.js", "nearshore.wasm", "nearshore-simd.wasm"].map((name) => [name, gzipped(name)]));
-  const scripts = files["index.js"] + files["engine.js"];
-  return { files, simd: scripts + files["nearshore-simd.wasm"], scalar: scripts + files["nearshore.wasm"] };
+  const engines = Object.values(DOWNLOADS).map(({ engine }) => engine);
+  const files = Object.fromEntries([...SCRIPTS, ...engines].map((name) => [name, gzipped(name)]));
+  const scripts = SCRIPTS.reduce((sum, name) => sum + files[name], 0);
+  const downloads = Object.entries(DOWNLOADS).map(([name, { engine, limit }]) => ({ name, bytes: scripts + files[engine], limit }));
+  return { files, downloads };
 }
 
 if (process.argv[1] && import.meta.filename === process.argv[1]) {
-  const { files, simd, scalar } = sizes();
-  const line = (name, bytes, note = "") => console.log(`${name.padEnd(22)} ${String(bytes).padStart(7)} bytes gzip${note}`);
+  const { files, downloads } = sizes();
+  const line = (name, bytes, note = "") => console.log(`${name.padEnd(28)} ${String(bytes).padStart(7)} bytes gzip${note}`);
   for (const [name, bytes] of Object.entries(files)) line(name, bytes);
-  line("one browser, simd", simd);
-  line("one browser, no simd", scalar, `; target ${TARGET}, limit ${LIMIT}`);
-  if (Math.max(simd, scalar) > LIMIT) {
-    console.error(`error: the download is above its limit of ${LIMIT} bytes`);
-    process.exit(1);
-  }
+  console.log(`one browser downloads (the target is ${TARGET} bytes):`);
+  for (const { name, bytes, limit } of downloads) line(name, bytes, `, limit ${limit}`);
+  const over = downloads.filter(({ bytes, limit }) => bytes > limit);
+  for (const { name, bytes, limit } of over) console.error(`error: the download "${name}" is ${bytes - limit} bytes above its limit`);
+  if (over.length > 0) process.exit(1);
 }

@@ -39,5 +39,6 @@ pub mod quant;
 pub mod search;
 pub mod seed;
 mod simd;
+mod slots;
 mod sort;
 pub mod vectors;

@@ -50,14 +50,14 @@ pub fn sample(seed: u64, total: u64, count: usize) -> alloc::vec::Vec<u64> {
     }
     // Floyd's algorithm: exactly `count` draws, no rejection.
     let mut random = SplitMix::new(seed);
-    let mut chosen = alloc::collections::BTreeSet::new();
+    let mut chosen = crate::slots::Slots::default();
     for last in total - count as u64..total {
         let draw = random.below(last + 1);
-        if !chosen.insert(draw) {
-            chosen.insert(last);
+        if chosen.insert(draw, 0).is_some() {
+            chosen.insert(last, 0);
         }
     }
-    chosen.into_iter().collect()
+    chosen.ids().collect()
 }
 
 #[cfg(test)]

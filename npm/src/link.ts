@@ -1,6 +1,6 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
 import { NearshoreError, aborted, type ErrorCode } from "./errors.js";
-import { engineModule } from "./module.js";
+import { engineModule, type Kind } from "./module.js";
 import { inPage } from "./platform.js";
 import { WORKER_NAME, type CallName, type Given, type Reply, type Report, type Request, type Returned } from "./protocol.js";
 
@@ -20,8 +20,8 @@ export interface Link {
 }
 
 /** Makes an engine: in a worker if wanted and possible, else here. */
-export async function connect(worker: boolean | undefined): Promise<Link> {
-  const module = engineModule();
+export async function connect(kind: Kind, worker: boolean | undefined): Promise<Link> {
+  const module = engineModule(kind);
   if (worker ?? inPage()) {
     const remote = await connectWorker(module);
     if (remote) return remote;

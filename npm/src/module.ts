@@ -1,35 +1,62 @@
-// The compiled engine: found, fetched and compiled once a page, then shared by every index.
+// The compiled engines: found, fetched and compiled once a page, then shared by every index.
 import { NearshoreError, sentence, unsupported } from "./errors.js";
 import { builtin } from "./platform.js";
 
 /** Where the engine is: its address, its bytes, or itself, compiled. */
 export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
 
-/** How the engine is to be had. */
+/** How an engine is to be had. */
 export interface InitOptions {
-  /** One of the package's two `.wasm` files. */
+  /**
+   * One of the package's `.wasm` files. The reader serves `open` from now on, a full engine everything; where both are used, call
+   * `init` for each, the full one first.
+   */
   wasm?: Wasm;
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+/** @internal What an engine is for: the reader opens and searches, the full one builds and changes indexes as well. */
+export type Kind = "reader" | "full";
+
+const engines: Partial<Record<Kind, Promise<WebAssembly.Module>>> = {};
+let initialising: Promise<void> | undefined;
 
 /**
- * Says where the engine is, or loads it ahead of time. Only needed where the package's own files cannot be found (a bundler that does
- * not copy them, a platform that wants modules imported); call it before the first index is opened.
+ * Says where an engine is, or loads the reader ahead of time. Only needed where the package's own files cannot be found (a bundler that
+ * does not copy them, a platform that wants modules imported); call it before the first index is opened.
  */
 export async function init(options: InitOptions = {}): Promise<void> {
-  if (options.wasm !== undefined) compiled = compile(options.wasm);
-  await engineModule();
+  if (options.wasm === undefined) {
+    await engineModule("reader");
+    return;
+  }
+  const done = compile(options.wasm).then((module) => {
+    const full = WebAssembly.Module.exports(module).some(({ name }) => name === "engine_build");
+    if (full) delete engines.reader;
+    engines[full ? "full" : "reader"] = Promise.resolve(module);
+  });
+  initialising = done;
+  try {
+    await done;
+  } finally {
+    if (initialising === done) initialising = undefined;
+  }
 }
 
-/** @internal The compiled engine. A failure is not kept: the next call tries again. */
-export function engineModule(): Promise<WebAssembly.Module> {
-  compiled ??= compile(simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url));
-  const current = compiled;
+/** @internal The compiled engine for a purpose. A failure is not kept: the next call tries again. */
+export async function engineModule(kind: Kind): Promise<WebAssembly.Module> {
+  await initialising;
+  if (kind === "reader" && !engines.reader && engines.full) return engines.full;
+  const current = (engines[kind] ??= compile(address(kind)));
   current.catch(() => {
-    if (compiled === current) compiled = undefined;
+    if (engines[kind] === current) delete engines[kind];
   });
   return current;
+}
+
+/** Where the package's own files are, written out so that bundlers find and copy all of them. */
+function address(kind: Kind): URL {
+  if (kind === "full") return simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url);
+  return simd() ? new URL("./nearshore-reader-simd.wasm", import.meta.url) : new URL("./nearshore-reader.wasm", import.meta.url);
 }
 
 /** The smallest module that needs simd128: `i32.const 0, i8x16.splat, i8x16.popcnt, drop`. */

@@ -3,6 +3,7 @@ import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.j
 import { decodeHits, decodeRow } from "./hits.js";
 import { connect, type CallOptions, type Link } from "./link.js";
 import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
+import type { Kind } from "./module.js";
 import { pour, type OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
@@ -55,7 +56,7 @@ export class Index {
       payloads: manyPayloads(options.payloads, rows.count),
     };
     const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
-    return made(options.worker, signal, async (link) => {
+    return made("full", options.worker, signal, async (link) => {
       // A worker gets a copy of what it needs, not of the buffer that the caller's array may be a small view of.
       const whole = rows.data.buffer.byteLength === rows.data.byteLength;
       const vectors = link.worker && !whole ? rows.data.slice() : rows.data;
@@ -86,7 +87,7 @@ export class Index {
 
   /** @internal Opens a file for searching; see `open`. */
   static async open(source: OpenSource, options: OpenOptions): Promise<Index> {
-    return opened(source, options, (link, described, read) => new Index(link, described, read));
+    return opened("reader", source, options, (link, described, read) => new Index(link, described, read));
   }
 
   /** What this index is. */
@@ -198,12 +199,12 @@ export class Index {
 export class LiveIndex extends Index {
   /** @internal */
   static async empty(call: CreateCall, worker: boolean | undefined): Promise<LiveIndex> {
-    return made(worker, undefined, async (link) => new LiveIndex(link, await link.call("create", call)));
+    return made("full", worker, undefined, async (link) => new LiveIndex(link, await link.call("create", call)));
   }
 
   /** @internal */
   static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
-    return opened(source, options, (link, described, read) => new LiveIndex(link, described, read));
+    return opened("full", source, options, (link, described, read) => new LiveIndex(link, described, read));
   }
 
   /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
@@ -249,21 +250,21 @@ export async function open(source: OpenSource, options: OpenOptions = {}): Promi
 }
 
 /** What `open` and `load` share. */
-async function opened<T>(source: OpenSource, options: OpenOptions, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
+async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
   const mode = ["auto", "whole", "lazy", "codes"][word(options.mode, ["auto", "whole", "lazy", "codes"], 0, "mode")];
   if (mode === "lazy" || mode === "codes") throw unsupported(`mode "${mode}" is not there yet: this version reads whole files, use "whole" or "auto"`);
   if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet: this version keeps whole files in memory, use "auto"');
   word(options.cache, ["auto", "memory", "none"], 0, "cache");
-  return made(options.worker, options.signal, async (link) => {
+  return made(kind, options.worker, options.signal, async (link) => {
     const read = await pour(source, options, link);
     return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
   });
 }
 
 /** Makes an engine and fills it; an engine that could not be filled is ended. */
-async function made<T>(worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
+async function made<T>(kind: Kind, worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
   throwIfAborted(signal);
-  const link = await connect(worker);
+  const link = await connect(kind, worker);
   try {
     throwIfAborted(signal);
     return await fill(link);

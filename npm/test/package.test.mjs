@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import binaryen from "binaryen";
-import { LIMIT, sizes } from "../size.mjs";
+import { sizes } from "../size.mjs";
 
 const root = join(import.meta.dirname, "..");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -18,7 +18,7 @@ test("package.json: ES modules, types first, no side effects, no dependencies", 
   assert.ok(Object.values(manifest.devDependencies).every((version) => /^\d+\.\d+\.\d+$/.test(version)), "pinned");
 });
 
-test("the tarball holds the scripts, the types, both engines and the licences, and nothing else", () => {
+test("the tarball holds the scripts, the types, the engines and the licences, and nothing else", () => {
   const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
   const found = files.map((file) => file.path).sort();
   const types = found.filter((path) => /^dist\/[a-z]+\.d\.ts$/.test(path));
@@ -26,13 +26,15 @@ test("the tarball holds the scripts, the types, both engines and the licences, a
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
+    "dist/engine.js", "dist/index.js",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
   ]);
 });
 
-test("what one browser downloads does not grow", () => {
-  const { simd, scalar } = sizes();
-  assert.ok(Math.max(simd, scalar) <= LIMIT, `${simd} and ${scalar} bytes, limit ${LIMIT}`);
+test("no download is above its limit", () => {
+  const { downloads } = sizes();
+  assert.equal(downloads.length, 4);
+  for (const { name, bytes, limit } of downloads) assert.ok(bytes <= limit, `${name}: ${bytes} bytes, limit ${limit}`);
 });
 
 /** Instructions in an engine whose text starts so. */
@@ -44,13 +46,15 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-test("one engine is made of SIMD instructions, the other has none", () => {
-  assert.ok(count("nearshore-simd.wasm", SIMD) > 200, `${count("nearshore-simd.wasm", SIMD)} SIMD instructions`);
-  assert.ok(count("nearshore-simd.wasm", /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
-  assert.ok(count("nearshore-simd.wasm", /\(f32x4\.mul/g) > 0, "float products");
-  assert.equal(count("nearshore-simd.wasm", /relaxed/g), 0);
-  assert.equal(count("nearshore.wasm", SIMD), 0);
-});
+for (const engine of ["nearshore", "nearshore-reader"]) {
+  test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
+    assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
+    assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
+    assert.ok(count(`${engine}-simd.wasm`, /\(f32x4\.mul/g) > 0, "float products");
+    assert.equal(count(`${engine}-simd.wasm`, /relaxed/g), 0);
+    assert.equal(count(`${engine}.wasm`, SIMD), 0);
+  });
+}
 
 test("importing does nothing: no fetch, no worker, no compiling, no listener", () => {
   const script = `

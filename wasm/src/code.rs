@@ -16,6 +16,7 @@ pub(crate) enum Code {
     /// A file or option that this version cannot serve.
     Unsupported = 3,
     /// Stopped by the caller.
+    #[cfg(feature = "full")]
     Aborted = 4,
     /// An argument that cannot be right.
     InvalidArgument = 5,

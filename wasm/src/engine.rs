@@ -1,7 +1,10 @@
 //! The engine: one index, and the calls that JavaScript makes to it.
 
-use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
+#[cfg(feature = "full")]
+use nearshore_core::format::Metric;
+use nearshore_core::format::{Element, Kind, Plan, Refine};
 use nearshore_core::index::Index;
+#[cfg(feature = "full")]
 use nearshore_core::live::Live;
 use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
 use nearshore_core::vectors::Query;
@@ -22,6 +25,7 @@ pub(crate) enum State {
     /// A file, searched where it lies.
     File(Box<Index<Vec<u8>>>),
     /// A graph that changes.
+    #[cfg(feature = "full")]
     Live(Box<Live>),
 }
 
@@ -153,6 +157,7 @@ impl Engine {
     /// Makes the index a file in memory, see `file_ptr`.
     pub fn save(&mut self) -> u32 {
         let result = match &self.state {
+            #[cfg(feature = "full")]
             State::Live(live) => live.save(Vec::new()).map_err(Failure::from).map(|bytes| self.saved = bytes),
             _ => Ok(()),
         };
@@ -179,6 +184,7 @@ impl Engine {
         match &self.state {
             State::Empty => 0,
             State::File(index) => index.len() - index.deleted() as usize,
+            #[cfg(feature = "full")]
             State::Live(live) => live.len(),
         }
     }
@@ -220,6 +226,7 @@ impl Engine {
                     let stats = index.search(query, params, scratch, hits)?;
                     answer.hits(hits, stats, |hit, out| if payload { index.payload(hit.row, out) } else { Ok(()) })?;
                 }
+                #[cfg(feature = "full")]
                 State::Live(live) => {
                     let query = query(&inputs.query, form, number, live.params().dimensions)?;
                     let stats = live.search(query, params, scratch, hits)?;
@@ -237,6 +244,7 @@ impl Engine {
         match &self.state {
             State::Empty => Err(nothing()),
             State::File(index) => Ok(index.row_of(id)?.is_some()),
+            #[cfg(feature = "full")]
             State::Live(live) => Ok(live.contains(id)),
         }
     }
@@ -254,6 +262,7 @@ impl Engine {
                 }
                 None => false,
             },
+            #[cfg(feature = "full")]
             State::Live(live) => {
                 self.payload.extend_from_slice(live.payload(id).unwrap_or(&[]));
                 live.vector(id).map(|found| vector = found).is_some()
@@ -292,6 +301,7 @@ impl Engine {
                 quality.iter().for_each(|row| answer.slice(&row.to_bytes()));
                 answer.slice(meta.as_bytes());
             }
+            #[cfg(feature = "full")]
             State::Live(live) => {
                 let params = live.params();
                 for value in [live.len() as u64, 0, params.seed, 0, 0, 0] {
@@ -330,6 +340,7 @@ pub(crate) fn element(number: u32) -> Result<Element, Failure> {
 }
 
 /// The metric of this number.
+#[cfg(feature = "full")]
 pub(crate) fn metric(number: u32) -> Result<Metric, Failure> {
     Metric::try_from(number as u8).map_err(|_| Failure::new(Code::InvalidArgument, "unknown metric"))
 }

@@ -8,6 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 #[wasm_bindgen]
 extern "C" {
     /// `done` of `total` rows of a stage; `false` asks to stop.
+    #[cfg(feature = "full")]
     #[wasm_bindgen(js_namespace = host)]
     pub(crate) fn progress(stage: u32, done: f64, total: f64) -> bool;
 

@@ -50,6 +50,7 @@ impl Inputs {
     }
 
     /// Gives back all room except the query's, which every search uses again.
+    #[cfg(feature = "full")]
     pub(crate) fn release(&mut self) {
         *self = Self { query: std::mem::take(&mut self.query), ..Self::default() };
     }

@@ -7,15 +7,20 @@
 //! from one buffer ([`Engine::out_ptr`], laid out in `answer`). Calls return 0, or a code that names an error of the package beside a
 //! message. Memory may move whenever a call allocates, so JavaScript takes a fresh view after each call.
 //!
+//! Compiled twice: with the feature `full`, and without it as the *reader*, which only opens and searches. Both have the same calls as
+//! far as they go.
+//!
 //! Built without unwinding: a panic is a bug, it tells the host where it happened and traps.
 #![forbid(unsafe_code)]
 
 mod answer;
+#[cfg(feature = "full")]
 mod build;
 mod code;
 mod engine;
 mod host;
 mod inputs;
+#[cfg(feature = "full")]
 mod live;
 
 pub use engine::Engine;

@@ -81,7 +81,7 @@ fn put(live: &mut Live, id: u64, vector: Query<'_>, payload: &[u8], replace: boo
 /// The live index; a file becomes one.
 fn live(state: &mut State) -> Result<&mut Live, Failure> {
     if let State::File(index) = state {
-        *state = State::Live(Box::new(Live::load(index.reader().bytes())?));
+        *state = State::Live(Box::new(Live::from_index(index)?));
     }
     match state {
         State::Live(live) => Ok(live),

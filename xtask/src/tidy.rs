@@ -13,8 +13,10 @@ use crate::process::program;
 use crate::workspace;
 
 /// Core's modules, each using only those before it.
-const ORDER: &[&str] =
-    &["error", "id", "seed", "par", "sort", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index", "build", "live"];
+const ORDER: &[&str] = &[
+    "error", "id", "slots", "seed", "par", "sort", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index", "build",
+    "live",
+];
 
 /// Where `unsafe` may stand, and why there.
 const UNSAFE_ROOMS: &[(&str, &str)] = &[

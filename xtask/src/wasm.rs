@@ -1,13 +1,15 @@
-//! `cargo xtask wasm`: the engine as WebAssembly, in `npm/wasm/`.
+//! `cargo xtask wasm`: the engines as WebAssembly, in `npm/wasm/`.
 //!
-//! One crate, built once for each set of instructions that JavaScript can choose between ([`VARIANTS`]); wasm-bindgen (its CLI support
-//! linked as a library, so the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue is the same for all
-//! variants, which is checked, and is wrapped into a function: every index has an instance of its own.
+//! One crate, built once for each engine that JavaScript can choose ([`VARIANTS`]); wasm-bindgen (its CLI support linked as a library, so
+//! the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue of a full engine serves the readers as well,
+//! which is checked, and is wrapped into a function: every index has an instance of its own.
 //!
 //! ```text
-//! npm/wasm/nearshore.wasm        no SIMD
-//! npm/wasm/nearshore-simd.wasm   simd128
-//! npm/wasm/glue.js, glue.d.ts    make(host) -> { Engine, initSync }
+//! npm/wasm/nearshore.wasm               builds, changes, opens; no SIMD
+//! npm/wasm/nearshore-simd.wasm          the same with simd128
+//! npm/wasm/nearshore-reader.wasm        only opens and searches; no SIMD
+//! npm/wasm/nearshore-reader-simd.wasm   the same with simd128
+//! npm/wasm/glue.js, glue.d.ts           make(host) -> { Engine, initSync }
 //! ```
 //! A variant whose compiled bytes did not change is left as it is.
 
@@ -21,8 +23,44 @@ use crate::args::Arguments;
 use crate::process::{cargo, program};
 use crate::{setup, workspace};
 
-/// File stem, compiler features, wasm-opt features.
-const VARIANTS: &[(&str, &str, &[&str])] = &[("nearshore", "", &[]), ("nearshore-simd", "-Ctarget-feature=+simd128", &["--enable-simd"])];
+/// One engine to be built.
+struct Variant {
+    /// File name without `.wasm`.
+    stem: &'static str,
+    /// Builds and changes indexes; else it is a reader.
+    full: bool,
+    /// With simd128.
+    simd: bool,
+}
+
+/// A full engine comes first: its glue serves all.
+const VARIANTS: &[Variant] = &[
+    Variant { stem: "nearshore", full: true, simd: false },
+    Variant { stem: "nearshore-simd", full: true, simd: true },
+    Variant { stem: "nearshore-reader", full: false, simd: false },
+    Variant { stem: "nearshore-reader-simd", full: false, simd: true },
+];
+
+/// Code generation that a download wants: inlining where it shortens the code or where the source asks for it, no loop written twice for
+/// vectors or unrolled. The hot loops are kernels that need neither (docs/research/download-size.md).
+const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=20 \
+    -Cllvm-args=-unroll-runtime=false -Cllvm-args=-unroll-allow-partial=false";
+
+/// wasm-opt's passes. It inlines very little on top, and puts functions of like names side by side, where gzip finds more in common.
+const PASSES: &[&str] = &[
+    "-O3",
+    "--low-memory-unused",
+    "--zero-filled-memory",
+    "-Os",
+    "--one-caller-inline-max-function-size=8",
+    "--flexible-inline-max-function-size=8",
+    "--always-inline-max-function-size=2",
+    "--reorder-functions-by-name",
+    "--mvp-features",
+    "--strip-debug",
+    "--strip-producers",
+    "--strip-target-features",
+];
 
 /// What rustc enables for the target by itself, and so what every variant may use.
 const FEATURES: &[&str] = &[
@@ -36,7 +74,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "3";
+const STEPS: &str = "5";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -46,16 +84,16 @@ pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
 /// Builds what is not up to date.
 ///
 /// # Errors
-/// When a tool fails, or the variants want different glue.
+/// When a tool fails, or a reader wants more than the glue has.
 pub(crate) fn build() -> Result<()> {
     setup::targets()?;
     setup::node()?;
     setup::npm_packages("npm")?;
     let out = workspace::root().join("npm/wasm");
     fs::create_dir_all(&out)?;
-    let mut glue: Option<(String, String)> = None;
-    for (stem, flags, features) in VARIANTS {
-        let compiled = compile(stem, flags)?;
+    for variant in VARIANTS {
+        let stem = variant.stem;
+        let compiled = compile(variant)?;
         let bytes = fs::read(&compiled).with_context(|| format!("cannot read {}", compiled.display()))?;
         let stamp = out.join(format!("{stem}.stamp"));
         let wanted = format!("{STEPS} {} {:016x}", env!("CARGO_PKG_VERSION"), digest(&bytes));
@@ -63,24 +101,35 @@ pub(crate) fn build() -> Result<()> {
         if kept && fs::read_to_string(&stamp).is_ok_and(|text| text == wanted) {
             continue;
         }
-        let found = bind(&compiled, &out.join(format!("{stem}.bound.wasm")))?;
-        optimise(&out, stem, features)?;
-        if glue.as_ref().is_some_and(|glue| *glue != found) {
-            bail!("{stem} wants another JavaScript glue than the variant before it");
+        let glue = bind(&compiled, &out.join(format!("{stem}.bound.wasm")))?;
+        optimise(&out, variant)?;
+        if variant.full {
+            write_glue(&out, &glue)?;
         }
-        write_glue(&out, &found)?;
-        glue = Some(found);
+        let written = fs::read_to_string(out.join("glue.js"))?;
+        if let Some(missing) = imports(&glue.0).find(|import| !written.contains(*import)) {
+            bail!("{stem} imports what the glue does not have: {missing}");
+        }
         fs::write(&stamp, wanted)?;
     }
     Ok(())
 }
 
-/// Compiles one variant; each has a folder of its own, so that neither evicts the other.
-fn compile(stem: &str, flags: &str) -> Result<std::path::PathBuf> {
-    let folder = workspace::target().join("wasm").join(stem);
-    cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM, "--target-dir"])
+/// The functions that an instance imports, as a glue names them.
+fn imports(glue: &str) -> impl Iterator<Item = &str> {
+    glue.lines().map(str::trim).filter(|line| line.starts_with("__wb") && line.contains(": function("))
+}
+
+/// Compiles one variant; each has a folder of its own, so that none evicts another.
+fn compile(variant: &Variant) -> Result<std::path::PathBuf> {
+    let folder = workspace::target().join("wasm").join(variant.stem);
+    let simd = if variant.simd { "-Ctarget-feature=+simd128" } else { "" };
+    let reader: &[&str] = if variant.full { &[] } else { &["--no-default-features"] };
+    cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM])
+        .args(reader)
+        .arg("--target-dir")
         .arg(&folder)
-        .env("RUSTFLAGS", [flags, &remap()].join(" "))
+        .env("RUSTFLAGS", [simd, CODE, &remap()].join(" "))
         .run()?;
     Ok(folder.join(setup::WASM).join("wasm/nearshore_wasm.wasm"))
 }
@@ -100,7 +149,7 @@ fn remap() -> String {
 /// Runs wasm-bindgen over one variant; returns its JavaScript and types.
 fn bind(compiled: &Path, out: &Path) -> Result<(String, String)> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(compiled).no_modules(true)?.typescript(true).remove_name_section(true).remove_producers_section(true);
+    bindgen.input_path(compiled).no_modules(true)?.typescript(true).remove_producers_section(true);
     let mut output = bindgen.generate_output()?;
     let types = output.ts().context("wasm-bindgen wrote no types")?.to_owned();
     let script = output.js().to_owned();
@@ -109,23 +158,14 @@ fn bind(compiled: &Path, out: &Path) -> Result<(String, String)> {
 }
 
 /// Shrinks one variant with wasm-opt.
-fn optimise(out: &Path, stem: &str, features: &[&str]) -> Result<()> {
+fn optimise(out: &Path, Variant { stem, simd, .. }: &Variant) -> Result<()> {
     let bound = out.join(format!("{stem}.bound.wasm"));
     program("node")
         .arg("npm/node_modules/binaryen/bin/wasm-opt")
         .arg(&bound)
-        .args([
-            "-O3",
-            "--low-memory-unused",
-            "--zero-filled-memory",
-            "-Os",
-            "--mvp-features",
-            "--strip-debug",
-            "--strip-producers",
-            "--strip-target-features",
-        ])
+        .args(PASSES)
         .args(FEATURES)
-        .args(features)
+        .args(simd.then_some("--enable-simd"))
         .arg("-o")
         .arg(out.join(format!("{stem}.wasm")))
         .run()?;

@@ -276,7 +276,7 @@ pub fn build<P: Par, S: Sink>(
     };
     let refine = refine_of(params, &space);
     let file = write::File {
-        content: Rows { input, arranged: &arranged },
+        content: &Rows { input, arranged: &arranged },
         order: order::breadth_first(&graph.layers[0]),
         records,
         graph: &graph,

@@ -35,8 +35,8 @@ pub(crate) trait Content {
 }
 
 /// A file about to be written.
-pub(crate) struct File<'a, C> {
-    pub(crate) content: C,
+pub(crate) struct File<'a> {
+    pub(crate) content: &'a dyn Content,
     /// `order[i]` is the i-th node of the file; its duplicates follow it.
     pub(crate) order: Vec<u32>,
     pub(crate) records: Records<'a>,
@@ -67,7 +67,7 @@ struct Places {
     ids: Vec<(u64, u32)>,
 }
 
-impl<C: Content> File<'_, C> {
+impl File<'_> {
     /// Writes everything; returns the sink, the bytes of the file and its build id.
     pub(crate) fn write<S: Sink>(self, sink: S, progress: &mut Progress<'_>) -> Result<(S, u64, u64), BuildError<S::Error>> {
         let places = self.places();
@@ -126,7 +126,7 @@ impl<C: Content> File<'_, C> {
         // Where an id occurs twice (a live index: deleted, then inserted again) the living one counts.
         let living = places.sources.iter().zip(0..).filter(|&(&source, _)| !self.content.deleted(source));
         places.ids = living.map(|(&source, row)| (self.content.id(source), row)).collect();
-        places.ids.sort_unstable();
+        crate::sort::by_key(&mut places.ids, |pair| *pair);
         let whole = places.ids.len() == places.sources.len();
         if whole && places.ids.iter().all(|&(id, row)| id == u64::from(row)) {
             places.ids.clear();

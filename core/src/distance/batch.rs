@@ -10,11 +10,15 @@
 
 use super::integer::{self, Code};
 use super::tail::last_words;
-use crate::simd::{BYTES, Simd, WORDS, prefetch_line};
+use crate::simd::{BYTES, PREFETCHES, Simd, WORDS, prefetch_line};
 
 /// Rows summed together: measured 1, 2 and 4 on random rows of 384, 784 and 1024 bytes; in WebAssembly, whose engines find fewer
-/// registers for them, 2 and 4.
-const GROUP: usize = if cfg!(target_family = "wasm") { 2 } else { 4 };
+/// registers for them, 2 and 4. Without vectors one row takes all registers there are.
+const GROUP: usize = match (cfg!(target_family = "wasm"), cfg!(target_feature = "simd128")) {
+    (false, _) => 4,
+    (true, true) => 2,
+    (true, false) => 1,
+};
 /// Bytes asked for of each row of the first group, which nothing precedes. 384: all of a longer row, asked for at once, cost a
 /// batch of four rows an eighth more than asking for nothing; this much costs a long row nothing and saves a short one a tenth.
 const FIRST_BYTES: usize = 384;
@@ -35,14 +39,16 @@ pub(super) fn dots<S: Simd, C: Code>(simd: S, query: &[i16], base: &[u8], offset
     let (groups, rest) = offsets.as_chunks::<GROUP>();
     let (out_groups, out_rest) = out.as_chunks_mut::<GROUP>();
     let first = &offsets[..offsets.len().min(GROUP)];
-    for &offset in first {
+    for &offset in first.iter().filter(|_| PREFETCHES) {
         prefetch(&query.row(base, offset)[..query.length.min(FIRST_BYTES)]);
     }
     for (i, (group, out)) in groups.iter().zip(out_groups).enumerate() {
         let rows = group.map(|offset| query.row(base, offset));
         let mut next = rows; // nothing comes after the last group: asking for its own lines is free
-        for (next, &offset) in next.iter_mut().zip(&offsets[(i + 1) * GROUP..]) {
-            *next = query.row(base, offset);
+        if PREFETCHES {
+            for (next, &offset) in next.iter_mut().zip(&offsets[(i + 1) * GROUP..]) {
+                *next = query.row(base, offset);
+            }
         }
         *out = query.dot_rows::<S, C, GROUP>(simd, rows, next);
     }

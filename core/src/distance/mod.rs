@@ -12,6 +12,7 @@
 //! Not here: what a metric means (signs, norms, scales), which is the index's business.
 
 mod batch;
+mod brief;
 mod float;
 mod half;
 mod integer;

@@ -4,9 +4,13 @@
 //! kernel. This is the only place that asks what the CPU can do.
 
 use super::integer::{Signed, Unsigned};
-use super::{batch, float, half, integer};
+use super::{batch, brief, float, half, integer};
 use crate::simd::Scalar;
 
+/// Two rows of bytes.
+type Pair<T> = unsafe fn(&[u8], &[u8]) -> T;
+/// Query and row.
+type One = unsafe fn(&[i16], &[u8]) -> i32;
 /// Query, base, offsets, out.
 type Batch = unsafe fn(&[i16], &[u8], &[usize], &mut [i32]);
 
@@ -22,17 +26,20 @@ pub struct Kernels {
     name: &'static str,
     dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
     l2_f32: unsafe fn(&[f32], &[f32]) -> f32,
-    dot_i8: unsafe fn(&[u8], &[u8]) -> i32,
-    l2_i8: unsafe fn(&[u8], &[u8]) -> u32,
-    dot_u8: unsafe fn(&[u8], &[u8]) -> i32,
-    l2_u8: unsafe fn(&[u8], &[u8]) -> u32,
-    hamming: unsafe fn(&[u8], &[u8]) -> u32,
-    dot_i16_i8: unsafe fn(&[i16], &[u8]) -> i32,
-    dot_i16_u8: unsafe fn(&[i16], &[u8]) -> i32,
+    dot_i8: Pair<i32>,
+    l2_i8: Pair<u32>,
+    dot_u8: Pair<i32>,
+    l2_u8: Pair<u32>,
+    hamming: Pair<u32>,
+    dot_i16_i8: One,
+    dot_i16_u8: One,
     dots_i16_i8: Batch,
     dots_i16_u8: Batch,
     widen_f16: unsafe fn(&[u16], &mut [f32]),
 }
+
+/// In a browser's download kernels are paid for in bytes. Those that no search spends its time in are brief there.
+const BRIEF: bool = cfg!(target_family = "wasm");
 
 /// Stamps out one backend: wrappers with its target features, and its table.
 macro_rules! backend {
@@ -60,11 +67,11 @@ macro_rules! backend {
             name: $name,
             dot_f32: $module::dot_f32,
             l2_f32: $module::l2_f32,
-            dot_i8: $module::dot_i8,
-            l2_i8: $module::l2_i8,
-            dot_u8: $module::dot_u8,
-            l2_u8: $module::l2_u8,
-            hamming: $module::hamming,
+            dot_i8: if BRIEF { brief::dot_i8 } else { $module::dot_i8 as Pair<i32> },
+            l2_i8: if BRIEF { brief::l2_i8 } else { $module::l2_i8 as Pair<u32> },
+            dot_u8: if BRIEF { brief::dot_u8 } else { $module::dot_u8 as Pair<i32> },
+            l2_u8: if BRIEF { brief::l2_u8 } else { $module::l2_u8 as Pair<u32> },
+            hamming: if BRIEF { brief::hamming } else { $module::hamming as Pair<u32> },
             dot_i16_i8: $module::dot_i16_i8,
             dot_i16_u8: $module::dot_i16_u8,
             dots_i16_i8: $module::dots_i16_i8,
@@ -281,6 +288,9 @@ impl Kernels {
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.widen_f16)(half, out) }
     }
+
+    /// Whether [`Kernels::prefetch`] does anything: WebAssembly has no such hint.
+    pub const PREFETCHES: bool = crate::simd::PREFETCHES;
 
     /// Asks the machine to fetch every cache line of `bytes`; only a hint.
     #[inline]

@@ -9,7 +9,10 @@
 //! The seed of a block check makes a sound block in the wrong place, or of another file, fail as well. These stop
 //! accidents; malice is stopped by bounds.
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
+#[cfg(target_family = "wasm")]
+use super::xxh3::{Xxh3, xxh3_64_with_seed, xxh3_128_with_seed};
+#[cfg(not(target_family = "wasm"))]
+use xxhash_rust::xxh3::{Xxh3Default as Xxh3, xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// The check of a block: `bytes` without the 8 of the check itself.
 pub(super) fn block_check(build_id: u64, kind: u16, instance: u32, block: u64, bytes: &[u8]) -> u64 {
@@ -19,17 +22,17 @@ pub(super) fn block_check(build_id: u64, kind: u16, instance: u32, block: u64, b
     kind_at.copy_from_slice(&u32::from(kind).to_le_bytes());
     instance_at.copy_from_slice(&instance.to_le_bytes());
     number.copy_from_slice(&block.to_le_bytes());
-    xxh3_64_with_seed(bytes, build_id ^ xxh3_64(&place))
+    xxh3_64_with_seed(bytes, build_id ^ xxh3_64_with_seed(&place, 0))
 }
 
 /// The identity of a file: equal identity, equal content.
 pub(super) fn identity(superblock_facts: &[u8], directory: &[u8]) -> [u8; 16] {
-    xxh3_128_with_seed(directory, xxh3_64(superblock_facts)).to_le_bytes()
+    xxh3_128_with_seed(directory, xxh3_64_with_seed(superblock_facts, 0)).to_le_bytes()
 }
 
 /// The checksum of the superblock.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
-    xxh3_64(bytes)
+    xxh3_64_with_seed(bytes, 0)
 }
 
 /// A build id from the parts that decide the bytes of a file; where one part ends and the next begins counts, too.
@@ -44,12 +47,12 @@ pub fn build_id(parts: &[&[u8]]) -> u64 {
 
 /// XXH3-64 of bytes that come piece by piece.
 #[derive(Clone)]
-pub struct Digest(Xxh3Default);
+pub struct Digest(Xxh3);
 
 impl Digest {
     /// Of no bytes yet.
     pub const fn new() -> Self {
-        Self(Xxh3Default::new())
+        Self(Xxh3::new())
     }
 
     /// Appends bytes; how they are split makes no difference.
@@ -85,7 +88,7 @@ mod tests {
         for piece in [1, 7, 64, 1024, 2999] {
             let mut digest = Digest::new();
             bytes.chunks(piece).for_each(|part| digest.update(part));
-            assert_eq!(digest.finish(), xxh3_64(&bytes));
+            assert_eq!(digest.finish(), xxh3_64_with_seed(&bytes, 0));
         }
     }
 

@@ -47,6 +47,9 @@ mod table;
 mod terms;
 mod verify;
 mod writer;
+#[cfg(any(test, target_family = "wasm"))]
+#[cfg_attr(not(target_family = "wasm"), allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "its tests may panic"))]
+mod xxh3;
 
 pub use crate::error::{BadField, Corrupt, Damage, Must, OpenError, WriteError};
 pub use hash::{Digest, build_id};

@@ -111,6 +111,7 @@ impl<S: Sink> Writer<S> {
     ///
     /// # Errors
     /// When the table has no room for them, or the sink fails.
+    #[inline(never)] // called for every row, from a dozen places
     pub fn rows(&mut self, mut bytes: &[u8]) -> Result<(), WriteError<S::Error>> {
         let (section, room) = self.room();
         if bytes.len() as u64 > room {

@@ -10,6 +10,7 @@ use super::pool::Pool;
 use super::visited::Visited;
 use super::{Buffers, Graph, NONE, Neighbor, Stats};
 use crate::quant::Prepared;
+use crate::simd::PREFETCHES;
 use alloc::vec::Vec;
 
 /// How far a walk goes.
@@ -70,6 +71,16 @@ impl Beam {
                 self.fresh.push(entry);
             }
         }
+        if cfg!(target_family = "wasm") {
+            // In a browser's download one walk serves all graphs.
+            return self.walk::<dyn Graph<Error = G::Error>>(graph, query, limits, stats);
+        }
+        self.walk(graph, query, limits, stats)
+    }
+
+    /// The walk from the gathered entries, compiled once a graph, wherever entries come from.
+    #[inline(never)]
+    fn walk<G: Graph + ?Sized>(&mut self, graph: &G, query: &Prepared, limits: Limits, stats: &mut Stats) -> Result<(), G::Error> {
         self.score(graph, query, f32::INFINITY, stats)?;
         while let Some(next) = self.pool.expand_next() {
             let bound = self.stop_distance(limits);
@@ -97,7 +108,7 @@ impl Beam {
 
     /// Offers the gathered nodes to the pool.
     #[inline]
-    fn score<G: Graph>(&mut self, graph: &G, query: &Prepared, bound: f32, stats: &mut Stats) -> Result<(), G::Error> {
+    fn score<G: Graph + ?Sized>(&mut self, graph: &G, query: &Prepared, bound: f32, stats: &mut Stats) -> Result<(), G::Error> {
         let count = self.fresh.len();
         if self.distances.len() < count {
             self.distances.resize(count, 0.0);
@@ -113,7 +124,9 @@ impl Beam {
             if key < limit {
                 self.pool.insert(key);
                 limit = self.pool.limit().min(bound);
-                graph.prefetch(node);
+                if PREFETCHES {
+                    graph.prefetch(node);
+                }
             }
         }
         Ok(())

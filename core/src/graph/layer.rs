@@ -94,7 +94,7 @@ impl Records<'_> {
     pub fn distances_at(&self, query: &Prepared, buffers: &mut Buffers, out: &mut [f32]) {
         let (space, layout) = (self.space, &self.space.layout);
         buffers.dots.resize(buffers.places.len(), 0);
-        for &place in &buffers.places {
+        for &place in buffers.places.iter().filter(|_| Kernels::PREFETCHES) {
             self.kernels.prefetch(&self.bytes[place + layout.factors..place + layout.factors + 16]);
         }
         space.dots(self.kernels, query, self.bytes, &buffers.places, &mut buffers.dots);

@@ -37,7 +37,7 @@ impl<'a> RecordView<'a> {
         buffers.dots.resize(buffers.places.len(), 0);
         let bytes = self.section.bytes();
         // The kernel asks for the codes ahead of time, not for the factors behind them.
-        for &place in &buffers.places {
+        for &place in buffers.places.iter().filter(|_| Kernels::PREFETCHES) {
             self.kernels.prefetch(&bytes[place + layout.factors..place + layout.factors + 16]);
         }
         space.dots(self.kernels, query, bytes, &buffers.places, &mut buffers.dots);

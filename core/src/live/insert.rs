@@ -23,7 +23,7 @@ impl Live {
     /// # Errors
     /// A vector that cannot be indexed, or an id that is taken; nothing has changed then.
     pub fn insert(&mut self, id: u64, vector: Query<'_>, payload: &[u8]) -> Result<(), LiveError> {
-        if self.slots.contains_key(&id) {
+        if self.slots.get(id).is_some() {
             return Err(LiveError::DuplicateId { id });
         }
         self.encode(id, vector)?;
@@ -36,7 +36,7 @@ impl Live {
     /// As [`Live::insert`]; the old row stays then.
     pub fn update(&mut self, id: u64, vector: Query<'_>, payload: &[u8]) -> Result<(), LiveError> {
         self.encode(id, vector)?;
-        if self.slots.contains_key(&id) {
+        if self.slots.get(id).is_some() {
             self.delete(id)?;
         }
         self.append(id, payload)

@@ -27,8 +27,8 @@ use crate::graph::beam::Beam;
 use crate::graph::select::Selector;
 use crate::quant::{Encoding, Prepared, RecordLayout, Space};
 use crate::search::{Hit, QualityRow, Scratch, SearchError, SearchParams, Stats};
+use crate::slots::Slots;
 use crate::vectors::Query;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -202,7 +202,7 @@ pub struct Live {
     params: LiveParams,
     shared: Arc<Shared>,
     /// Living rows.
-    slots: BTreeMap<u64, u32>,
+    slots: Slots,
     work: Work,
 }
 
@@ -244,7 +244,7 @@ impl Live {
         }
         let mean = alloc::vec![0.0; params.dimensions];
         let shared = Arc::new(Shared::new(&params, mean, Vec::new(), Kernels::best()));
-        Ok(Self { params, shared, slots: BTreeMap::new(), work: Work::default() })
+        Ok(Self { params, shared, slots: Slots::default(), work: Work::default() })
     }
 
     /// What the index was made with.
@@ -259,7 +259,7 @@ impl Live {
 
     /// Whether no row lives.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.len() == 0
     }
 
     /// Tombstones: what [`Live::compact`] would free.
@@ -269,12 +269,12 @@ impl Live {
 
     /// Whether a living row has `id`. `O(log rows)`.
     pub fn contains(&self, id: u64) -> bool {
-        self.slots.contains_key(&id)
+        self.slots.get(id).is_some()
     }
 
     /// The vector of `id` as near as its codes are (exact for integers, unit length under cosine).
     pub fn vector(&self, id: u64) -> Option<Vec<f32>> {
-        let record = self.shared.store.record(*self.slots.get(&id)?)?;
+        let record = self.shared.store.record(self.slots.get(id)?)?;
         let mut vector = Vec::new();
         self.shared.space.decode(record, &mut vector);
         Some(vector)
@@ -282,12 +282,12 @@ impl Live {
 
     /// The payload of `id`; empty where it has none.
     pub fn payload(&self, id: u64) -> Option<&[u8]> {
-        self.slots.get(&id).map(|&slot| self.shared.store.payload(slot))
+        self.slots.get(id).map(|slot| self.shared.store.payload(slot))
     }
 
     /// Living ids, ascending.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
-        self.slots.keys().copied()
+        self.slots.ids()
     }
 
     /// Leaves a tombstone. `O(log rows)`.
@@ -295,7 +295,7 @@ impl Live {
     /// # Errors
     /// [`LiveError::UnknownId`] when no living row has the id.
     pub fn delete(&mut self, id: u64) -> Result<(), LiveError> {
-        let slot = self.slots.remove(&id).ok_or(LiveError::UnknownId { id })?;
+        let slot = self.slots.remove(id).ok_or(LiveError::UnknownId { id })?;
         if self.shared.store.delete(slot) {
             self.shared.dead.fetch_add(1, Ordering::AcqRel);
         }

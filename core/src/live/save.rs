@@ -10,7 +10,7 @@ use crate::graph::NONE;
 use crate::graph::order;
 use crate::index::Index;
 use crate::search::SearchError;
-use alloc::collections::BTreeMap;
+use crate::slots::Slots;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -39,7 +39,7 @@ impl Live {
         let params = &self.params;
         let file = File {
             order: order::breadth_first(&parts.graph.layers[0]),
-            content: Slots { shared, parts: &parts },
+            content: &Rows { shared, parts: &parts },
             records: parts.records(shared),
             graph: &parts.graph,
             quality: &shared.quality,
@@ -69,7 +69,14 @@ impl Live {
     /// # Errors
     /// What is wrong with the file.
     pub fn load(bytes: &[u8]) -> Result<Self, LiveError> {
-        let index = Index::open(bytes).map_err(LiveError::Open)?;
+        Self::from_index(&Index::open(bytes).map_err(LiveError::Open)?)
+    }
+
+    /// Takes up a file that is open already, as [`Live::load`] does.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn from_index<B: AsRef<[u8]>>(index: &Index<B>) -> Result<Self, LiveError> {
         let damaged = |corrupt| LiveError::Open(OpenError::Corrupt(corrupt));
         index.check(&mut |_, _| {}).map_err(|damage| damaged(damage.first))?;
         let section = |kind: Kind| {
@@ -85,10 +92,10 @@ impl Live {
         params.seed = index.reader().header().superblock.seed;
         let mean = index.mean()?.to_vec();
         let shared = Shared::new(&params, mean, index.quality()?.to_vec(), index.kernels());
-        let mut reading = Reading { index: &index, records, edges, levels: vec![0; index.len()], upper: Vec::new() };
+        let mut reading = Reading { index, records, edges, levels: vec![0; index.len()], upper: Vec::new() };
         reading.read_levels()?;
         reading.fill(&shared)?;
-        let mut live = Self { params, shared: shared.into(), slots: BTreeMap::new(), work: super::Work::default() };
+        let mut live = Self { params, shared: shared.into(), slots: Slots::default(), work: super::Work::default() };
         for slot in 0..live.shared.store.len() {
             if !live.shared.store.is_deleted(slot) && live.slots.insert(live.shared.id(slot), slot).is_some() {
                 return Err(LiveError::DuplicateId { id: live.shared.id(slot) });
@@ -99,12 +106,12 @@ impl Live {
 }
 
 /// The slots of a state as a file's content.
-struct Slots<'a> {
+struct Rows<'a> {
     shared: &'a Shared,
     parts: &'a Parts,
 }
 
-impl Content for Slots<'_> {
+impl Content for Rows<'_> {
     fn source(&self, node: u32) -> u32 {
         self.parts.nodes[node as usize]
     }
@@ -131,8 +138,8 @@ impl Content for Slots<'_> {
 }
 
 /// A file that is being taken up: row `r` becomes slot `r`.
-struct Reading<'a, 'b> {
-    index: &'a Index<&'b [u8]>,
+struct Reading<'a, B> {
+    index: &'a Index<B>,
     records: Section<'a>,
     edges: Section<'a>,
     /// Highest layer of each row.
@@ -141,7 +148,7 @@ struct Reading<'a, 'b> {
     upper: Vec<(u32, usize, Vec<u32>)>,
 }
 
-impl Reading<'_, '_> {
+impl<B: AsRef<[u8]>> Reading<'_, B> {
     fn read_levels(&mut self) -> Result<(), LiveError> {
         let Some(upper) = self.index.reader().section(Kind::Upper, 0) else { return Ok(()) };
         let most = self.edges.table().parameter as usize / 2;

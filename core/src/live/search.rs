@@ -102,6 +102,9 @@ impl Shared {
     fn scan(&self, rows: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
         let mut stats = Stats::default();
         let base = self.layer(0, rows);
+        let nearest = &mut scratch.beam.pool;
+        nearest.reset(params.k);
+        let mut limit = f32::INFINITY;
         for start in (0..rows).step_by(TOGETHER) {
             scratch.rows.clear();
             let end = rows.min(start.saturating_add(TOGETHER as u32));
@@ -109,11 +112,15 @@ impl Shared {
             scratch.distances.resize(scratch.rows.len(), 0.0);
             let Ok(()) = base.distances(&scratch.query, &scratch.rows, &mut scratch.buffers, &mut scratch.distances);
             stats.distances += scratch.rows.len() as u64;
-            hits.extend(scratch.rows.iter().zip(&scratch.distances).map(|(&row, &distance)| Hit { id: 0, distance, row }));
+            for (&row, &distance) in scratch.rows.iter().zip(&scratch.distances) {
+                if distance <= limit {
+                    nearest.insert(Neighbor { distance, node: row }.key());
+                    limit = nearest.distance(params.k - 1).unwrap_or(f32::INFINITY);
+                    hits.push(Hit { id: 0, distance, row });
+                }
+            }
             // Keep what may still be among the k nearest: ids, which settle ties, are read last.
             if hits.len() > params.k.saturating_add(4 * TOGETHER) {
-                let (_, last, _) = hits.select_nth_unstable_by(params.k - 1, |a, b| a.distance.total_cmp(&b.distance));
-                let limit = last.distance;
                 hits.retain(|hit| hit.distance <= limit);
             }
         }

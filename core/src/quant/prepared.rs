@@ -9,6 +9,7 @@ use crate::distance::Kernels;
 use crate::format::Metric;
 use crate::quant::space::Space;
 use crate::quant::{Encoding, Factors, exact, scalar};
+use crate::simd::words_of;
 use crate::vectors::Query;
 use alloc::vec::Vec;
 
@@ -57,7 +58,7 @@ impl Prepared {
         self.codes.clear();
         self.codes.extend(self.work.iter().map(|&x| {
             let code = if scale > 0.0 { scalar::round_ties_even(x / scale) } else { 0.0 };
-            code.clamp(-limit, limit) as i16
+            scalar::limit(code, limit) as i16
         }));
         self.codes.resize(space.layout.factors, 0);
         let squares: i64 = self.codes.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
@@ -69,12 +70,43 @@ impl Prepared {
     pub fn record(&mut self, space: &Space, codes: &[u8], factors: &Factors) {
         self.full.clear();
         self.codes.clear();
-        if space.encoding == Encoding::U8 {
-            self.codes.extend(codes.iter().map(|&c| i16::from(c)));
-        } else {
-            self.codes.extend(codes.iter().map(|&c| i16::from(c as i8)));
+        self.codes.resize(codes.len(), 0);
+        match space.encoding {
+            Encoding::U8 => widen::<false>(codes, &mut self.codes),
+            _ => widen::<true>(codes, &mut self.codes),
         }
         self.scale = factors.scale;
         self.norm = space.norm(factors.norm);
+    }
+}
+
+/// Widens every code.
+#[inline(always)]
+fn widen<const SIGNED: bool>(codes: &[u8], wide: &mut [i16]) {
+    let ((steps, rest), (wide, wide_rest)) = (codes.as_chunks::<16>(), wide.as_chunks_mut::<16>());
+    steps.iter().zip(wide).for_each(|(codes, wide)| *wide = words_of::<SIGNED>(codes));
+    // Only a record of another writer has a rest.
+    rest.iter().zip(wide_rest).for_each(|(&code, wide)| *wide = if SIGNED { (code as i8).into() } else { code.into() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Element;
+    use crate::quant::RecordLayout;
+
+    #[test]
+    fn a_record_becomes_a_query_of_its_own_codes_at_every_length() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for element in [Element::U8, Element::I8] {
+            for length in 0..bytes.len() {
+                let layout = RecordLayout::new(length);
+                let space = Space { metric: Metric::L2, encoding: Encoding::of(element), layout, mean: Vec::new() };
+                let mut prepared = Prepared::new();
+                prepared.record(&space, &bytes[..length], &Factors { scale: 1.0, norm: 0, length_sq: 0.0, flags: 0 });
+                let value = |byte: u8| if element == Element::U8 { i16::from(byte) } else { i16::from(byte as i8) };
+                assert!(prepared.codes.iter().copied().eq(bytes[..length].iter().map(|&byte| value(byte))));
+            }
+        }
     }
 }

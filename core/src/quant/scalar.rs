@@ -17,9 +17,9 @@ pub fn encode(kernels: &Kernels, centred: &[f32], length_sq: f32, codes: &mut [i
     let largest = centred.iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let scale = largest / CODE_MAX;
     for (code, &x) in codes.iter_mut().zip(centred) {
-        // A subnormal scale can round up past the largest code: hence the clamp.
+        // A subnormal scale can round up past the largest code: hence the limit.
         let value = if scale > 0.0 { round_ties_even(x / scale) } else { 0.0 };
-        *code = value.clamp(-CODE_MAX, CODE_MAX) as i8;
+        *code = limit(value, CODE_MAX) as i8;
     }
     let norm = (scale * scale) * kernels.dot_i8(codes, codes) as f32;
     Factors { scale, norm: norm.to_bits(), length_sq, flags: 0 }
@@ -34,6 +34,13 @@ pub(crate) fn round_ties_even(x: f32) -> f32 {
     (x + BIAS) - BIAS
 }
 
+/// `x`, at least `-most` and at most `most`. (`f32::clamp` may panic, and its message brings the printing of floats along.)
+#[inline(always)]
+pub(crate) fn limit(x: f32, most: f32) -> f32 {
+    let x = if x < -most { -most } else { x };
+    if x > most { most } else { x }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +52,13 @@ mod tests {
     fn halves_round_to_even() {
         for (x, rounded) in [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0), (-0.5, 0.0), (-1.5, -2.0), (126.7, 127.0)] {
             assert_eq!(round_ties_even(x), rounded, "{x}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_clamp() {
+        for x in [-200.0, -127.0, -126.5, -0.0, 3.0, 127.0, 1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            assert_eq!(limit(x, CODE_MAX).to_bits(), x.clamp(-CODE_MAX, CODE_MAX).to_bits(), "{x}");
         }
     }
 

@@ -120,6 +120,21 @@ fn halves(bytes: &[u8; BYTES]) -> [&[u8; WORDS]; 2] {
     [&halves[0], &halves[1]]
 }
 
+/// Sixteen bytes, `i8` or `u8`, as words: for loops that a compiler makes vectors of by itself, but for WebAssembly.
+#[inline(always)]
+pub(crate) fn words_of<const SIGNED: bool>(bytes: &[u8; 16]) -> [i16; 16] {
+    cfg_if::cfg_if! {
+        if #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))] {
+            wasm128::words_of::<SIGNED>(bytes)
+        } else {
+            bytes.map(|byte| if SIGNED { i16::from(byte.cast_signed()) } else { i16::from(byte) })
+        }
+    }
+}
+
+/// Whether [`prefetch_line`] does anything: WebAssembly has no such hint.
+pub(crate) const PREFETCHES: bool = !cfg!(target_family = "wasm");
+
 /// Asks for the cache line of `byte`. A hint: it reads nothing that a program could notice.
 #[inline(always)]
 pub(crate) fn prefetch_line(byte: &u8) {

@@ -100,7 +100,8 @@ impl Simd for Scalar {
         counts
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_family = "wasm", inline(never))] // once in a download
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
         for (half, out) in half.iter().zip(out) {
             *out = widen_half(*half);

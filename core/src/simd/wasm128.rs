@@ -197,6 +197,19 @@ impl Simd for Wasm128 {
     }
 }
 
+/// Sixteen bytes as words.
+#[inline(always)]
+pub(crate) fn words_of<const SIGNED: bool>(bytes: &[u8; 16]) -> [i16; 16] {
+    // SAFETY: the load, of any alignment, reads the 16 bytes.
+    let bytes = unsafe { v128_load(bytes.as_ptr().cast()) };
+    let wide = match SIGNED {
+        true => [i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes)],
+        false => [i16x8_extend_low_u8x16(bytes), i16x8_extend_high_u8x16(bytes)],
+    };
+    // SAFETY: both are 32 bytes of plain numbers.
+    unsafe { core::mem::transmute::<[v128; 2], [i16; 16]>(wide) }
+}
+
 /// The sum of four 32-bit lanes.
 #[inline(always)]
 fn fold_i32(v: v128) -> i32 {

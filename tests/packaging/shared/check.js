@@ -4,7 +4,8 @@ const ROWS = 300;
 const DIMENSIONS = 24;
 
 /** @param {typeof import("nearshore")} nearshore */
-export async function check({ Index, NearshoreError, open }) {
+export async function check({ Index, NearshoreError, init, open }) {
+  await init(); // the reader, which then opens; the build loads the full engine
   const vectors = Float32Array.from({ length: ROWS * DIMENSIONS }, (_, i) => ((i * 7919) % 251) / 16 - ((i * 104729) % 127) / 8);
   const ids = Array.from({ length: ROWS }, (_, i) => (i === 7 ? 2n ** 60n : i));
   const payloads = ids.map((id) => ({ row: String(id) }));

@@ -1,0 +1,50 @@
+//! Kernels on bytes as short as they can be: for the browser's download, where no search needs the long ones.
+#![forbid(unsafe_code)]
+
+pub(super) fn dot_i8(a: &[u8], b: &[u8]) -> i32 {
+    sum(a, b, |a, b| i32::from(a.cast_signed()) * i32::from(b.cast_signed()))
+}
+
+pub(super) fn l2_i8(a: &[u8], b: &[u8]) -> u32 {
+    sum(a, b, |a, b| (i32::from(a.cast_signed()) - i32::from(b.cast_signed())).pow(2)).cast_unsigned()
+}
+
+pub(super) fn dot_u8(a: &[u8], b: &[u8]) -> i32 {
+    sum(a, b, |a, b| i32::from(a) * i32::from(b))
+}
+
+pub(super) fn l2_u8(a: &[u8], b: &[u8]) -> u32 {
+    sum(a, b, |a, b| i32::from(a.abs_diff(b)).pow(2)).cast_unsigned()
+}
+
+pub(super) fn hamming(a: &[u8], b: &[u8]) -> u32 {
+    sum(a, b, |a, b| (a ^ b).count_ones().cast_signed()).cast_unsigned()
+}
+
+/// Sums are modulo 2^32, as those of every backend.
+#[inline(always)]
+fn sum(a: &[u8], b: &[u8], term: impl Fn(u8, u8) -> i32) -> i32 {
+    a.iter().zip(b).fold(0, |sum, (&a, &b)| sum.wrapping_add(term(a, b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Kernels;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn they_agree_with_every_backend(pairs in prop::collection::vec(any::<(u8, u8)>(), 0..300)) {
+            let (a, b): (Vec<u8>, Vec<u8>) = pairs.into_iter().unzip();
+            let (signed_a, signed_b): (&[i8], &[i8]) = (bytemuck::cast_slice(&a), bytemuck::cast_slice(&b));
+            for kernels in Kernels::available() {
+                prop_assert_eq!(dot_i8(&a, &b), kernels.dot_i8(signed_a, signed_b));
+                prop_assert_eq!(l2_i8(&a, &b), kernels.l2_i8(signed_a, signed_b));
+                prop_assert_eq!(dot_u8(&a, &b).cast_unsigned(), kernels.dot_u8(&a, &b));
+                prop_assert_eq!(l2_u8(&a, &b), kernels.l2_u8(&a, &b));
+                prop_assert_eq!(hamming(&a, &b), kernels.hamming(&a, &b));
+            }
+        }
+    }
+}
