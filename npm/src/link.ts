@@ -1,8 +1,8 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
 import { NearshoreError, aborted, type ErrorCode } from "./errors.js";
-import { engineModule, type Kind } from "./module.js";
+import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
-import { WORKER_NAME, type CallName, type Given, type Reply, type Report, type Request, type Returned } from "./protocol.js";
+import { WORKER_NAME, type CallName, type Given, type Kind, type Reply, type Report, type Request, type Returned } from "./protocol.js";
 
 /** What can be said along with a call. */
 export interface CallOptions {

@@ -1,6 +1,7 @@
 // The compiled engines: found, fetched and compiled once a page, then shared by every index.
 import { NearshoreError, sentence, unsupported } from "./errors.js";
 import { builtin } from "./platform.js";
+import type { Kind } from "./protocol.js";
 
 /** Where the engine is: its address, its bytes, or itself, compiled. */
 export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
@@ -13,9 +14,6 @@ export interface InitOptions {
    */
   wasm?: Wasm;
 }
-
-/** @internal What an engine is for: the reader opens and searches, the full one builds and changes indexes as well. */
-export type Kind = "reader" | "full";
 
 const engines: Partial<Record<Kind, Promise<WebAssembly.Module>>> = {};
 let initialising: Promise<void> | undefined;

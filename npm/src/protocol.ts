@@ -77,6 +77,9 @@ export type CallName = keyof Calls;
 export type Given<K extends CallName> = Calls[K][0];
 export type Returned<K extends CallName> = Calls[K][1];
 
+/** What an engine is for: the reader opens and searches, the full one builds and changes indexes as well. */
+export type Kind = "reader" | "full";
+
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;
 

@@ -2,8 +2,7 @@
 import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import { connect, type CallOptions, type Link } from "./link.js";
-import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
-import type { Kind } from "./module.js";
+import type { CallName, CreateCall, Described, Form, Given, Kind, Returned } from "./protocol.js";
 import { pour, type OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
