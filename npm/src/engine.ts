@@ -30,8 +30,8 @@ export class Engine implements Methods {
           return false; // an exception must not unwind through the engine
         }
       },
-      panicked: (file, line, what) => {
-        this.#panic = `${what || "a panic"} at ${file}:${line}`;
+      panicked: (file, line) => {
+        this.#panic = `a panic at ${file}:${line}`;
       },
     });
     this.#memory = glue.initSync({ module }).memory;

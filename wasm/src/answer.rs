@@ -9,6 +9,7 @@
 //! ```
 //! Little-endian, as the file itself.
 
+use alloc::vec::Vec;
 use nearshore_core::search::{Hit, Stats};
 
 /// Payload length of a hit that brings none.

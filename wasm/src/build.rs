@@ -1,7 +1,9 @@
 //! Building an index from rows in the buffers: the same call that the command line makes, so the same bytes.
 
-use std::fmt::Display;
-use std::ops::ControlFlow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt::Display;
+use core::ops::ControlFlow;
 
 use nearshore_core::build::{BuildError, BuildParams, Input, build};
 use nearshore_core::distance::Kernels;

@@ -1,6 +1,8 @@
 //! Failures: the numbers that calls return, and how the core's errors map to them.
 
-use std::fmt::Display;
+use alloc::string::String;
+use alloc::string::ToString;
+use core::fmt::Display;
 
 use nearshore_core::error::{Corrupt, Damage, OpenError};
 use nearshore_core::search::SearchError;

@@ -1,5 +1,9 @@
 //! The engine: one index, and the calls that JavaScript makes to it.
 
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 #[cfg(feature = "full")]
 use nearshore_core::format::Metric;
 use nearshore_core::format::{Element, Kind, Plan, Refine};
@@ -12,7 +16,6 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::answer::{Answer, NONE};
 use crate::code::{Code, Failure};
-use crate::host;
 use crate::inputs::{Inputs, Slot};
 
 /// `plan` or `refine` of a search that leaves it to the index.
@@ -48,7 +51,6 @@ impl Engine {
     #[wasm_bindgen(constructor)]
     #[allow(clippy::new_without_default, reason = "JavaScript makes it")]
     pub fn new() -> Self {
-        host::watch_panics();
         Self {
             state: State::Empty,
             inputs: Inputs::default(),
@@ -68,7 +70,7 @@ impl Engine {
 
     /// What the last failed call says.
     pub fn message(&mut self) -> String {
-        std::mem::take(&mut self.message)
+        core::mem::take(&mut self.message)
     }
 
     /// Where the answer of the last call is.
@@ -203,7 +205,7 @@ impl Engine {
     }
 
     fn open_file(&mut self) -> Result<(), Failure> {
-        let bytes = std::mem::take(&mut self.inputs.file);
+        let bytes = core::mem::take(&mut self.inputs.file);
         self.state = State::File(Box::new(Index::open(bytes)?));
         Ok(())
     }

@@ -52,7 +52,7 @@ impl Inputs {
     /// Gives back all room except the query's, which every search uses again.
     #[cfg(feature = "full")]
     pub(crate) fn release(&mut self) {
-        *self = Self { query: std::mem::take(&mut self.query), ..Self::default() };
+        *self = Self { query: core::mem::take(&mut self.query), ..Self::default() };
     }
 }
 
@@ -61,3 +61,5 @@ fn place<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> Option<usize>
     buffer.resize(length, T::default());
     Some(buffer.as_mut_ptr().expose_provenance())
 }
+
+use alloc::vec::Vec;

@@ -10,8 +10,16 @@
 //! Compiled twice: with the feature `full`, and without it as the *reader*, which only opens and searches. Both have the same calls as
 //! far as they go.
 //!
-//! Built without unwinding: a panic is a bug, it tells the host where it happened and traps.
+//! Built without unwinding and without `std`, whose way of panicking would weigh a tenth of the engine: a panic is a bug, it tells the
+//! host where it happened and traps.
+#![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 mod answer;
 #[cfg(feature = "full")]

@@ -2,7 +2,9 @@
 //!
 //! A file that was loaded stays a file, and is searched as one, until the first change asks for a graph that can change.
 
-use std::fmt::Display;
+use alloc::boxed::Box;
+use alloc::format;
+use core::fmt::Display;
 
 use nearshore_core::live::{Live, LiveError, LiveParams};
 use nearshore_core::vectors::Query;

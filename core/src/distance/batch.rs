@@ -39,6 +39,9 @@ pub(super) fn dots<S: Simd, C: Code>(simd: S, query: &[i16], base: &[u8], offset
     let (groups, rest) = offsets.as_chunks::<GROUP>();
     let (out_groups, out_rest) = out.as_chunks_mut::<GROUP>();
     let first = &offsets[..offsets.len().min(GROUP)];
+    if !PREFETCHES {
+        touch(offsets.iter().map(|&offset| query.row(base, offset)));
+    }
     for &offset in first.iter().filter(|_| PREFETCHES) {
         prefetch(&query.row(base, offset)[..query.length.min(FIRST_BYTES)]);
     }
@@ -113,6 +116,20 @@ impl Query<'_> {
         }
         out
     }
+}
+
+/// Reads a byte of every cache line of `rows`, for machines that cannot ask for one: these reads wait for nothing, so that many misses
+/// are under way at once, where the sums would meet them one after the other.
+#[inline(always)]
+fn touch<'a>(rows: impl Iterator<Item = &'a [u8]>) {
+    let mut sum = 0;
+    for row in rows {
+        for line in row.as_chunks::<64>().0 {
+            sum ^= line[0];
+        }
+        sum ^= row.last().copied().unwrap_or(0); // an unaligned row ends a line later than its length says
+    }
+    core::hint::black_box(sum);
 }
 
 /// Asks for every cache line of `bytes`.
