@@ -88,14 +88,10 @@ const BACKENDS: &[Backend] = &[
         triple: "wasm32-unknown-unknown",
         flags: &["-C", "target-feature=+simd128"],
         width: "x", // the lanes in f32x4, i16x8: every vector instruction names them
+        // The kernels on pairs of byte rows are brief loops there (core/src/distance/brief.rs).
         entries: &[
             ("dot_f32", &[("f32x4.mul", 8), ("f32x4.add", 8)]),
             ("l2_f32", &[("f32x4.sub", 8), ("f32x4.mul", 8), ("f32x4.add", 8)]),
-            ("dot_i8", &[("i16x8.load8x8_s", 16), ("i32x4.dot_i16x8_s", 8)]),
-            ("l2_i8", &[("i16x8.load8x8_s", 16), ("i16x8.sub", 8), ("i32x4.dot_i16x8_s", 8)]),
-            ("dot_u8", &[("i16x8.load8x8_u", 16), ("i32x4.dot_i16x8_s", 8)]),
-            ("l2_u8", &[("i16x8.load8x8_u", 16), ("i16x8.sub", 8), ("i32x4.dot_i16x8_s", 8)]),
-            ("hamming", &[("i8x16.popcnt", 4)]),
             ("dot_i16_i8", &[("i16x8.extend_low_i8x16_s", 2), ("i16x8.extend_high_i8x16_s", 2), ("i32x4.dot_i16x8_s", 4)]),
             ("dot_i16_u8", &[("i16x8.extend_low_i8x16_u", 2), ("i16x8.extend_high_i8x16_u", 2), ("i32x4.dot_i16x8_s", 4)]),
             ("dots_i16_i8", &[("i16x8.extend_low_i8x16_s", 4), ("i16x8.extend_high_i8x16_s", 4), ("i32x4.dot_i16x8_s", 8)]),

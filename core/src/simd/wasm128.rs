@@ -202,12 +202,18 @@ impl Simd for Wasm128 {
 pub(crate) fn words_of<const SIGNED: bool>(bytes: &[u8; 16]) -> [i16; 16] {
     // SAFETY: the load, of any alignment, reads the 16 bytes.
     let bytes = unsafe { v128_load(bytes.as_ptr().cast()) };
-    let wide = match SIGNED {
+    let [low, high] = match SIGNED {
         true => [i16x8_extend_low_i8x16(bytes), i16x8_extend_high_i8x16(bytes)],
         false => [i16x8_extend_low_u8x16(bytes), i16x8_extend_high_u8x16(bytes)],
     };
-    // SAFETY: both are 32 bytes of plain numbers.
-    unsafe { core::mem::transmute::<[v128; 2], [i16; 16]>(wide) }
+    let mut words = [0; 16];
+    let to = words.as_mut_ptr();
+    // SAFETY: two stores of 16 bytes, of any alignment, stay inside the 32.
+    unsafe {
+        v128_store(to.cast(), low);
+        v128_store(to.add(8).cast(), high);
+    }
+    words
 }
 
 /// The sum of four 32-bit lanes.
