@@ -102,6 +102,22 @@ pub(crate) fn python() -> Result<PathBuf> {
     system_program(&["python3"], &["python3"], "install Python 3, the standard library is enough")
 }
 
+/// A Python that has numpy, in an environment of its own: the system's is not ours to change.
+///
+/// # Errors
+/// When Python cannot make an environment or pip cannot install.
+pub(crate) fn numpy() -> Result<PathBuf> {
+    let place = workspace::target().join("python");
+    let own = place.join("bin/python3");
+    let there = || own.is_file() && program(&own).args(["-c", "import numpy"]).read().is_ok();
+    if !there() {
+        let advice = "install what Python needs for `python3 -m venv` (on Debian and Ubuntu: python3-venv)";
+        program(python()?).args(["-m", "venv"]).arg(&place).run().context(advice)?;
+        program(&own).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy"]).run()?;
+    }
+    Ok(own)
+}
+
 /// Miri, the interpreter that finds undefined behaviour, of the nightly toolchain.
 ///
 /// # Errors

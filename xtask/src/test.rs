@@ -6,10 +6,12 @@
 //!
 //! The steps share what they compile: checks first, then one test profile, then one release profile.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+
 use anyhow::Result;
 
 use crate::args::Arguments;
-use crate::process::{Process, cargo, program};
+use crate::process::{Process, cargo, find, program};
 use crate::tally::{Step, Tally};
 use crate::{codegen, demo, pack, readme, setup, tidy, workspace};
 
@@ -30,6 +32,7 @@ const STEPS: &[Step] = &[
     Step { name: "docs", needs: &[], full: false, run: docs },
     Step { name: "crates", needs: &[], full: false, run: crates },
     Step { name: "reader", needs: &[], full: false, run: reader },
+    Step { name: "capi", needs: &[], full: false, run: capi },
     Step { name: "package", needs: &["targets"], full: false, run: package },
     Step { name: "conformance", needs: &["package"], full: false, run: conformance },
     Step { name: "consumers", needs: &["package"], full: false, run: consumers },
@@ -95,7 +98,7 @@ fn docs(_: &mut Tally) -> Result<()> {
 fn crates(tally: &mut Tally) -> Result<()> {
     // Some compare with the independent reader.
     setup::python()?;
-    tally.runner(cargo(&["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]))?;
+    tally.runner(cargo(&["test", "--workspace", "--exclude", "xtask", "--exclude", "nearshore-capi", "--no-fail-fast"]))?;
     // In the profile that is compiled already, as this program runs in it.
     tally.runner(cargo(&["test", "--package", "xtask", "--profile", "dev"]))
 }
@@ -103,6 +106,28 @@ fn crates(tally: &mut Tally) -> Result<()> {
 /// The reader of the format that shares no code with ours.
 fn reader(tally: &mut Tally) -> Result<()> {
     tally.runner(program(setup::python()?).args(["-m", "unittest", "discover", "--start-directory", "tests/reader"]))
+}
+
+/// The C interface: programs in C and C++, and through Python the adapter for ann-benchmarks.
+fn capi(tally: &mut Tally) -> Result<()> {
+    for compiler in ["cc", "c++"] {
+        if find(&[compiler]).is_none() {
+            println!("skipped: programs for {compiler}, which is not on the PATH");
+        }
+    }
+    tally.runner(cargo(&["test", "--package", "nearshore-capi"]))?;
+    cargo(&["build", "--package", "nearshore-capi"]).run()?;
+    let library = workspace::target().join(format!("debug/{DLL_PREFIX}nearshore_c{DLL_SUFFIX}"));
+    match setup::numpy() {
+        Ok(python) => {
+            let arguments = ["-m", "unittest", "discover", "--start-directory", "tests/ann-benchmarks"];
+            tally.runner(program(python).args(arguments).env("NEARSHORE_LIBRARY", library))
+        }
+        Err(error) => {
+            println!("skipped: the adapter for ann-benchmarks, for want of numpy: {error:#}");
+            Ok(())
+        }
+    }
 }
 
 /// The npm package: packed, then its own tests, the browser's included.

@@ -24,6 +24,7 @@ const UNSAFE_ROOMS: &[(&str, &str)] = &[
     ("core/src/distance/table.rs", "calls through the table of detected instructions"),
     ("core/src/live/", "rows that readers see while a writer appends"),
     ("native/src/io/", "memory maps"),
+    ("native/capi/src/abi/", "pointers and floating-point modes of a C caller"),
 ];
 
 /// Lines that make a file too long.

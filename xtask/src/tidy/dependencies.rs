@@ -29,6 +29,7 @@ const LICENCES: &[&str] = &[
 /// What a crate may depend on, where every byte or every assumption counts: our own crates among them, so arrows go one way.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("nearshore-core", &["bytemuck", "cfg-if", "libm", "once_cell", "xxhash-rust"]),
+    ("nearshore-capi", &["nearshore"]),
     ("nearshore-wasm", &["nearshore-core", "bytemuck", "wasm-bindgen", "js-sys", "web-sys"]),
 ];
 
