@@ -43,18 +43,23 @@ impl<B: AsRef<[u8]>> Index<B> {
                 }
             }
             scratch.distances.resize(scratch.rows.len(), 0.0);
-            if let Some(originals) = &originals {
-                let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
-                for (&row, out) in scratch.rows.iter().zip(&mut scratch.distances) {
-                    *out = originals.distance(&records, query, query_sq, row, &mut scratch.vector)?;
-                }
-            } else {
-                let rows = scratch.rows.iter().map(|&row| Ok(row));
-                records.distances(&scratch.query, rows, &mut scratch.buffers, &mut scratch.distances)?;
-            }
+            let rows = scratch.rows.iter().map(|&row| Ok(row));
+            records.distances(&scratch.query, rows, &mut scratch.buffers, &mut scratch.distances)?;
             stats.distances += scratch.rows.len() as u64;
             for (&node, &distance) in scratch.rows.iter().zip(&scratch.distances) {
+                let Some(originals) = &originals else {
+                    best.offer(Neighbor { distance, node });
+                    continue;
+                };
+                // The codes rule most rows out; what is left is measured by its original, so the answer is exact.
+                let factors = records.space.layout.factors(records.record(node)?);
+                if records.space.at_least(&scratch.query, &factors, distance) > best.last() {
+                    continue;
+                }
+                let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
+                let distance = originals.distance(&records, query, query_sq, node, &mut scratch.vector)?;
                 best.offer(Neighbor { distance, node });
+                stats.distances += 1;
             }
         }
         let pushed = best.push_all(&ranker, hits);
@@ -74,13 +79,19 @@ struct Best {
 }
 
 impl Best {
+    /// A row farther than this is not among the best.
+    #[inline]
+    fn last(&self) -> f32 {
+        self.pool.distance(self.k - 1).unwrap_or(f32::INFINITY)
+    }
+
     #[inline]
     fn offer(&mut self, found: Neighbor) {
         if self.pool.len() < self.k {
             self.pool.insert(found.key());
             return;
         }
-        let last = self.pool.distance(self.k - 1).unwrap_or(f32::INFINITY);
+        let last = self.last();
         if found.distance > last {
             return;
         }
@@ -90,7 +101,7 @@ impl Best {
         }
         let displaced = self.pool.iter().last();
         self.pool.insert(found.key());
-        let last = self.pool.distance(self.k - 1).unwrap_or(f32::INFINITY);
+        let last = self.last();
         self.ties.extend(displaced);
         self.ties.retain(|tie| tie.distance == last);
     }

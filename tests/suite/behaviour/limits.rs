@@ -173,6 +173,35 @@ fn originals_that_were_dropped_are_not_ranked_by() {
     assert_eq!(ids(&search(&index, Query::F32(&[1.0, 2.0]), &scan())), [0, 1]);
 }
 
+/// A scan reads the originals of those rows alone that their codes do not rule out. All of them are read when all are asked for.
+#[test]
+fn a_scan_of_some_rows_gives_the_first_of_a_scan_of_all() {
+    for (dimensions, spread, offset) in [(3, 0.4, 0.0), (24, 0.4, 0.0), (24, 1e-3, 50.0), (130, 2.0, -7.0)] {
+        let mut rows = clusters(1500, dimensions, 12, spread, 3);
+        rows.iter_mut().for_each(|value| *value += offset);
+        for row in rows.chunks_mut(dimensions).step_by(9) {
+            row[0] *= 30.0;
+        }
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            let (index, _) = built(dimensions, &rows, &params(metric));
+            let mut spared = 0;
+            for query in rows.chunks(dimensions).step_by(47) {
+                let query: Vec<f32> = query.iter().map(|value| value * 1.01 + 0.003).collect();
+                let answer = |k: usize| {
+                    let mut hits = Vec::new();
+                    let wish = scan().refine(Refine::Originals).k(k);
+                    let stats = index.search(Query::F32(&query), &wish, &mut Scratch::new(), &mut hits).expect("a sound query");
+                    (hits, stats.distances)
+                };
+                let ((all, most), (some, fewer)) = (answer(1500), answer(10));
+                assert_eq!(some, all[..10], "{metric:?}, {dimensions} dimensions");
+                spared += most - fewer;
+            }
+            assert!(spared > 0, "{metric:?}, {dimensions} dimensions");
+        }
+    }
+}
+
 /// By default only those of the best 20 are ranked again that the error of their codes leaves in doubt.
 #[test]
 fn originals_that_are_not_in_doubt_would_not_have_changed_the_answer() {
@@ -186,7 +215,7 @@ fn originals_that_are_not_in_doubt_would_not_have_changed_the_answer() {
         let (index, _) = built(DIMENSIONS, &rows, &params(metric));
         let (mut spared, mut other) = (0, 0);
         for query in rows.chunks(DIMENSIONS).step_by(11) {
-            let mut answer = |params: &SearchParams| {
+            let answer = |params: &SearchParams| {
                 let mut hits = Vec::new();
                 let stats = index.search(Query::F32(query), params, &mut Scratch::new(), &mut hits).expect("a sound query");
                 (hits, stats.distances)
