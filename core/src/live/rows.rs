@@ -124,10 +124,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(stride: usize, m: usize) -> Self {
         let row = stride + 2 * m * size_of::<AtomicU32>() + size_of::<[usize; 3]>();
-        Self::with_chunks(stride, m, (CHUNK_BYTES / row).max(1).ilog2().min(CHUNK_BITS_MAX))
-    }
-
-    fn with_chunks(stride: usize, m: usize, chunk_bits: u32) -> Self {
+        let chunk_bits = (CHUNK_BYTES / row).max(1).ilog2().min(CHUNK_BITS_MAX);
         let groups = (0..GROUPS).map(|_| OnceBox::new()).collect();
         Self { groups, stride, degree: 2 * m, m, chunk_bits, length: AtomicU32::new(0) }
     }
@@ -310,8 +307,7 @@ mod tests {
 
     #[test]
     fn readers_see_whole_records_while_a_writer_appends() {
-        // Chunks of eight rows, so that there are many.
-        let store = Store::with_chunks(64, 4, 3);
+        let store = Store::new(64, 4);
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..2 {
