@@ -193,3 +193,44 @@ fn readers_search_beside_the_writer() {
     });
     assert_eq!(live.len(), 1500 + 1500 - 375);
 }
+
+#[test]
+fn a_row_without_a_direction_or_too_large_is_refused_by_name() {
+    let mut cosine = Live::new(LiveParams::new(2, Metric::Cosine)).expect("parameters");
+    let mut refusal = |vector: &[f32]| cosine.insert(1, Query::F32(vector), &[]).expect_err("refused").to_string();
+    for size in [0.0, 1e-22, 1e-20] {
+        assert_eq!(refusal(&[size, -size]), "the vector is a zero vector, which has no cosine");
+    }
+    assert_eq!(refusal(&[1.0, f32::NAN]), "element 1 of the vector is not a finite number, or too large");
+    assert_eq!(refusal(&[1.0]), "the vector has 1 dimensions, the index has 2");
+    let mut live = Live::new(LiveParams::new(3, Metric::L2)).expect("parameters");
+    let error = live.insert(1, Query::F32(&[1e18, -1e19, 1e17]), &[]).expect_err("refused");
+    assert_eq!(error.to_string(), "element 1 of the vector is not a finite number, or too large");
+    assert_eq!(live.deleted(), 0);
+    cosine.insert(1, Query::F32(&[1.0, 0.0]), &[]).expect("a direction");
+    let answer = cosine.search(Query::F32(&[1e-22, 1e-22]), &walk(5), &mut Scratch::new(), &mut Vec::new());
+    assert_eq!(answer, Err(nearshore_core::search::SearchError::ZeroVector));
+}
+
+#[test]
+fn updates_leave_tombstones_that_ask_for_a_compaction() {
+    let (mut live, rows) = filled(40);
+    let updated = (0..).zip(&rows).take_while(|&(id, row)| {
+        live.update(id, Query::F32(row), b"new").expect("a sound vector");
+        !live.wants_compaction()
+    });
+    assert_eq!(updated.count(), 10, "11 of 51 rows are more than a fifth");
+    live.compact();
+    assert_eq!((live.len(), live.deleted(), live.wants_compaction()), (40, 0, false));
+    assert_eq!(live.payload(3), Some(&b"new"[..]));
+}
+
+#[test]
+fn any_k_is_answered_with_all_rows() {
+    let (live, rows) = filled(50);
+    for plan in [nearshore_core::format::Plan::Walk, nearshore_core::format::Plan::Scan] {
+        for k in [51, usize::MAX / 2 + 1, usize::MAX] {
+            assert_eq!(search(&live, &rows[0], SearchParams::default().plan(plan).k(k)).len(), 50);
+        }
+    }
+}

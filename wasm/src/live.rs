@@ -54,9 +54,11 @@ impl Engine {
                 if !replace {
                     inputs.ids.iter().take(row).try_for_each(|&id| live.delete(id))?;
                 }
+                tidy(live);
                 return Err(Failure::new(failure.code, format!("row {row}: {}", failure.message)));
             }
         }
+        tidy(live);
         Ok(())
     }
 
@@ -67,12 +69,17 @@ impl Engine {
             Err(LiveError::UnknownId { .. }) => false,
             Err(error) => return Err(error.into()),
         };
-        if live.wants_compaction() {
-            live.compact();
-        }
+        tidy(live);
         self.answer.clear();
         self.answer.u32(u32::from(deleted));
         Ok(())
+    }
+}
+
+/// Drops the tombstones that a write left, once there are many: deleted rows, replaced ones, and those that were taken back.
+fn tidy(live: &mut Live) {
+    if live.wants_compaction() {
+        live.compact();
     }
 }
 

@@ -212,7 +212,8 @@ fn emulated(tally: &mut Tally) -> Result<()> {
 /// The rows of the live index, written while they are read, under an interpreter that knows every rule of memory.
 fn miri(tally: &mut Tally) -> Result<()> {
     setup::miri()?;
-    let arguments = ["run", "nightly", "cargo", "miri", "test", "--package", "nearshore-core", "--features", "std", "--lib", "live::rows"];
+    let cargo = ["run", "nightly", "cargo", "miri", "test", "--package", "nearshore-core", "--features", "std", "--lib"];
+    let arguments = cargo.iter().chain(&["--", "live::rows", "live::current"]);
     // Its own target folder: it compiles for a machine of its own.
     tally.runner(program("rustup").args(arguments).env("CARGO_TARGET_DIR", workspace::target().join("miri")))
 }

@@ -78,7 +78,7 @@ pub(super) fn arrange<P: Par, E>(
                 digest.update(vectors.row(row));
                 vectors.decode(kernels, row, work);
                 let length_sq = exact::length_sq(kernels, work);
-                let zero = params.metric == Metric::Cosine && length_sq == 0.0;
+                let zero = params.metric == Metric::Cosine && !exact::has_direction(length_sq);
                 *seen = Seen { hash: digest.finish(), bad: zero || !exact::is_in_range(length_sq) };
             }
         });
@@ -119,7 +119,7 @@ fn explain<E>(input: &Input<'_>, kernels: &Kernels, row: usize) -> BuildError<E>
     }
     match values.iter().position(|value| !value.is_finite()) {
         // Squares that vanish in f32 leave no direction either.
-        None if exact::length_sq(kernels, &values) == 0.0 => BuildError::ZeroVector { row },
+        None if !exact::has_direction(exact::length_sq(kernels, &values)) => BuildError::ZeroVector { row },
         element => BuildError::NotFinite { row, element },
     }
 }

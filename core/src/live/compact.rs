@@ -11,7 +11,7 @@ use super::{Live, Shared};
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{Layer, LayerView};
 use crate::graph::select::{Nodes, Selector};
-use crate::graph::{Buffers, Graph, NONE, Neighbor, reach};
+use crate::graph::{Buffers, Graph, NONE, Neighbor};
 use crate::quant::Prepared;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,7 +20,8 @@ use alloc::vec::Vec;
 const SHARE: f64 = 0.2;
 
 impl Live {
-    /// Whether a fifth of the rows are tombstones, so that a compaction pays.
+    /// Whether a fifth of the rows are tombstones, so that a compaction pays. Costs nothing: ask
+    /// after every write, for an update leaves a tombstone as a delete does.
     pub fn wants_compaction(&self) -> bool {
         self.deleted() as f64 > SHARE * (self.deleted() + self.len()) as f64
     }
@@ -57,11 +58,7 @@ impl Parts {
         let mut flags = alive.iter();
         self.twins.retain(|_| flags.next() == Some(&true));
         let mut parts = Parts { bytes, graph: Hierarchy { layers }, ..self };
-        for layer in 0..parts.graph.layers.len() {
-            let mut links = core::mem::replace(&mut parts.graph.layers[layer], Layer::new(0, 2));
-            reach::mend(&mut links, parts.records(shared));
-            parts.graph.layers[layer] = links;
-        }
+        parts.mend(shared);
         parts
     }
 

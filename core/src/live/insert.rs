@@ -1,6 +1,7 @@
 //! Inserting (Malkov & Yashunin 2016, Algorithm 1), one row at a time, while others search.
 
 use super::{Live, LiveError, Shared, Work};
+use crate::format::Metric;
 use crate::graph::beam::Limits;
 use crate::graph::select::{Nodes, Selection};
 use crate::graph::{Graph, NONE, Neighbor, Stats, hnsw};
@@ -27,35 +28,30 @@ impl Live {
             return Err(LiveError::DuplicateId { id });
         }
         self.encode(id, vector)?;
-        self.append(id, payload)
+        self.append(id, payload, None)
     }
 
-    /// Replaces the row of `id`, or adds it.
+    /// Replaces the row of `id`, or adds it. A reader sees the old row or the new one, at any
+    /// moment; the old one becomes a tombstone.
     ///
     /// # Errors
-    /// As [`Live::insert`]; the old row stays then.
+    /// A vector that cannot be indexed, or a full index; the old row stays then.
     pub fn update(&mut self, id: u64, vector: Query<'_>, payload: &[u8]) -> Result<(), LiveError> {
         self.encode(id, vector)?;
-        if self.slots.get(id).is_some() {
-            self.delete(id)?;
-        }
-        self.append(id, payload)
+        self.append(id, payload, self.slots.get(id))
     }
 
     /// Writes the record of a row-to-be into the scratch.
     fn encode(&mut self, id: u64, vector: Query<'_>) -> Result<(), LiveError> {
         let (space, kernels) = (&self.shared.space, self.shared.kernels);
-        check::query(vector, space.layout.dimensions)?;
+        check::query(vector, space.layout.dimensions).map_err(LiveError::Vector)?;
         let Work { vector: full, record, .. } = &mut self.work;
         vector.decode(full);
+        let largest = check::largest(full);
         record.clear();
         record.resize(space.layout.stride, 0);
         let codes = &mut record[..space.layout.dimensions];
         let factors = if space.encoding == Encoding::Scaled {
-            let length_sq = exact::length_sq(kernels, full);
-            if space.metric == crate::format::Metric::Cosine && length_sq == 0.0 {
-                return Err(SearchError::ZeroVector.into());
-            }
             space.encode_f32(kernels, full, codes)
         } else {
             let low = if space.encoding == Encoding::U8 { 0.0 } else { -128.0 };
@@ -67,24 +63,28 @@ impl Live {
                 *code = (x as i32) as u8;
             }
             let norm: u32 = full.iter().map(|&x| (x * x) as u32).sum();
-            if space.metric == crate::format::Metric::Cosine && norm == 0 {
-                return Err(SearchError::ZeroVector.into());
-            }
             Factors { scale: 1.0, norm, length_sq: norm as f32, flags: 0 }
         };
         let finite = exact::is_in_range(factors.length_sq) && (space.norm(factors.norm) as f32).is_finite();
         if !finite {
-            return Err(SearchError::NotFinite { element: 0 }.into());
+            return Err(LiveError::Vector(SearchError::NotFinite { element: largest }));
+        }
+        if space.metric == Metric::Cosine && !exact::has_direction(factors.length_sq) {
+            return Err(LiveError::Vector(SearchError::ZeroVector));
         }
         space.layout.write_tail(record, factors, id, (0, 0));
         Ok(())
     }
 
-    /// Stores the encoded record, links it, and lets readers see it.
-    fn append(&mut self, id: u64, payload: &[u8]) -> Result<(), LiveError> {
+    /// Stores the encoded record, links it, and lets readers see it, in the place of the row `old`.
+    fn append(&mut self, id: u64, payload: &[u8], old: Option<u32>) -> Result<(), LiveError> {
         let shared = &*self.shared;
         let level = usize::from(hnsw::level(self.params.seed, id, self.params.m));
         let slot = shared.store.push(&self.work.record, level, payload).ok_or(LiveError::Full)?;
+        match old {
+            Some(old) => shared.store.replace(old, slot),
+            None => _ = shared.living.fetch_add(1, Ordering::AcqRel),
+        }
         let entry = shared.entry.load(Ordering::Acquire);
         if entry == NONE {
             shared.store.publish(slot);
@@ -97,6 +97,7 @@ impl Live {
                 shared.entry.store(slot, Ordering::Release);
             }
         }
+        shared.note_change();
         self.slots.insert(id, slot);
         Ok(())
     }

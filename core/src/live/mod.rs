@@ -5,22 +5,34 @@
 //! returned. [`Live::compact`] alone repairs: it drops the tombstones, prunes each of their
 //! neighbours over what they led to (FreshDiskANN, arXiv 2105.09613), mends reachability, and
 //! publishes a new state that readers move to at their next search. [`Live::save`] writes the same
-//! `.shore` file that a build writes, tombstones included; [`Live::load`] takes up any such file.
+//! `.shore` file that a build writes, tombstones included and every row reachable; [`Live::load`]
+//! takes up any such file. Until then a search that a walk leaves short of hits scans for the rest.
+//!
+//! A file's quality table was measured on its rows. It is carried on, into searches and saved
+//! files, until the rows that were added or deleted since are more than a tenth of all; then it
+//! no longer counts, and efforts are those of an index without one.
 //!
 //! Exact duplicates are one node of the graph with a chain of twins behind it, so a thousand copies
 //! of one vector cost a thousand records and one node. Records are all that is kept: about one
 //! byte an element. The mean is zero unless the index was loaded from a file that has one.
 
 mod compact;
+mod current;
+mod error;
 mod graph;
 mod insert;
+mod load;
+mod meta;
 mod parts;
+mod reader;
 mod rows;
 mod save;
 mod search;
 
+pub use error::LiveError;
+pub use reader::LiveReader;
+
 use crate::distance::Kernels;
-use crate::error::OpenError;
 use crate::format::{Element, Metric};
 use crate::graph::NONE;
 use crate::graph::beam::Beam;
@@ -33,7 +45,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
-use once_cell::race::OnceBox;
+use current::Publisher;
 use rows::Store;
 
 /// What a live index is made with.
@@ -86,64 +98,6 @@ impl LiveParams {
     }
 }
 
-/// Why a live index refused; nothing has changed then.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum LiveError {
-    /// The vector or the parameters of a search.
-    Search(SearchError),
-    /// The id is taken.
-    DuplicateId {
-        /// The id.
-        id: u64,
-    },
-    /// No living row has the id.
-    UnknownId {
-        /// The id.
-        id: u64,
-    },
-    /// The element is no integer of the index's type.
-    NotRepresentable {
-        /// Which element.
-        element: usize,
-    },
-    /// A parameter is out of its range.
-    Parameter {
-        /// Which one.
-        parameter: &'static str,
-        /// What it may be.
-        must: &'static str,
-    },
-    /// 2^32 - 2 rows, tombstones included: compact.
-    Full,
-    /// The file does not open.
-    Open(OpenError),
-}
-
-impl fmt::Display for LiveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Search(error) => error.fmt(f),
-            Self::DuplicateId { id } => write!(f, "id {id} is taken: update or delete it first"),
-            Self::UnknownId { id } => write!(f, "no row has id {id}"),
-            Self::NotRepresentable { element } => {
-                write!(f, "element {element} of the vector is no integer of the index's element type")
-            }
-            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
-            Self::Full => f.write_str("the index is full: compact it to make room"),
-            Self::Open(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for LiveError {}
-
-impl From<SearchError> for LiveError {
-    fn from(error: SearchError) -> Self {
-        Self::Search(error)
-    }
-}
-
 /// A state of the index that readers share with the writer.
 struct Shared {
     store: Store,
@@ -151,11 +105,16 @@ struct Shared {
     kernels: &'static Kernels,
     /// Where walks begin; [`NONE`] while there is no row.
     entry: AtomicU32,
-    dead: AtomicU32,
+    /// Living rows. A row is counted before it is published and taken off after its end, so this
+    /// is never less than who looks at the store's length first can find.
+    living: AtomicU32,
     quality: Vec<QualityRow>,
-    /// The state that took this one's place.
-    next: OnceBox<Arc<Shared>>,
+    /// Rows added or deleted since `quality` was measured.
+    changed: AtomicU32,
 }
+
+/// A quality table counts while the changes are at most one row in so many.
+const STALE_ONE_IN: u64 = 10;
 
 impl Shared {
     fn new(params: &LiveParams, mean: Vec<f32>, quality: Vec<QualityRow>, kernels: &'static Kernels) -> Self {
@@ -166,14 +125,39 @@ impl Shared {
             space: Space { metric: params.metric, encoding, layout, mean },
             kernels,
             entry: AtomicU32::new(NONE),
-            dead: AtomicU32::new(0),
+            living: AtomicU32::new(0),
             quality,
-            next: OnceBox::new(),
+            changed: AtomicU32::new(0),
         }
     }
 
     fn living(&self) -> usize {
-        self.store.len() as usize - self.dead.load(Ordering::Acquire) as usize
+        self.living.load(Ordering::Acquire) as usize
+    }
+
+    /// The quality table, unless the rows have changed too much since it was measured.
+    fn quality(&self) -> &[QualityRow] {
+        let changed = u64::from(self.changed.load(Ordering::Relaxed));
+        if changed * STALE_ONE_IN > u64::from(self.store.len()) { &[] } else { &self.quality }
+    }
+
+    /// Leaves a tombstone.
+    fn delete(&self, slot: u32) {
+        if self.store.delete(slot) {
+            self.living.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Counts a row added or deleted. One thread writes, so nothing is lost.
+    fn note_change(&self) {
+        let changed = self.changed.load(Ordering::Relaxed);
+        self.changed.store(changed.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The payload of a hit, where its row still has the hit's id.
+    fn payload_of(&self, hit: &Hit) -> Option<&[u8]> {
+        let same = self.store.record(hit.row).is_some_and(|record| self.space.layout.id(record) == hit.id);
+        same.then(|| self.store.payload(hit.row))
     }
 
     fn id(&self, slot: u32) -> u64 {
@@ -201,6 +185,7 @@ impl Shared {
 pub struct Live {
     params: LiveParams,
     shared: Arc<Shared>,
+    publisher: Publisher<Shared>,
     /// Living rows.
     slots: Slots,
     work: Work,
@@ -244,7 +229,12 @@ impl Live {
         }
         let mean = alloc::vec![0.0; params.dimensions];
         let shared = Arc::new(Shared::new(&params, mean, Vec::new(), Kernels::best()));
-        Ok(Self { params, shared, slots: Slots::default(), work: Work::default() })
+        Ok(Self::of(params, shared))
+    }
+
+    fn of(params: LiveParams, shared: Arc<Shared>) -> Self {
+        let publisher = Publisher::new(Arc::clone(&shared));
+        Self { params, shared, publisher, slots: Slots::default(), work: Work::default() }
     }
 
     /// What the index was made with.
@@ -264,7 +254,7 @@ impl Live {
 
     /// Tombstones: what [`Live::compact`] would free.
     pub fn deleted(&self) -> usize {
-        self.shared.dead.load(Ordering::Acquire) as usize
+        self.shared.store.len() as usize - self.slots.len()
     }
 
     /// Whether a living row has `id`. `O(log rows)`.
@@ -296,9 +286,8 @@ impl Live {
     /// [`LiveError::UnknownId`] when no living row has the id.
     pub fn delete(&mut self, id: u64) -> Result<(), LiveError> {
         let slot = self.slots.remove(id).ok_or(LiveError::UnknownId { id })?;
-        if self.shared.store.delete(slot) {
-            self.shared.dead.fetch_add(1, Ordering::AcqRel);
-        }
+        self.shared.delete(slot);
+        self.shared.note_change();
         Ok(())
     }
 
@@ -316,76 +305,27 @@ impl Live {
         self.shared.search(query, params, scratch, hits)
     }
 
-    /// The payload of a hit's row; empty where it has none.
+    /// The payload of a hit's row, of the row that has its id where that one moved; empty where
+    /// there is none.
     pub fn payload_of(&self, hit: &Hit) -> &[u8] {
-        self.shared.store.payload(hit.row)
+        self.shared.payload_of(hit).or_else(|| self.payload(hit.id)).unwrap_or(&[])
     }
 
     /// A handle that searches beside this writer, from any thread.
     pub fn reader(&self) -> LiveReader {
-        LiveReader { shared: Arc::clone(&self.shared) }
+        LiveReader { current: self.publisher.current(), shared: Arc::clone(&self.shared) }
     }
 
     /// Makes `shared` the state of the index; readers move over at their next search.
     fn replace(&mut self, shared: Shared) {
         let shared = Arc::new(shared);
-        let _ = self.shared.next.set(alloc::boxed::Box::new(Arc::clone(&shared)));
-        self.shared = shared;
+        self.shared = Arc::clone(&shared);
+        self.publisher.replace(shared);
         self.slots.clear();
         for slot in 0..self.shared.store.len() {
             if !self.shared.store.is_deleted(slot) {
                 self.slots.insert(self.shared.id(slot), slot);
             }
-        }
-    }
-}
-
-/// Searches a live index beside its writer; clone it for each thread.
-#[derive(Clone)]
-pub struct LiveReader {
-    shared: Arc<Shared>,
-}
-
-impl fmt::Debug for LiveReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveReader").field("rows", &self.shared.living()).finish_non_exhaustive()
-    }
-}
-
-impl LiveReader {
-    /// Finds the nearest living rows; `hits` is replaced. Waits for nobody.
-    ///
-    /// Rows published before the call are seen; rows inserted or deleted during it may be.
-    /// [`SearchParams::refine`] is records always, since nothing else is kept.
-    ///
-    /// # Errors
-    /// As [`Index::search`](crate::index::Index::search).
-    pub fn search(
-        &mut self,
-        query: Query<'_>,
-        params: &SearchParams,
-        scratch: &mut Scratch,
-        hits: &mut Vec<Hit>,
-    ) -> Result<Stats, SearchError> {
-        self.refresh();
-        self.shared.search(query, params, scratch, hits)
-    }
-
-    /// The payload of a hit of the last search; empty where it has none.
-    pub fn payload_of(&self, hit: &Hit) -> &[u8] {
-        self.shared.store.payload(hit.row)
-    }
-
-    /// Living rows, as of now.
-    pub fn rows(&mut self) -> usize {
-        self.refresh();
-        self.shared.living()
-    }
-
-    /// Moves on to the state that a compaction published.
-    fn refresh(&mut self) {
-        while let Some(next) = self.shared.next.get() {
-            self.shared = Arc::clone(next);
         }
     }
 }

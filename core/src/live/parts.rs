@@ -7,7 +7,7 @@ use super::{LiveParams, Shared};
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{Layer, Records};
 use crate::graph::select::Nodes;
-use crate::graph::{Buffers, Graph, NONE, Neighbor};
+use crate::graph::{Buffers, Graph, NONE, Neighbor, reach};
 use crate::quant::Prepared;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -51,16 +51,15 @@ impl Shared {
         let mut layers = Vec::new();
         for layer in 0..=top {
             let size = nodes.partition_point(|&slot| self.store.level(slot) >= layer);
-            let degree = nodes.first().map_or(2, |&slot| self.store.slots(slot, layer).len());
-            let mut links = Layer::new(size, degree);
+            let mut links = Layer::new(size, self.store.degree(layer));
             let (mut found, mut edges) = (Vec::new(), Vec::new());
             for node in 0..size as u32 {
                 found.clear();
                 self.store.neighbors(nodes[node as usize], layer, rows, &mut found);
                 edges.clear();
                 let known = found.iter().map(|&slot| node_of[slot as usize]);
-                // A twin is no node; links lead to nodes only, so nothing is lost here.
-                edges.extend(known.filter(|&node| node != NONE).map(|node| Neighbor { distance: 0.0, node }));
+                // A twin is no node. Links lead to nodes of their layer only, in a file of ours.
+                edges.extend(known.filter(|&node| (node as usize) < size).map(|node| Neighbor { distance: 0.0, node }));
                 links.set(node, &edges);
             }
             layers.push(links);
@@ -85,6 +84,14 @@ impl Parts {
         Records { space: &shared.space, kernels: shared.kernels, bytes: &self.bytes }
     }
 
+    /// Makes every node of every layer reachable from the entry.
+    pub(super) fn mend(&mut self, shared: &Shared) {
+        let records = Records { space: &shared.space, kernels: shared.kernels, bytes: &self.bytes };
+        for layer in &mut self.graph.layers {
+            reach::mend(layer, records);
+        }
+    }
+
     /// Computes the distances of all edges of a layer and sorts each list by them.
     pub(super) fn measure(&mut self, shared: &Shared, layer: usize) {
         let records = Records { space: &shared.space, kernels: shared.kernels, bytes: &self.bytes };
@@ -106,7 +113,8 @@ impl Parts {
     /// A new state with these nodes and twins; rows are read from `old`, those that are dead there
     /// stay dead.
     pub(super) fn into_shared(self, params: &LiveParams, old: &Shared) -> Shared {
-        let shared = Shared::new(params, old.space.mean.clone(), old.quality.clone(), old.kernels);
+        let shared = Shared::new(params, old.space.mean.clone(), old.quality().to_vec(), old.kernels);
+        shared.changed.store(old.changed.load(Ordering::Relaxed), Ordering::Relaxed);
         let mut slot_of = Vec::with_capacity(self.nodes.len());
         let level = |node: usize| self.graph.layers.iter().skip(1).take_while(|layer| node < layer.rows()).count();
         for (node, (&slot, twins)) in self.nodes.iter().zip(&self.twins).enumerate() {
@@ -136,9 +144,10 @@ impl Shared {
     /// Appends a row of another state and publishes it.
     fn copy_row(&self, old: &Shared, slot: u32, level: usize) -> Option<u32> {
         let new = self.store.push(old.store.record(slot)?, level, old.store.payload(slot))?;
+        self.living.fetch_add(1, Ordering::AcqRel);
         self.store.publish(new);
-        if old.store.is_deleted(slot) && self.store.delete(new) {
-            self.dead.fetch_add(1, Ordering::AcqRel);
+        if old.store.is_deleted(slot) {
+            self.delete(new);
         }
         Some(new)
     }

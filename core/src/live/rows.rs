@@ -1,13 +1,17 @@
 //! Where a live index keeps its rows: chunks that never move and are only ever added to.
 //!
 //! One thread appends while others read. A record's bytes are written once, before the chunk's
-//! length says that they exist; a reader looks at the length first. Neighbour slots, tombstones
+//! length says that they exist; a reader looks at the length first. Neighbour slots, ends of life
 //! and twin links are atomics. So a reader waits on no lock and meets no half-written record; of
 //! a neighbour list that is just being replaced it may see some old and some new entries, each a
 //! valid node.
 //!
-//! The only `unsafe` of the crate outside the kernels is in [`Records`], which is sound whoever
-//! calls it: it does not rely on there being one writer.
+//! A row that is replaced by another lives until that one is published: its end is the other's
+//! slot, and whoever sees `rows` rows takes for dead what ends below. So a reader sees the old
+//! or the new, never both and never neither. The end of a row that is deleted is 0.
+//!
+//! The `unsafe` is in [`Records`], which is sound whoever calls it: it does not rely on there
+//! being one writer.
 
 use crate::graph::NONE;
 use alloc::boxed::Box;
@@ -16,21 +20,24 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use once_cell::race::OnceBox;
 
-/// Slots of a chunk.
-pub(super) const CHUNK_SLOTS: usize = 1024;
-/// Chunks of a group.
-const GROUP_CHUNKS: usize = 1024;
+/// Bytes that a chunk may have, so that the first row of a large dimension costs no more.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Slots of a chunk at most, as a power of two.
+const CHUNK_BITS_MAX: u32 = 10;
+/// Slots of a group, as a power of two.
+const GROUP_BITS: u32 = 20;
 /// Groups of a store: 2^32 slots in all.
-const GROUPS: usize = 4096;
+const GROUPS: usize = 1 << (32 - GROUP_BITS);
 
 /// A cache line, so that records of 64-byte strides start on one.
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-/// `CHUNK_SLOTS` records, appended one at a time.
+/// Up to `slots` records, appended one at a time.
 struct Records {
     lines: Box<[UnsafeCell<Line>]>,
     stride: usize,
+    slots: usize,
     length: AtomicUsize,
     appending: AtomicBool,
 }
@@ -42,10 +49,10 @@ unsafe impl Sync for Records {}
 unsafe impl Send for Records {}
 
 impl Records {
-    fn new(stride: usize) -> Self {
-        let lines = (CHUNK_SLOTS * stride).div_ceil(size_of::<Line>());
+    fn new(stride: usize, slots: usize) -> Self {
+        let lines = (slots * stride).div_ceil(size_of::<Line>());
         let lines = (0..lines).map(|_| UnsafeCell::new(Line([0; 64]))).collect();
-        Self { lines, stride, length: AtomicUsize::new(0), appending: AtomicBool::new(false) }
+        Self { lines, stride, slots, length: AtomicUsize::new(0), appending: AtomicBool::new(false) }
     }
 
     /// Appends a record of `stride` bytes; false when there is no room, the length is another, or
@@ -55,10 +62,10 @@ impl Records {
             return false;
         }
         let slot = self.length.load(Ordering::Relaxed);
-        let room = slot < CHUNK_SLOTS;
+        let room = slot < self.slots;
         if room {
             let place = UnsafeCell::raw_get(self.lines.as_ptr()).cast::<u8>();
-            // SAFETY: `slot < CHUNK_SLOTS`, so the `stride` bytes lie inside `lines`, whose cells
+            // SAFETY: `slot < self.slots`, so the `stride` bytes lie inside `lines`, whose cells
             // are contiguous and hold plain bytes; nobody reads at or beyond `length`, and
             // `appending` keeps other writers out.
             unsafe { core::ptr::copy_nonoverlapping(record.as_ptr(), place.add(slot * self.stride), self.stride) };
@@ -85,14 +92,15 @@ struct Upper {
     slots: Box<[AtomicU32]>,
 }
 
-/// Everything about `CHUNK_SLOTS` rows.
+/// Everything about a few rows, a power of two of them.
 struct Chunk {
     records: Records,
     edges: Box<[AtomicU32]>,
     upper: Box<[OnceBox<Upper>]>,
     payloads: Box<[OnceBox<Box<[u8]>>]>,
     twins: Box<[AtomicU32]>,
-    deleted: Box<[AtomicU32]>,
+    /// A row is alive for those who see as many rows or fewer; [`NONE`]: for all.
+    ends: Box<[AtomicU32]>,
 }
 
 /// Chunks made as they are needed.
@@ -108,13 +116,22 @@ pub(super) struct Store {
     stride: usize,
     degree: usize,
     m: usize,
+    /// Slots of a chunk, as a power of two.
+    chunk_bits: u32,
     length: AtomicU32,
 }
 
 impl Store {
     pub(super) fn new(stride: usize, m: usize) -> Self {
+        let row = stride + 2 * m * size_of::<AtomicU32>() + size_of::<[usize; 3]>();
+        let chunk_bits = (CHUNK_BYTES / row).max(1).ilog2().min(CHUNK_BITS_MAX);
         let groups = (0..GROUPS).map(|_| OnceBox::new()).collect();
-        Self { groups, stride, degree: 2 * m, m, length: AtomicU32::new(0) }
+        Self { groups, stride, degree: 2 * m, m, chunk_bits, length: AtomicU32::new(0) }
+    }
+
+    /// Neighbour slots of a row in `layer` (0 is the base).
+    pub(super) fn degree(&self, layer: usize) -> usize {
+        if layer == 0 { self.degree } else { self.m }
     }
 
     /// Rows appended.
@@ -123,28 +140,36 @@ impl Store {
         self.length.load(Ordering::Acquire)
     }
 
+    /// Where a slot lies: group, chunk in the group, place in the chunk.
+    #[inline(always)]
+    fn place(&self, slot: u32) -> (usize, usize, usize) {
+        let in_group = slot & ((1 << GROUP_BITS) - 1);
+        let in_chunk = slot & ((1 << self.chunk_bits) - 1);
+        ((slot >> GROUP_BITS) as usize, (in_group >> self.chunk_bits) as usize, in_chunk as usize)
+    }
+
     #[inline(always)]
     fn chunk(&self, slot: u32) -> Option<(&Chunk, usize)> {
-        let number = slot as usize / CHUNK_SLOTS;
-        let group = self.groups.get(number / GROUP_CHUNKS)?.get()?;
-        Some((group.get(number % GROUP_CHUNKS)?.get()?, slot as usize % CHUNK_SLOTS))
+        let (group, chunk, at) = self.place(slot);
+        Some((self.groups.get(group)?.get()?.get(chunk)?.get()?, at))
     }
 
     fn chunk_or_new(&self, slot: u32) -> Option<(&Chunk, usize)> {
-        let number = slot as usize / CHUNK_SLOTS;
-        let group = self.groups.get(number / GROUP_CHUNKS)?;
-        let group = group.get_or_init(|| Box::new((0..GROUP_CHUNKS).map(|_| OnceBox::new()).collect()));
-        let chunk = group.get(number % GROUP_CHUNKS)?.get_or_init(|| {
+        let (group, chunk, at) = self.place(slot);
+        let chunks = 1 << (GROUP_BITS - self.chunk_bits);
+        let group = self.groups.get(group)?.get_or_init(|| Box::new((0..chunks).map(|_| OnceBox::new()).collect()));
+        let chunk = group.get(chunk)?.get_or_init(|| {
+            let slots = 1 << self.chunk_bits;
             Box::new(Chunk {
-                records: Records::new(self.stride),
-                edges: atomics(CHUNK_SLOTS * self.degree, NONE),
-                upper: (0..CHUNK_SLOTS).map(|_| OnceBox::new()).collect(),
-                payloads: (0..CHUNK_SLOTS).map(|_| OnceBox::new()).collect(),
-                twins: atomics(CHUNK_SLOTS, NONE),
-                deleted: atomics(CHUNK_SLOTS / 32, 0),
+                records: Records::new(self.stride, slots),
+                edges: atomics(slots * self.degree, NONE),
+                upper: (0..slots).map(|_| OnceBox::new()).collect(),
+                payloads: (0..slots).map(|_| OnceBox::new()).collect(),
+                twins: atomics(slots, NONE),
+                ends: atomics(slots, NONE),
             })
         });
-        Some((chunk, slot as usize % CHUNK_SLOTS))
+        Some((chunk, at))
     }
 
     /// Appends a row on `level`; `None` when the store is full. Readers do not see it before
@@ -232,16 +257,31 @@ impl Store {
         }
     }
 
-    pub(super) fn is_deleted(&self, slot: u32) -> bool {
-        let word = self.chunk(slot).map(|(chunk, at)| chunk.deleted[at / 32].load(Ordering::Acquire));
-        word.is_some_and(|word| word >> (slot % 32) & 1 == 1)
+    fn end(&self, slot: u32) -> Option<&AtomicU32> {
+        self.chunk(slot).map(|(chunk, at)| &chunk.ends[at])
     }
 
-    /// Marks a tombstone; false when it was one.
+    /// Whether a row is there for who sees `rows` rows: published, and not ended.
+    #[inline]
+    pub(super) fn lives(&self, slot: u32, rows: u32) -> bool {
+        slot < rows && self.end(slot).is_some_and(|end| end.load(Ordering::Acquire) >= rows)
+    }
+
+    /// Whether a row is a tombstone for who sees all rows.
+    pub(super) fn is_deleted(&self, slot: u32) -> bool {
+        self.end(slot).is_some_and(|end| end.load(Ordering::Acquire) != NONE)
+    }
+
+    /// Ends a row; false when it had ended.
     pub(super) fn delete(&self, slot: u32) -> bool {
-        let bit = 1 << (slot % 32);
-        let chunk = self.chunk(slot);
-        chunk.is_some_and(|(chunk, at)| chunk.deleted[at / 32].fetch_or(bit, Ordering::AcqRel) & bit == 0)
+        self.end(slot).is_some_and(|end| end.swap(0, Ordering::AcqRel) == NONE)
+    }
+
+    /// Ends a row as soon as `by` is seen, which was appended and is not yet published.
+    pub(super) fn replace(&self, slot: u32, by: u32) {
+        if let Some(end) = self.end(slot) {
+            end.store(by, Ordering::Release);
+        }
     }
 }
 
@@ -252,14 +292,14 @@ mod tests {
 
     #[test]
     fn a_record_is_appended_once_and_read_back() {
-        let records = Records::new(48);
+        let records = Records::new(48, 1024);
         assert!(records.get(0).is_none());
-        for slot in 0..CHUNK_SLOTS {
+        for slot in 0..1024 {
             assert!(records.push(&[slot as u8; 48]));
             assert_eq!(records.get(slot), Some(&[slot as u8; 48][..]));
         }
         assert!(!records.push(&[0; 48]), "the chunk is full");
-        assert!(!Records::new(48).push(&[0; 47]), "another length");
+        assert!(!Records::new(48, 1).push(&[0; 47]), "another length");
     }
 
     /// Rows appended, and looked at in one go: few under Miri, which is slow.
@@ -287,5 +327,36 @@ mod tests {
             }
             done.store(true, Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "megabytes take minutes there")]
+    fn a_chunk_has_few_bytes_however_large_a_row_is() {
+        for (stride, m) in [(64, 2), (448, 16), (2_112, 16), (32_896, 16), (32_896, 512)] {
+            let store = Store::new(stride, m);
+            assert!((stride + 8 * m) << store.chunk_bits <= CHUNK_BYTES, "{stride} bytes, m {m}: 2^{}", store.chunk_bits);
+        }
+        assert_eq!(Store::new(64, 2).chunk_bits, CHUNK_BITS_MAX);
+        let store = Store::new(32_896, 16);
+        for slot in 0..40 {
+            assert_eq!(store.push(&[slot as u8; 32_896], 0, &[]), Some(slot));
+            store.publish(slot);
+            assert!((0..=slot).all(|slot| store.record(slot).is_some_and(|record| record[32_895] == slot as u8)));
+        }
+    }
+
+    #[test]
+    fn a_row_lives_until_the_one_in_its_place_is_seen() {
+        let store = Store::new(64, 4);
+        for slot in 0..3 {
+            assert_eq!(store.push(&[0; 64], 0, &[]), Some(slot));
+            store.publish(slot);
+        }
+        store.replace(0, 2);
+        assert!(store.lives(0, 2) && !store.lives(2, 2), "before");
+        assert!(!store.lives(0, 3) && store.lives(2, 3), "after");
+        assert!(store.is_deleted(0) && !store.is_deleted(2));
+        assert!(store.delete(1) && !store.delete(1));
+        assert!(!store.lives(1, 2));
     }
 }

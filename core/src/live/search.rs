@@ -36,14 +36,16 @@ impl Shared {
         if params.refine == Some(Refine::Originals) && self.space.encoding == crate::quant::Encoding::Scaled {
             return Err(SearchError::Unsupported { lacks: "keeps no originals while it is live: refine by records" });
         }
-        let rows = self.store.len();
+        // In this order: the entry is among the rows, and the living are no fewer than those of them that live.
         let entry = self.entry.load(Ordering::Acquire);
+        let rows = self.store.len();
+        let living = self.living().min(rows as usize);
         if rows == 0 || entry == NONE {
             return Ok(Stats::default());
         }
         match params.plan.unwrap_or(plan_of(rows as usize)) {
             Plan::Scan => Ok(self.scan(rows, params, scratch, hits)),
-            Plan::Walk => Ok(self.walk(rows, entry, params, scratch, hits)),
+            Plan::Walk => Ok(self.walk(rows, living, entry, params, scratch, hits)),
             Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
         }
     }
@@ -58,18 +60,15 @@ impl Shared {
         entry
     }
 
-    fn walk(&self, rows: u32, entry: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
+    fn walk(&self, rows: u32, living: usize, entry: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
         let mut stats = Stats::default();
-        // The entry is published before the count of rows that this search saw may include it.
-        let rows = rows.max(entry + 1);
-        // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
+        // From the graph's entry nearly every row is reached; from where the upper layers lead, a few less.
         let home = entry;
         let entry = self.descend(rows, home, scratch, &mut stats);
         let mut entries = [entry, entry];
         let base = self.layer(0, rows);
         let total = rows as usize;
-        let living = total.saturating_sub(self.dead.load(Ordering::Acquire) as usize);
-        let setting = Setting::choose(params, Refine::Records, &self.quality);
+        let setting = Setting::choose(params, Refine::Records, self.quality());
         let mut limits = setting.limits(params.k, self.space.metric, total);
         limits.ef = widen(limits.ef, total, living);
         let wanted = params.k.min(living);
@@ -80,7 +79,7 @@ impl Shared {
                 if hits.len() >= params.k && hits.last().is_some_and(|last| found.distance > last.distance) {
                     break;
                 }
-                self.push_with_twins(found, total, hits);
+                self.push_with_twins(found, rows, hits);
             }
             if hits.len() >= wanted {
                 break;
@@ -92,7 +91,10 @@ impl Shared {
                 // All that can be reached from here was seen.
                 entries[1] = home;
             } else {
-                break;
+                // Pruning may cut rows off until a save or a compaction mends that.
+                let scanned = self.scan(rows, params, scratch, hits);
+                stats.distances += scanned.distances;
+                return stats;
             }
         }
         Hit::finish(hits, params.k, params.radius);
@@ -101,6 +103,7 @@ impl Shared {
 
     fn scan(&self, rows: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
         let mut stats = Stats::default();
+        hits.clear();
         let base = self.layer(0, rows);
         let nearest = &mut scratch.beam.pool;
         nearest.reset(params.k);
@@ -108,7 +111,7 @@ impl Shared {
         for start in (0..rows).step_by(TOGETHER) {
             scratch.rows.clear();
             let end = rows.min(start.saturating_add(TOGETHER as u32));
-            scratch.rows.extend((start..end).filter(|&slot| !self.store.is_deleted(slot)));
+            scratch.rows.extend((start..end).filter(|&slot| self.store.lives(slot, rows)));
             scratch.distances.resize(scratch.rows.len(), 0.0);
             let Ok(()) = base.distances(&scratch.query, &scratch.rows, &mut scratch.buffers, &mut scratch.distances);
             stats.distances += scratch.rows.len() as u64;
@@ -130,12 +133,12 @@ impl Shared {
     }
 
     /// Appends the hits of a node and of its exact duplicates, those that live.
-    fn push_with_twins(&self, found: Neighbor, total: usize, hits: &mut Vec<Hit>) {
+    fn push_with_twins(&self, found: Neighbor, rows: u32, hits: &mut Vec<Hit>) {
         let mut slot = Some(found.node);
         // A chain has no loops; the bound is there all the same.
-        for _ in 0..=total {
+        for _ in 0..=rows {
             let Some(row) = slot else { return };
-            if !self.store.is_deleted(row) {
+            if self.store.lives(row, rows) {
                 hits.push(Hit { id: self.id(row), distance: found.distance, row });
             }
             slot = self.store.twin(row);

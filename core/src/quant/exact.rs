@@ -18,6 +18,14 @@ pub fn is_in_range(length_sq: f32) -> bool {
     length_sq <= LENGTH_SQ_MAX
 }
 
+/// Whether a squared norm is large enough to divide by: the square of a vector below is made of the last few bits that f32 has, and
+/// what is left of its direction is noise.
+#[inline]
+#[must_use]
+pub fn has_direction(length_sq: f32) -> bool {
+    length_sq >= f32::MIN_POSITIVE
+}
+
 /// Squared norm of `vector`.
 #[must_use]
 pub fn length_sq(kernels: &Kernels, vector: &[f32]) -> f32 {

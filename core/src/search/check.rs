@@ -28,12 +28,16 @@ pub(crate) fn query(query: Query<'_>, dimensions: usize) -> Result<(), SearchErr
 /// The largest element, or that there is no direction.
 pub(crate) fn prepared(space: &Space, query: &Prepared) -> Result<(), SearchError> {
     if !exact::is_in_range(query.length_sq) || !(query.norm as f32).is_finite() {
-        let by_size = |a: &(usize, &f32), b: &(usize, &f32)| a.1.abs().total_cmp(&b.1.abs());
-        let element = query.full.iter().enumerate().max_by(by_size).map_or(0, |(element, _)| element);
-        return Err(SearchError::NotFinite { element });
+        return Err(SearchError::NotFinite { element: largest(&query.full) });
     }
-    if space.metric == Metric::Cosine && query.length_sq == 0.0 {
+    if space.metric == Metric::Cosine && !exact::has_direction(query.length_sq) {
         return Err(SearchError::ZeroVector);
     }
     Ok(())
+}
+
+/// The element of the largest magnitude.
+pub(crate) fn largest(vector: &[f32]) -> usize {
+    let by_size = |a: &(usize, &f32), b: &(usize, &f32)| a.1.abs().total_cmp(&b.1.abs());
+    vector.iter().enumerate().max_by(by_size).map_or(0, |(element, _)| element)
 }

@@ -106,7 +106,7 @@ impl SearchParams {
 
     /// Candidates that are computed again, with the default filled in.
     pub(crate) fn rerank_count(&self) -> usize {
-        self.rerank.unwrap_or((2 * self.k).max(20)).max(self.k)
+        self.rerank.unwrap_or(self.k.saturating_mul(2).max(20)).max(self.k)
     }
 
     /// Checks the parameters.
@@ -193,7 +193,7 @@ pub enum SearchError {
         /// Which element.
         element: usize,
     },
-    /// The query has no direction, which cosine needs.
+    /// The query has no direction, which cosine needs: it is zero, or so short that its squares vanish in f32.
     ZeroVector,
     /// A parameter is out of its range.
     Parameter {
@@ -211,20 +211,27 @@ pub enum SearchError {
     Corrupt(Corrupt),
 }
 
-impl fmt::Display for SearchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SearchError {
+    /// What is wrong, in words; `vector` is what the vector is called that was given.
+    pub(crate) fn describe(&self, vector: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dimensions { wanted, found } => {
-                write!(f, "the query has {found} dimensions, the index has {wanted}")
+                write!(f, "the {vector} has {found} dimensions, the index has {wanted}")
             }
             Self::NotFinite { element } => {
-                write!(f, "element {element} of the query is not a finite number, or too large")
+                write!(f, "element {element} of the {vector} is not a finite number, or too large")
             }
-            Self::ZeroVector => f.write_str("the query is a zero vector, which has no cosine"),
+            Self::ZeroVector => write!(f, "the {vector} is a zero vector, which has no cosine"),
             Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
             Self::Unsupported { lacks } => write!(f, "the index {lacks}"),
-            Self::Corrupt(corrupt) => corrupt.fmt(f),
+            Self::Corrupt(corrupt) => fmt::Display::fmt(corrupt, f),
         }
+    }
+}
+
+impl fmt::Display for SearchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("query", f)
     }
 }
 

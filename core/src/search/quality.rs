@@ -127,7 +127,7 @@ impl Setting {
         };
         let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.refine == refine);
         let Some(row) = cheapest(rows(), wanted) else {
-            return Self { ef: guess(wanted).max(2 * params.k), gamma: params.gamma.unwrap_or(0.0) };
+            return Self { ef: guess(wanted).max(params.k.saturating_mul(2)), gamma: params.gamma.unwrap_or(0.0) };
         };
         let (k, measured) = (params.k, row.k as usize);
         let ef = if k > measured { (row.ef as usize).saturating_mul(k).div_ceil(measured) } else { row.ef as usize };

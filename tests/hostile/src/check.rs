@@ -97,7 +97,7 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
     all
 }
 
-fn as_is_and_repaired(bytes: &[u8], check: impl Fn(&[u8])) {
+pub(crate) fn as_is_and_repaired(bytes: &[u8], check: impl Fn(&[u8])) {
     check(bytes);
     let mut repaired = bytes.to_vec();
     repair(&mut repaired);

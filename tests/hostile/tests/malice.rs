@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nearshore_hostile::{Random, check, data, mutate, mutate_data, sample};
+use nearshore_hostile::{Random, check, data, live, mutate, mutate_data, sample};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -16,8 +16,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// A fuzz target.
 struct Target {
-    /// Also that of its corpus.
     name: &'static str,
+    /// Folder of its corpus.
+    corpus: &'static str,
     run: fn(&[u8]),
     seeds: fn() -> Vec<Vec<u8>>,
     mutate: fn(&mut Vec<u8>, &mut Random),
@@ -27,11 +28,13 @@ struct Target {
     one_in: u64,
 }
 
-const TARGETS: [Target; 3] = [
-    Target { name: "directory", run: check::directory, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
-    Target { name: "open_search", run: check::open_search, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
+const TARGETS: [Target; 4] = [
+    Target { name: "directory", corpus: "directory", run: check::directory, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
+    Target { name: "open_search", corpus: "open_search", run: check::open_search, seeds: sample::all, mutate, buffers: 1 << 20, one_in: 1 },
+    // Ten states of an index, each of which sets out with a chunk of up to 1 MiB.
+    Target { name: "live", corpus: "open_search", run: live::live, seeds: sample::all, mutate, buffers: 12 << 20, one_in: 4 },
     // A score of readers look at each input, and those that stream have buffers of 256 KiB.
-    Target { name: "dataset", run: data::read, seeds: datasets, mutate: mutate_data, buffers: 8 << 20, one_in: 4 },
+    Target { name: "dataset", corpus: "dataset", run: data::read, seeds: datasets, mutate: mutate_data, buffers: 8 << 20, one_in: 4 },
 ];
 
 fn datasets() -> Vec<Vec<u8>> {
@@ -79,7 +82,7 @@ fn no_input_panics_hangs_allocates_without_reason_or_answers_nonsense() {
     for target in &TARGETS {
         let name = target.name;
         let mut seeds = (target.seeds)();
-        for (path, bytes) in corpus(name) {
+        for (path, bytes) in corpus(target.corpus) {
             let outcome = catch_unwind(|| run(target, &bytes));
             outcome.unwrap_or_else(|panic| {
                 eprintln!("{name}: corpus file {}", path.display());

@@ -67,17 +67,28 @@ fn rows_at_the_edge_of_f32_are_refused_or_searched_but_never_called_damaged() {
 
 #[test]
 fn tiny_rows_are_told_apart_or_refused() {
-    for size in [1e-10f32, 1e-18, 1e-22, 1e-30, f32::MIN_POSITIVE, 1e-44] {
+    for size in [1e-10f32, 1e-18, 1e-19, 1e-20, 1e-22, 1e-30, f32::MIN_POSITIVE, 1e-44] {
+        // Ever farther from the first, and ever more askew.
         let rows: Vec<f32> = (1..=20).flat_map(|row| [size * row as f32, -size]).collect();
         for &metric in Metric::ALL {
-            let Ok((index, _)) = try_build(Element::F32, 2, &bytes_of(&rows), None, &params(metric)) else {
-                assert!(metric == Metric::Cosine && size < 1e-18, "{size:e}, {metric:?}: only cosine needs a direction");
-                continue;
+            // Below, the squares of the first row are made of the last few bits of f32, which have no direction.
+            let directed = size >= 1e-19;
+            let answer = try_build(Element::F32, 2, &bytes_of(&rows), None, &params(metric));
+            let (index, _) = match answer {
+                Err(error) if metric == Metric::Cosine && !directed => {
+                    assert_eq!(error, BuildError::ZeroVector { row: 0 }, "{size:e}");
+                    continue;
+                }
+                answer => answer.expect("only cosine needs a direction"),
             };
+            assert!(metric != Metric::Cosine || directed, "{size:e}: told apart by noise");
             let hits = search(&index, Query::F32(&rows[..2]), &walk(20).k(20));
-            assert_eq!(hits.len(), 20, "{size:e}, {metric:?}");
+            assert_eq!(ids(&hits), (0..20).collect::<Vec<_>>(), "{size:e}, {metric:?}");
         }
     }
+    let (index, _) = built(2, &[1.0, 2.0], &params(Metric::Cosine));
+    let answer = index.search(Query::F32(&[1e-22, -1e-22]), &walk(3), &mut Scratch::new(), &mut Vec::new());
+    assert_eq!(answer, Err(SearchError::ZeroVector));
 }
 
 #[test]
@@ -110,7 +121,9 @@ fn more_hits_than_rows_and_fewer_candidates_than_hits() {
     let query = Query::F32(&rows[..5]);
     for plan in [scan(), walk(1), walk(10), walk(1_000_000), SearchParams::default()] {
         assert_eq!(search(&index, query, &plan.k(51)).len(), 50, "{plan:?}");
-        assert_eq!(search(&index, query, &plan.k(usize::MAX / 4)).len(), 50, "{plan:?}");
+        for k in [usize::MAX / 4, usize::MAX / 2 + 1, usize::MAX] {
+            assert_eq!(search(&index, query, &plan.k(k)).len(), 50, "{plan:?}");
+        }
     }
     for k in 1..=50 {
         assert_eq!(search(&index, query, &walk(1).k(k)).len(), k);

@@ -1,0 +1,66 @@
+//! Why a live index refuses.
+
+use crate::error::OpenError;
+use crate::search::SearchError;
+use core::fmt;
+
+/// Why a live index refused; nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The query or the parameters of a search, or a file that cannot be read.
+    Search(SearchError),
+    /// The vector of a row: refused for what a query is refused for.
+    Vector(SearchError),
+    /// The id is taken.
+    DuplicateId {
+        /// The id.
+        id: u64,
+    },
+    /// No living row has the id.
+    UnknownId {
+        /// The id.
+        id: u64,
+    },
+    /// The element is no integer of the index's type.
+    NotRepresentable {
+        /// Which element.
+        element: usize,
+    },
+    /// A parameter is out of its range.
+    Parameter {
+        /// Which one.
+        parameter: &'static str,
+        /// What it may be.
+        must: &'static str,
+    },
+    /// 2^32 - 2 rows, tombstones included: compact.
+    Full,
+    /// The file does not open.
+    Open(OpenError),
+}
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Search(error) => error.fmt(f),
+            Self::Vector(error) => error.describe("vector", f),
+            Self::DuplicateId { id } => write!(f, "id {id} is taken: update or delete it first"),
+            Self::UnknownId { id } => write!(f, "no row has id {id}"),
+            Self::NotRepresentable { element } => {
+                write!(f, "element {element} of the vector is no integer of the index's element type")
+            }
+            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
+            Self::Full => f.write_str("the index is full: compact it to make room"),
+            Self::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LiveError {}
+
+impl From<SearchError> for LiveError {
+    fn from(error: SearchError) -> Self {
+        Self::Search(error)
+    }
+}
