@@ -128,9 +128,15 @@ export class Engine implements Methods {
   save(): Uint8Array {
     this.#check(this.#core.save());
     const at = this.#core.file_ptr();
-    const bytes = new Uint8Array(this.#memory.buffer.slice(at, at + this.#core.file_len()));
-    this.#core.saved();
-    return bytes;
+    const bytes = this.#core.file_len();
+    try {
+      return new Uint8Array(this.#memory.buffer.slice(at, at + bytes));
+    } catch (cause) {
+      // The index is whole; it is this realm that has no room for its file.
+      throw new NearshoreError("quota", `there is no room for a file of ${bytes} bytes beside the engine's memory`, { cause });
+    } finally {
+      this.#core.saved();
+    }
   }
 
   verify(): void {

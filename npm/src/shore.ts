@@ -79,7 +79,10 @@ export class Index {
     return LiveIndex.empty(call, options.worker);
   }
 
-  /** Opens bytes that `save` gave, or any `.shore` file, so that rows can be added, changed and deleted. */
+  /**
+   * Opens bytes that `save` gave, or any `.shore` file, so that rows can be added, changed and deleted. The first change leaves originals
+   * behind: distances are then those of the 8-bit records.
+   */
   static async load(source: OpenSource, options: OpenOptions = {}): Promise<LiveIndex> {
     return LiveIndex.over(source, options);
   }

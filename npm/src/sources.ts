@@ -102,7 +102,10 @@ async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal
   if (!response.body) throw new NearshoreError("network", `GET ${url.href} answered without a body`);
   // Only a hint: a compressed answer announces its compressed length.
   const bytes = Number(response.headers.get("content-length") ?? 0) || 0;
-  return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(response.body, `GET ${url.href}`, signal) };
+  const { body } = response;
+  // A file that is refused before its first chunk is read has no reader yet to cancel.
+  const close = (): unknown => body.locked || body.cancel().catch(() => {});
+  return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, `GET ${url.href}`, signal), close };
 }
 
 /** Chunks of a stream. By a reader: not every browser can iterate over streams. */

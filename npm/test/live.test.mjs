@@ -70,6 +70,16 @@ test("a built index loads and takes more rows", async () => {
   assert.equal((await live.search(row(20), { k: 1 }))[0].id, 20);
 });
 
+test("deleting what is not there leaves a file as it is, originals and all", async () => {
+  const built = await Index.build(null, vectors.subarray(0, 300 * DIMENSIONS), { dimensions: DIMENSIONS });
+  const bytes = await built.save();
+  const live = await Index.load(bytes.slice());
+  assert.equal(await live.delete(7_000), false);
+  assert.deepEqual(await live.save(), bytes);
+  assert.equal(await live.delete(7), true);
+  assert.equal(live.size, 299);
+});
+
 test("many rows are added together or not at all", async () => {
   const live = await Index.create({ dimensions: DIMENSIONS });
   await live.add(2, row(2));

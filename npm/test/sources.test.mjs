@@ -118,6 +118,14 @@ test("a Source of one's own: read in pieces, closed once, its mistakes named", a
   await assert.rejects(open(undefined), failure("invalid-argument", "source"));
 });
 
+test("a file that is refused by its announced size is not downloaded", async () => {
+  let cancelled = false;
+  const body = () => new ReadableStream({ pull: (stream) => stream.enqueue(new Uint8Array(1024)), cancel: () => { cancelled = true; } });
+  const send = async () => new Response(body(), { headers: { "content-length": "1000000" } });
+  await assert.rejects(open("https://example.org/large.shore", { fetch: send, maxBytes: 20_000 }), failure("quota"));
+  assert.ok(cancelled);
+});
+
 test("maxBytes refuses a larger file, before and while reading", async () => {
   await same(await open(bytes, { maxBytes: bytes.length }), "fits");
   await assert.rejects(open(bytes, { maxBytes: bytes.length - 1 }), failure("quota", "maxBytes"));

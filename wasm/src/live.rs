@@ -1,6 +1,7 @@
 //! Indexes that rows are added to.
 //!
-//! A file that was loaded stays a file, and is searched as one, until the first change asks for a graph that can change.
+//! A file that was loaded stays a file, and is searched as one, until the first change asks for a graph that can change; its originals are
+//! left behind then.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -63,13 +64,21 @@ impl Engine {
     }
 
     fn delete_row(&mut self, id: u64) -> Result<(), Failure> {
-        let live = live(&mut self.state)?;
-        let deleted = match live.delete(id) {
-            Ok(()) => true,
-            Err(LiveError::UnknownId { .. }) => false,
-            Err(error) => return Err(error.into()),
+        let known = match &self.state {
+            // A file that would lose nothing stays a file.
+            State::File(index) => index.row_of(id)?.is_some(),
+            _ => true,
         };
-        tidy(live);
+        let mut deleted = false;
+        if known {
+            let live = live(&mut self.state)?;
+            deleted = match live.delete(id) {
+                Ok(()) => true,
+                Err(LiveError::UnknownId { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            tidy(live);
+        }
         self.answer.clear();
         self.answer.u32(u32::from(deleted));
         Ok(())
