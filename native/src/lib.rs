@@ -6,13 +6,16 @@
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
-//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast.
+//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast;
+//! - [`collection`]: rows that are inserted, searched, deleted and saved.
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
 
 #![deny(unsafe_code)]
 
+pub mod base64;
 pub mod bench;
+pub mod collection;
 pub mod dataset;
 mod error;
 pub mod exact;
