@@ -7,7 +7,7 @@
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
 //! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast;
-//! - [`collection`]: rows that are inserted, searched, deleted and saved.
+//! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP (feature `server`).
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
 
@@ -24,6 +24,8 @@ mod index;
 pub mod io;
 mod par;
 mod queries;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};
