@@ -6,13 +6,16 @@
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
-//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast.
+//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast;
+//! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP (feature `server`).
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
 
 #![deny(unsafe_code)]
 
+pub mod base64;
 pub mod bench;
+pub mod collection;
 pub mod dataset;
 mod error;
 pub mod exact;
@@ -21,6 +24,8 @@ mod index;
 pub mod io;
 mod par;
 mod queries;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};

@@ -67,7 +67,9 @@ fn format(_: &mut Tally) -> Result<()> {
 }
 
 fn lints(_: &mut Tally) -> Result<()> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    // The library of those who need no server.
+    cargo(&["clippy", "-p", "nearshore", "--no-default-features", "--", "-D", "warnings"]).run()
 }
 
 /// The core without a standard library, for every kind of machine it meets.

@@ -24,6 +24,7 @@ const EXAMPLES: &str = "Examples:
   nearshore search vectors.shore --vector '[0.1, 0.2, 0.3]' --k 5
   nearshore truth vectors.fbin --queries queries.fbin --metric cosine -o truth.ibin
   nearshore bench vectors.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+  nearshore serve data
 
 Exit codes: 0 done, 1 found what should not be, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
 
@@ -62,6 +63,10 @@ pub(crate) enum Command {
     Info(FileArgs),
     /// Checks every block and every bound of an index
     Verify(FileArgs),
+    /// Serves a collection over HTTP: insert, search, delete, get, save
+    #[cfg(feature = "server")]
+    #[command(after_help = super::serve::EXAMPLES)]
+    Serve(super::serve::ServeArgs),
     /// Writes a shell's completions to standard output
     #[command(after_help = "Example:\n  nearshore completions bash > ~/.local/share/bash-completion/completions/nearshore")]
     Completions(CompletionsArgs),
@@ -260,7 +265,9 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Words that are listed in help and completions and mean a `T`.
-fn words<T: FromStr<Err: ToString> + Clone + Send + Sync + 'static>(list: &'static [&'static str]) -> impl TypedValueParser<Value = T> {
+pub(super) fn words<T: FromStr<Err: ToString> + Clone + Send + Sync + 'static>(
+    list: &'static [&'static str],
+) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(list).try_map(|word| word.parse::<T>().map_err(|error| error.to_string()))
 }
 

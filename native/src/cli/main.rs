@@ -23,6 +23,8 @@ mod info;
 mod output;
 mod progress;
 mod search;
+#[cfg(feature = "server")]
+mod serve;
 mod signals;
 mod truth;
 mod verify;
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         Command::Truth(args) => truth::run(args, common),
         Command::Info(args) => info::run(args, common),
         Command::Verify(args) => verify::run(args, common),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::run(args, common),
         Command::Completions(args) => completions::run(args),
     });
     match done {

@@ -6,7 +6,7 @@ use std::path::Path;
 use nearshore::dataset::{Dataset, parse_vector};
 use nearshore::format::Kind;
 use nearshore::search::{Effort, Hit, Scratch, SearchParams, Stats};
-use nearshore::{Index, Queries};
+use nearshore::{Index, Queries, base64};
 
 use super::args::{Common, PlanArgs, SearchArgs};
 use super::fail::Fail;
@@ -112,7 +112,7 @@ impl Answer {
             if with_payload {
                 match std::str::from_utf8(payload) {
                     Ok(text) => write!(out, ",\"payload\":{}", serde_json::Value::from(text))?,
-                    Err(_) => write!(out, ",\"payload_base64\":\"{}\"", base64(payload))?,
+                    Err(_) => write!(out, ",\"payload_base64\":\"{}\"", base64::encode(payload))?,
                 }
             }
             write!(out, "}}")?;
@@ -137,31 +137,5 @@ impl Answer {
             writeln!(out, "      {} distances, {} hops", self.stats.distances, self.stats.hops)?;
         }
         Ok(())
-    }
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            let known = digit <= chunk.len();
-            text.push(if known { char::from(ALPHABET[(word >> (18 - 6 * digit) & 63) as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
-        assert!(pairs.iter().all(|(plain, coded)| base64(plain.as_bytes()) == *coded));
-        assert_eq!(base64(&[0xFF, 0xFE, 0xFD]), "//79");
     }
 }

@@ -1,16 +1,32 @@
-//! Ctrl-C and its relatives: whatever the program does at that moment, it removes what it has begun and ends.
+//! Ctrl-C and its relatives: whatever the program does at that moment, it removes what it has begun and ends. A server is
+//! asked to stop first; the second signal ends it all the same.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 
 use nearshore::io::remove_partial_files;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::iterator::Signals;
 
+/// What the first signal does instead of ending the program.
+static GRACEFUL: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Has `stop` called by the first of those signals; the one after it ends the program.
+#[cfg(feature = "server")]
+pub(crate) fn stop_gracefully(stop: impl FnOnce() + Send + 'static) {
+    *GRACEFUL.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Box::new(stop));
+}
+
 /// Ends the program on SIGINT (exit code 130), SIGTERM and SIGHUP (128 + their number).
 pub(crate) fn install() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        for signal in signals.forever() {
+            let stop = GRACEFUL.lock().ok().and_then(|mut stop| stop.take());
+            if let Some(stop) = stop {
+                stop();
+                continue;
+            }
             remove_partial_files();
             let mut err = std::io::stderr().lock();
             // On a terminal a progress bar stands in this line, and the echo of Ctrl-C behind it.

@@ -1,6 +1,8 @@
 //! What the tests of the command share: a folder, made-up vectors, and the real binary.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod served;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};

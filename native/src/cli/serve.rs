@@ -1,0 +1,112 @@
+//! `nearshore serve`: a collection over HTTP, until it is told to stop.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info};
+use nearshore::format::Metric;
+use nearshore::server::{ApiKey, Options, Server};
+use serde_json::json;
+
+use super::args::{Common, words};
+use super::fail::Fail;
+use super::output::{print, print_json};
+use super::signals::stop_gracefully;
+
+pub(super) const EXAMPLES: &str =
+    "A folder is made where there is none, and its collection at the first insert. What was inserted or deleted since the last
+POST /save is lost when the process dies; Ctrl-C and SIGTERM save before they end it (a second one does not).
+
+Examples:
+  nearshore serve data
+  curl -d '{\"id\": 1, \"vector\": [0.1, 0.2], \"payload\": \"first\"}' http://127.0.0.1:6333/insert
+  curl -d '{\"vector\": [0.1, 0.3], \"k\": 5, \"with_payload\": true}' http://127.0.0.1:6333/search
+  nearshore serve vectors.shore --read-only --listen 127.0.0.1:8080
+  nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt";
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A .shore file, or the folder of a collection
+    #[arg(value_name = "FILE|DIR")]
+    path: PathBuf,
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, default_value = "127.0.0.1:6333", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Elements of a vector of a new collection [default: as the first insert has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
+    dimensions: Option<u16>,
+    /// Distance of a new collection: squared Euclidean, 1 - dot product, 1 - cosine [default: l2]
+    #[arg(long, value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
+    metric: Option<Metric>,
+    /// Refuses writes, and searches the file as it lies
+    #[arg(long)]
+    read_only: bool,
+    /// A file with the key that requests must bring, as `Authorization: Bearer KEY`
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Allows other machines to come without a key
+    #[arg(long)]
+    insecure: bool,
+    /// Requests under way; more are answered with 429
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    in_flight: u32,
+    /// MiB of a request's body; a larger one is answered with 413
+    #[arg(long, default_value_t = 32, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    body_mib: u32,
+}
+
+pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
+    let key = args.api_key_file.as_deref().map(read_key).transpose()?;
+    if key.is_none() && !args.insecure && !args.listen.ip().is_loopback() {
+        let message = format!("{} is open to other machines; --api-key-file FILE, or --insecure, would be right", args.listen);
+        return Err(Fail::usage(message));
+    }
+    let dimensions = args.dimensions.map(usize::from);
+    let asked = CollectionOptions { dimensions, metric: args.metric, read_only: args.read_only };
+    let collection = Collection::open(&args.path, &asked).map_err(explain)?;
+    let info = collection.info();
+    let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);
+    let options = Options { threads, in_flight, body_bytes: (args.body_mib as usize) << 20, key };
+    let taken = |error| Fail::io(Path::new(&args.listen.to_string()), &error);
+    let server = Server::bind(args.listen, collection, options).map_err(taken)?;
+    let address = server.address();
+    // Before the address is told: whoever reads it may stop us at once.
+    stop_gracefully(server.stopper());
+    if common.json {
+        let file = info.file.display().to_string();
+        let read_only = info.read_only.is_some();
+        print_json(&json!({ "address": address.to_string(), "url": format!("http://{address}"), "file": file, "read_only": read_only }))?;
+    } else if !common.quiet {
+        print(|out| welcome(out, &info, address))?;
+    }
+    let saved = server.run().map_err(explain)?;
+    match saved {
+        Some(saved) if !common.json && !common.quiet => print(|out| writeln!(out, "saved {} rows to {}", saved.rows, saved.file.display())),
+        _ => Ok(()),
+    }
+}
+
+fn welcome(out: &mut impl Write, info: &Info, address: SocketAddr) -> std::io::Result<()> {
+    let (rows, file) = (info.rows, info.file.display());
+    writeln!(out, "serving {file} ({rows} rows) on http://{address}")?;
+    match info.read_only {
+        Some(why) => writeln!(out, "  read only: {why}"),
+        None => Ok(()),
+    }
+}
+
+fn read_key(path: &Path) -> Result<ApiKey, Fail> {
+    let text = std::fs::read_to_string(path).map_err(|error| Fail::io(path, &error))?;
+    ApiKey::new(&text).ok_or_else(|| Fail::input(format!("{}: no key; one word of visible ASCII would be right", path.display())))
+}
+
+fn explain(error: CollectionError) -> Fail {
+    match error {
+        CollectionError::File(error) => error.into(),
+        CollectionError::Differs { .. } => Fail::usage(format!("{error}; without the option it is served as it is")),
+        CollectionError::Locked { .. } => Fail::usage(format!("{error}; stop it first, or use --read-only")),
+        other => Fail::input(other.to_string()),
+    }
+}

@@ -1,0 +1,101 @@
+//! What holds for a collection whoever asks it.
+
+use nearshore_core::search::Effort;
+
+use super::*;
+
+fn open(folder: &tempfile::TempDir) -> Collection {
+    Collection::open(folder.path(), &CollectionOptions::default()).unwrap()
+}
+
+fn point(id: impl Into<Option<u64>>, vector: &[f32]) -> Point {
+    Point { id: id.into(), vector: vector.to_vec(), payload: Vec::new() }
+}
+
+/// The field and the code of a refusal.
+fn refusal<T: std::fmt::Debug>(done: Result<T, CollectionError>) -> (String, &'static str) {
+    match done.unwrap_err() {
+        CollectionError::Invalid { field, fault } => (field, fault.code()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_insert_that_fails_leaves_no_row_and_decides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = open(&folder);
+    assert_eq!(collection.insert(&[]).unwrap(), [0; 0]);
+    // The second row is refused only by the index itself: its norm leaves f32.
+    let huge = [point(None, &[1.0, 2.0, 3.0]), point(None, &[1e30, 0.0, 0.0])];
+    assert_eq!(refusal(collection.insert(&huge)), ("points[1].vector".into(), "not_finite"));
+    assert_eq!(refusal(collection.insert(&[point(None, &[])])), ("points[0].vector".into(), "out_of_range"));
+    assert_eq!((collection.info().dimensions, collection.save().unwrap().bytes), (None, 0));
+    assert_eq!(collection.insert(&[point(9, &[1.0, 2.0])]).unwrap(), [9]);
+    let huge = [point(None, &[1.0, 2.0]), point(None, &[1e30, 0.0])];
+    assert_eq!(refusal(collection.insert(&huge)), ("points[1].vector".into(), "not_finite"));
+    assert_eq!(collection.info().rows, 1);
+    assert_eq!(collection.get(&[9, 10, 11]).unwrap().len(), 1);
+    assert_eq!(collection.insert(&[point(None, &[1.0, 2.0])]).unwrap(), [10], "what was refused uses up no id");
+}
+
+#[test]
+fn an_assigned_id_is_above_all_others_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = open(&folder);
+    let ids = collection.insert(&[point(5, &[1.0]), point(None, &[2.0]), point(2, &[3.0]), point(None, &[4.0])]).unwrap();
+    assert_eq!(ids, [5, 6, 2, 7]);
+    collection.save().unwrap();
+    drop(collection);
+    let collection = open(&folder);
+    assert_eq!(collection.insert(&[point(None, &[5.0])]).unwrap(), [8]);
+    assert_eq!(collection.insert(&[point(u64::MAX, &[6.0])]).unwrap(), [u64::MAX]);
+    assert_eq!(refusal(collection.insert(&[point(1, &[6.0]), point(None, &[6.0])])), ("points[1].id".into(), "no_id_left"));
+    assert_eq!(collection.insert(&[point(1, &[6.0])]).unwrap(), [1]);
+}
+
+#[test]
+fn a_collection_emptied_and_saved_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = open(&folder);
+    collection.insert(&[point(1, &[1.0, 0.0]), point(2, &[0.0, 1.0])]).unwrap();
+    assert_eq!(collection.delete(&[1, 2, 2, 3]).unwrap(), 2);
+    assert_eq!((collection.info().rows, collection.info().tombstones), (0, 0));
+    collection.save().unwrap();
+    drop(collection);
+    let collection = open(&folder);
+    assert_eq!((collection.info().dimensions, collection.info().read_only), (Some(2), None));
+    assert_eq!(collection.search(&Search::new(vec![1.0, 0.0], 3)).unwrap(), []);
+    assert_eq!(refusal(collection.insert(&[point(1, &[1.0])])), ("points[0].vector".into(), "dimension_mismatch"));
+    collection.insert(&[point(1, &[1.0, 0.0])]).unwrap();
+    assert_eq!(collection.search(&Search::new(vec![1.0, 0.0], 3)).unwrap()[0].id, 1);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = open(&folder);
+    let search = |k, effort| refusal(collection.search(&Search { effort, ..Search::new(vec![1.0], k) }));
+    assert_eq!(search(0, Effort::Auto), ("k".into(), "out_of_range"));
+    assert_eq!(search(K_MAX + 1, Effort::Auto), ("k".into(), "out_of_range"));
+    assert_eq!(search(1, Effort::Ef(EF_MAX + 1)), ("ef".into(), "out_of_range"));
+    assert_eq!(search(1, Effort::Recall(f32::NAN)), ("recall".into(), "out_of_range"));
+    let options = CollectionOptions { dimensions: Some(40_000), ..CollectionOptions::default() };
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(refusal(Collection::open(other.path(), &options)), ("dimensions".into(), "out_of_range"));
+}
+
+#[test]
+fn one_process_at_a_time_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let collection = open(&folder);
+    let second = Collection::open(folder.path(), &CollectionOptions::default());
+    assert!(matches!(second, Err(CollectionError::Locked { .. })));
+    collection.insert(&[point(1, &[1.0])]).unwrap();
+    collection.save().unwrap();
+    let reader = CollectionOptions { read_only: true, ..CollectionOptions::default() };
+    let reader = Collection::open(folder.path(), &reader).unwrap();
+    assert_eq!(reader.search(&Search::new(vec![1.0], 1)).unwrap()[0].id, 1);
+    assert!(matches!(reader.insert(&[point(2, &[1.0])]), Err(CollectionError::ReadOnly { .. })));
+    drop(collection);
+    open(&folder);
+}

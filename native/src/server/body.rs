@@ -1,0 +1,273 @@
+//! What requests bring: JSON whose every field is known, and numbers of things that are not too many.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+
+use super::error::ApiError;
+use crate::base64;
+use crate::collection::{self, K_MAX};
+use crate::search::Effort;
+
+/// Points of one insert.
+const POINTS_MAX: usize = 100_000;
+/// Ids of one delete or get.
+const IDS_MAX: usize = 100_000;
+/// Searches of one request.
+const SEARCHES_MAX: usize = 1_000;
+/// Hits of all searches of one request.
+const HITS_MAX: usize = 100_000;
+/// Hits of a search that does not say.
+const K: usize = 10;
+
+/// Parses a body. Errors name the field, unknown ones included.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        let message = inner.to_string();
+        if !inner.is_data() {
+            return ApiError { field: None, ..ApiError::field("not_json", "", message) };
+        }
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let field = match (path.as_str(), missing) {
+            (".", missing) => missing.map(str::to_owned),
+            (path, Some(missing)) => Some(format!("{path}.{missing}")),
+            (path, None) => Some(path.to_owned()),
+        };
+        let code = match () {
+            () if message.starts_with("unknown field") => "unknown_field",
+            () if missing.is_some() => "missing_field",
+            () => "wrong_type",
+        };
+        ApiError { field, ..ApiError::field(code, "", message) }
+    })?;
+    text.end().map_err(|error| ApiError { field: None, ..ApiError::field("not_json", "", error.to_string()) })?;
+    Ok(value)
+}
+
+fn missing(field: &str) -> ApiError {
+    ApiError::field("missing_field", field, format!("`{field}` is missing"))
+}
+
+fn too_many(field: &str, found: usize, most: usize) -> Result<(), ApiError> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(ApiError::field("too_many", field, format!("{found}; at most {most} in one request")))
+}
+
+/// An array of numbers, or base64 of little-endian f32.
+#[derive(Debug)]
+struct Vector(Vec<f32>);
+
+impl<'de> Deserialize<'de> for Vector {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Numbers;
+
+        impl<'de> Visitor<'de> for Numbers {
+            type Value = Vector;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of numbers, or base64 of little-endian f32")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Vector, A::Error> {
+                let mut vector = Vec::new();
+                while let Some(number) = numbers.next_element()? {
+                    vector.push(number);
+                }
+                Ok(Vector(vector))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Vector, E> {
+                let bytes = base64::decode(text).ok_or_else(|| E::custom("not base64 (RFC 4648, with padding)"))?;
+                match bytes.as_chunks::<4>() {
+                    (numbers, []) => Ok(Vector(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())),
+                    _ => Err(E::custom(format!("{} bytes; a multiple of 4 would be right", bytes.len()))),
+                }
+            }
+        }
+
+        from.deserialize_any(Numbers)
+    }
+}
+
+/// Base64 of any bytes.
+#[derive(Debug)]
+struct Bytes(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        base64::decode(&text).map(Self).ok_or_else(|| de::Error::custom("not base64 (RFC 4648, with padding)"))
+    }
+}
+
+/// `POST /insert`: one point, or `points`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Insert {
+    id: Option<u64>,
+    vector: Option<Vector>,
+    payload: Option<String>,
+    payload_base64: Option<Bytes>,
+    points: Option<Vec<Point>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Point {
+    id: Option<u64>,
+    vector: Vector,
+    payload: Option<String>,
+    payload_base64: Option<Bytes>,
+}
+
+impl Insert {
+    /// The points, and whether the request named them one by one.
+    pub(super) fn points(self) -> Result<(Vec<collection::Point>, bool), ApiError> {
+        let Self { id, vector, payload, payload_base64, points } = self;
+        let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some();
+        let points = match (points, vector) {
+            (Some(_), _) if alone => return Err(ApiError::field("conflict", "points", "one point, or `points`; not both")),
+            (Some(points), _) => points,
+            (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64 }],
+            (None, None) => return Err(missing("vector")),
+        };
+        too_many("points", points.len(), POINTS_MAX)?;
+        let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64 })| {
+            let payload = match (payload, payload_base64) {
+                (Some(_), Some(_)) => {
+                    let message = "`payload`, or `payload_base64`; not both";
+                    return Err(
+                        ApiError::field("conflict", format!("points[{place}].payload_base64"), message).rename(|name| short(name, alone))
+                    );
+                }
+                (text, bytes) => bytes.map(|bytes| bytes.0).or(text.map(String::into_bytes)).unwrap_or_default(),
+            };
+            Ok(collection::Point { id, vector: vector.0, payload })
+        });
+        Ok((points.collect::<Result<_, _>>()?, alone))
+    }
+}
+
+/// The name of a field of the only point as the request has it.
+pub(super) fn short(field: String, alone: bool) -> String {
+    if alone { field.trim_start_matches("points[0].").to_owned() } else { field }
+}
+
+/// `POST /search`: one search, or `searches`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    vector: Option<Vector>,
+    k: Option<usize>,
+    ef: Option<usize>,
+    recall: Option<f32>,
+    with_payload: Option<bool>,
+    searches: Option<Vec<OneSearch>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneSearch {
+    vector: Vector,
+    k: Option<usize>,
+    ef: Option<usize>,
+    recall: Option<f32>,
+    with_payload: Option<bool>,
+}
+
+impl Search {
+    /// The searches, and whether the request named one alone.
+    pub(super) fn searches(self) -> Result<(Vec<collection::Search>, bool), ApiError> {
+        let Self { vector, k, ef, recall, with_payload, searches } = self;
+        let alone = vector.is_some() || k.is_some() || ef.is_some() || recall.is_some() || with_payload.is_some();
+        let searches = match (searches, vector) {
+            (Some(_), _) if alone => return Err(ApiError::field("conflict", "searches", "one search, or `searches`; not both")),
+            (Some(searches), _) => searches,
+            (None, Some(vector)) => vec![OneSearch { vector, k, ef, recall, with_payload }],
+            (None, None) => return Err(missing("vector")),
+        };
+        too_many("searches", searches.len(), SEARCHES_MAX)?;
+        let hits = searches.iter().map(|search| search.k.unwrap_or(K).min(K_MAX + 1)).sum();
+        too_many("searches", hits, HITS_MAX).map_err(|error| ApiError { message: format!("hits: {}", error.message), ..error })?;
+        let searches = searches.into_iter().enumerate().map(|(place, search)| {
+            let effort = match (search.ef, search.recall) {
+                (Some(_), Some(_)) => {
+                    return Err(in_search(ApiError::field("conflict", "recall", "`ef`, or `recall`; not both"), place, alone));
+                }
+                (Some(ef), None) => Effort::Ef(ef),
+                (None, Some(recall)) => Effort::Recall(recall),
+                (None, None) => Effort::Auto,
+            };
+            let (k, with_payload) = (search.k.unwrap_or(K), search.with_payload.unwrap_or(false));
+            Ok(collection::Search { vector: search.vector.0, k, effort, with_payload })
+        });
+        Ok((searches.collect::<Result<_, _>>()?, alone))
+    }
+}
+
+/// An error of the search at `place`, with the field named as the request has it.
+pub(super) fn in_search(error: ApiError, place: usize, alone: bool) -> ApiError {
+    error.rename(|field| if alone { field } else { format!("searches[{place}].{field}") })
+}
+
+/// `POST /delete` and `POST /get`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ids {
+    ids: Vec<u64>,
+}
+
+impl Ids {
+    pub(super) fn ids(self) -> Result<Vec<u64>, ApiError> {
+        too_many("ids", self.ids.len(), IDS_MAX)?;
+        Ok(self.ids)
+    }
+}
+
+/// `POST /save`: nothing, or an empty object.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+impl Nothing {
+    pub(super) fn check(bytes: &[u8]) -> Result<(), ApiError> {
+        if bytes.is_empty() { Ok(()) } else { parse::<Self>(bytes).map(|Self {}| ()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal<T: DeserializeOwned + fmt::Debug>(text: &str) -> (&'static str, Option<String>) {
+        let error = parse::<T>(text.as_bytes()).unwrap_err();
+        (error.code, error.field)
+    }
+
+    #[test]
+    fn errors_of_a_body_name_the_field() {
+        let field = |name: &str| Some(name.to_owned());
+        assert_eq!(refusal::<Insert>("{"), ("not_json", None));
+        assert_eq!(refusal::<Insert>("{} x"), ("not_json", None));
+        assert_eq!(refusal::<Insert>("[1]").0, "wrong_type");
+        assert_eq!(refusal::<Insert>(r#"{"vectr": [1]}"#), ("unknown_field", field("vectr")));
+        assert_eq!(refusal::<Insert>(r#"{"id": -1}"#), ("wrong_type", field("id")));
+        assert_eq!(refusal::<Insert>(r#"{"vector": [1, "x"]}"#), ("wrong_type", field("vector[1]")));
+        assert_eq!(refusal::<Insert>(r#"{"vector": "AAAA"}"#), ("wrong_type", field("vector")));
+        assert_eq!(refusal::<Insert>(r#"{"points": [{"vector": [1]}, {}]}"#), ("missing_field", field("points[1].vector")));
+        assert_eq!(refusal::<Insert>(r#"{"points": [{"colour": 1}]}"#), ("unknown_field", field("points[0].colour")));
+        assert_eq!(refusal::<Search>(r#"{"vector": [1], "filter": {}}"#), ("unknown_field", field("filter")));
+        assert_eq!(refusal::<Ids>("{}"), ("missing_field", field("ids")));
+        assert_eq!(refusal::<Ids>(r#"{"ids": [1, 2.5]}"#), ("wrong_type", field("ids[1]")));
+    }
+
+    #[test]
+    fn a_vector_is_numbers_or_base64() {
+        let vectors = [r#"[1, -2.5]"#, r#""AACAPwAAIMA=""#].map(|text| parse::<Vector>(text.as_bytes()).unwrap().0);
+        assert_eq!(vectors, [[1.0, -2.5], [1.0, -2.5]]);
+    }
+}

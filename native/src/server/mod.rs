@@ -1,0 +1,151 @@
+//! A collection over HTTP: JSON in, JSON out.
+//!
+//! ```text
+//!   connection --> guard (who, how many, how long) --> routes --> a lane of threads --> Collection
+//! ```
+//! Async threads read and write sockets and nothing else: a request's body is parsed, answered and printed on a thread of its
+//! lane ([`lanes`]), so that a slow search or save stops no other connection. What a request may cost has limits with names:
+//! bytes of a body and requests under way in [`Options`], numbers of things in [`body`].
+//!
+//! There is no TLS: beyond this machine, put a proxy that has it before the server.
+
+mod answer;
+mod body;
+mod error;
+mod guard;
+mod key;
+mod lanes;
+mod metrics;
+mod routes;
+
+pub use key::ApiKey;
+pub use routes::ROUTES;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, watch};
+
+use crate::collection::{Collection, CollectionError, Saved};
+use lanes::Lanes;
+use metrics::Metrics;
+
+/// How long a graceful stop waits for requests that have begun.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Threads that read and write sockets, at most: there is little to do.
+const SOCKET_THREADS_MAX: usize = 4;
+
+/// How a server serves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Searches at once; 0 is one for each core.
+    pub threads: usize,
+    /// Requests under way; more are told to come again.
+    pub in_flight: usize,
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// The key that requests must bring; without one, requests that come out of a web page are refused.
+    pub key: Option<ApiKey>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { threads: 0, in_flight: 256, body_bytes: 32 << 20, key: None }
+    }
+}
+
+/// What every request sees.
+struct Context {
+    collection: Collection,
+    lanes: Lanes,
+    metrics: Metrics,
+    in_flight: Semaphore,
+    options: Options,
+    stopping: watch::Receiver<bool>,
+}
+
+/// A server that has its address and serves when it is run.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    runtime: Runtime,
+    collection: Collection,
+    options: Options,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Takes `address`; port 0 is any that is free.
+    ///
+    /// # Errors
+    /// What the system says about the address, or about threads.
+    pub fn bind(address: SocketAddr, collection: Collection, mut options: Options) -> io::Result<Self> {
+        if options.threads == 0 {
+            options.threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        }
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(options.threads.min(SOCKET_THREADS_MAX))
+            .max_blocking_threads(Lanes::threads(options.threads))
+            .thread_name("nearshore-serve")
+            .enable_all()
+            .build()?;
+        Ok(Self { address: listener.local_addr()?, listener, runtime, collection, options, stop: watch::Sender::new(false) })
+    }
+
+    /// Where it can be reached.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A function that makes [`Server::run`] stop gracefully, from any thread.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let stop = self.stop.clone();
+        move || {
+            stop.send_replace(true);
+        }
+    }
+
+    /// Serves until it is stopped: then it takes no more connections, finishes the requests that have begun, and saves what has
+    /// changed. `None` where there was nothing to save.
+    ///
+    /// # Errors
+    /// What the save reports; the rows are lost then, and the older file is untouched.
+    pub fn run(self) -> Result<Option<Saved>, CollectionError> {
+        let Self { listener, runtime, collection, options, stop, .. } = self;
+        let context = Arc::new(Context {
+            collection,
+            lanes: Lanes::new(options.threads),
+            metrics: Metrics::default(),
+            in_flight: Semaphore::new(options.in_flight),
+            options,
+            stopping: stop.subscribe(),
+        });
+        let served = Arc::clone(&context);
+        runtime.block_on(async move {
+            let (mut asked, mut asked_too) = (served.stopping.clone(), served.stopping.clone());
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            // Answers are short and whole: they need not wait for more to send.
+            let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+            let serving = axum::serve(listener, routes::router(served)).with_graceful_shutdown(async move {
+                let _ = asked.wait_for(|stop| *stop).await;
+            });
+            let serving = tokio::spawn(serving.into_future());
+            let _ = asked_too.wait_for(|stop| *stop).await;
+            let _ = tokio::time::timeout(PATIENCE, serving).await;
+        });
+        runtime.shutdown_background();
+        if context.collection.info().unsaved == 0 {
+            return Ok(None);
+        }
+        context.collection.save().map(Some)
+    }
+}
