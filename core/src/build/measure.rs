@@ -17,6 +17,7 @@ use crate::graph::{Graph, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
 use crate::search::QualityRow;
+use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::Setting;
 use crate::seed;
 use crate::vectors::Query;
@@ -211,7 +212,7 @@ impl Bench<'_> {
         if !self.exact() && self.params.originals {
             let space = self.records.space;
             let factors = |node| Ok::<_, Infallible>(space.layout.factors(self.records.record(node)));
-            let Ok(()) = space.keep_in_doubt(&worker.query, &mut worker.found, K, factors);
+            let Ok(()) = keep_in_doubt(space, &worker.query, &mut worker.found, K, factors);
             probe.again = worker.found.len() as u32;
             let own = worker.query.length_sq;
             for found in &mut worker.found {

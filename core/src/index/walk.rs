@@ -8,6 +8,7 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
+use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
@@ -118,7 +119,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         if params.rerank.is_none() {
             let factors = |node| Ok::<_, Corrupt>(records.space.layout.factors(records.record(node)?));
-            records.space.keep_in_doubt(&scratch.query, &mut scratch.found, params.k, factors)?;
+            keep_in_doubt(records.space, &scratch.query, &mut scratch.found, params.k, factors)?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();
         let ahead = |found: &[Neighbor], at: usize| {

@@ -7,7 +7,6 @@
 
 use crate::distance::Kernels;
 use crate::format::Metric;
-use crate::graph::Neighbor;
 use crate::quant::exact::{self, at_least_zero};
 use crate::quant::{Encoding, Factors, Prepared, RecordLayout, scalar};
 use crate::vectors::Vectors;
@@ -124,39 +123,6 @@ impl Space {
         }
     }
 
-    /// Keeps of `found`, nearest first, those that may be among the `k` nearest by their originals:
-    /// the first `k`, and whatever their tolerances leave in doubt.
-    ///
-    /// # Errors
-    /// What `factors`, asked for the rows in `found`, reports.
-    pub(crate) fn keep_in_doubt<E>(
-        &self,
-        query: &Prepared,
-        found: &mut Vec<Neighbor>,
-        k: usize,
-        factors: impl Fn(u32) -> Result<Factors, E>,
-    ) -> Result<(), E> {
-        if found.len() <= k {
-            return Ok(());
-        }
-        let tolerance = |near: &Neighbor| Ok(self.tolerance(query, &factors(near.node)?, near.distance));
-        let mut reach = f32::NEG_INFINITY;
-        for near in &found[..k] {
-            reach = reach.max(near.distance + tolerance(near)?);
-        }
-        // Tolerances differ from row to row, so a later row may be in doubt where an earlier one is not.
-        let mut kept = k;
-        for at in k..found.len() {
-            let near = found[at];
-            if near.distance - tolerance(&near)? <= reach {
-                found[kept] = near;
-                kept += 1;
-            }
-        }
-        found.truncate(kept);
-        Ok(())
-    }
-
     /// Writes the codes of input row `row` and returns its factors. `work` is scratch.
     pub fn encode(&self, kernels: &Kernels, vectors: &Vectors<'_>, row: usize, work: &mut Vec<f32>, codes: &mut [u8]) -> Factors {
         let codes = &mut codes[..self.layout.dimensions];
@@ -265,19 +231,5 @@ mod tests {
             assert!(beyond <= 2, "{metric:?}: {beyond}");
             assert!(beyond_a_quarter > 400, "{metric:?}: one deviation is exceeded by a third, here by {beyond_a_quarter}");
         }
-    }
-
-    #[test]
-    fn whatever_the_tolerances_leave_in_doubt_is_kept() {
-        let space = Space { metric: Metric::InnerProduct, encoding: Encoding::Scaled, layout: RecordLayout::new(1), mean: vec![0.0] };
-        let mut query = Prepared::new();
-        query.query(&space, Kernels::best(), crate::vectors::Query::F32(&[1.0]));
-        // A tolerance is 4 / sqrt(12) scales here. The first row is coarse, so all that follow within its reach are in doubt.
-        let rows = [(1.0, 0.5), (1.01, 0.01), (1.05, 0.01), (1.6, 0.01), (1.62, 0.2), (9.0, 0.01)];
-        let scale = |node: u32| rows[node as usize].1 / (4.0 / 12.0f32.sqrt());
-        let mut found: Vec<Neighbor> = (0..).zip(rows).map(|(node, (distance, _))| Neighbor { distance, node }).collect();
-        let factors = |node| Ok::<_, ()>(Factors { scale: scale(node), norm: 0, length_sq: 1.0, flags: 0 });
-        space.keep_in_doubt(&query, &mut found, 2, factors).unwrap();
-        assert_eq!(found.iter().map(|near| near.node).collect::<Vec<_>>(), [0, 1, 2, 4]);
     }
 }

@@ -1,6 +1,7 @@
 //! What a search is asked and what it answers; the same on every door.
 
 pub(crate) mod check;
+pub(crate) mod doubt;
 pub mod params;
 pub mod quality;
 

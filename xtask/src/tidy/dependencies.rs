@@ -30,7 +30,7 @@ const LICENCES: &[&str] = &[
 const MAY_USE: &[(&str, &[&str])] = &[
     ("nearshore-core", &["bytemuck", "cfg-if", "libm", "once_cell", "xxhash-rust"]),
     ("nearshore-capi", &["nearshore"]),
-    ("nearshore-wasm", &["nearshore-core", "bytemuck", "wasm-bindgen", "js-sys", "web-sys"]),
+    ("nearshore-wasm", &["nearshore-core", "bytemuck", "dlmalloc", "wasm-bindgen", "js-sys", "web-sys"]),
 ];
 
 /// Findings about the dependency graph.
