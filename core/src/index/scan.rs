@@ -7,6 +7,7 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::Neighbor;
 use crate::graph::pool::Pool;
+use crate::search::doubt::Beyond;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
 
@@ -30,6 +31,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let mut best = Best { pool: core::mem::take(&mut scratch.beam.pool), ties: Vec::new(), k: params.k.min(rows.max(1) as usize) };
         best.pool.reset(best.k);
         let mut stats = Stats::default();
+        let mut beyond = Beyond::new(records.space, &scratch.query);
         for start in (0..rows).step_by(TOGETHER) {
             let end = rows.min(start.saturating_add(TOGETHER as u32));
             scratch.rows.clear();
@@ -52,9 +54,11 @@ impl<B: AsRef<[u8]>> Index<B> {
                     continue;
                 };
                 // The codes rule most rows out; what is left is measured by its original, so the answer is exact.
-                let factors = records.space.layout.factors(records.record(node)?);
-                if records.space.at_least(&scratch.query, &factors, distance) > best.last() {
-                    continue;
+                if let Some(beyond) = &mut beyond {
+                    beyond.limit(best.last());
+                    if beyond.is(&records.space.layout.factors(records.record(node)?), distance) {
+                        continue;
+                    }
                 }
                 let (query, query_sq) = (&scratch.query.full, scratch.query.length_sq);
                 let distance = originals.distance(&records, query, query_sq, node, &mut scratch.vector)?;

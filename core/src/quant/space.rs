@@ -90,39 +90,6 @@ impl Space {
         }
     }
 
-    /// What the distance to a record's original is at least, when that to its codes is `distance`.
-    ///
-    /// Both the row's codes and the query's err by at most half a scale a coordinate, so the difference
-    /// of the two vectors by at most `r = sqrt(D) (s_x + s_q) / 2` in length, and the distance cannot
-    /// be below `(sqrt(d) - r)^2`; a dot product errs by at most `|q| r_x + |x| r_q + r_x r_q`. On
-    /// top come the roundings of both computations. Certain, unlike [`Space::tolerance`], and a few
-    /// times as wide.
-    #[must_use]
-    pub fn at_least(&self, query: &Prepared, factors: &Factors, distance: f32) -> f32 {
-        if self.encoding != Encoding::Scaled {
-            return distance;
-        }
-        let dimensions = self.layout.dimensions as f32;
-        // Half a scale is exact only up to the rounding of the division.
-        let radius = |scale: f32| 0.505 * libm::sqrtf(dimensions) * scale;
-        let (row, asked) = (radius(factors.scale), radius(query.scale));
-        let (norm, query_norm) = (f32::from_bits(factors.norm), query.norm as f32);
-        let rounding = 2e-6 + 1e-8 * dimensions;
-        let squared_l2 = |d: f32, slack: f32| {
-            let length = (libm::sqrtf((d - slack).max(0.0)) - (row + asked)).max(0.0);
-            length * length
-        };
-        match self.metric {
-            Metric::L2 => squared_l2(distance, rounding * (norm + query_norm)) * (1.0 - rounding),
-            Metric::Cosine => 0.5 * squared_l2(2.0 * distance, rounding * (2.0 + norm + query_norm)) - rounding,
-            Metric::InnerProduct => {
-                let (length, asked_length) = (libm::sqrtf(norm), libm::sqrtf(query_norm));
-                let error = asked_length * row + length * asked + row * asked;
-                distance - error - rounding * (1.0 + (length + row) * (asked_length + asked))
-            }
-        }
-    }
-
     /// Writes the codes of input row `row` and returns its factors. `work` is scratch.
     pub fn encode(&self, kernels: &Kernels, vectors: &Vectors<'_>, row: usize, work: &mut Vec<f32>, codes: &mut [u8]) -> Factors {
         let codes = &mut codes[..self.layout.dimensions];

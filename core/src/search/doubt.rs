@@ -1,7 +1,10 @@
-//! Which of the rows that a walk found need their originals.
+//! Which rows need their originals: those in doubt after a walk, by the likely error of their codes,
+//! and those that a scan cannot rule out, by the largest.
 
+use crate::format::Metric;
 use crate::graph::Neighbor;
-use crate::quant::{Factors, Prepared, Space};
+use crate::quant::scalar::CODE_MAX;
+use crate::quant::{Encoding, Factors, Prepared, Space};
 use alloc::vec::Vec;
 
 /// Keeps of `found`, nearest first, those that may be among the `k` nearest by their originals:
@@ -37,12 +40,84 @@ pub(crate) fn keep_in_doubt<E>(
     Ok(())
 }
 
+/// Tells, by the distance to a row's codes, that its original is farther than a limit. Certain, so a
+/// scan that leaves such rows out is exact.
+///
+/// The codes of a row and of the query err by at most half a scale a coordinate, so the difference of
+/// the two vectors errs by at most `r = sqrt(D) (s_x + s_q) / 2` in length: the original is beyond a
+/// squared distance `l` when the codes are beyond `(sqrt(l) + r)^2`. A dot product errs by at most
+/// `|q| r_x + |x| r_q + r_x r_q`, where `|x|` is at most the largest code times the diagonal. On top
+/// come the roundings of both computations. No root is taken a row.
+pub(crate) struct Beyond {
+    metric: Metric,
+    /// What a scale of 1 makes of `r_x`. (Half a scale is exact only up to the rounding of a division.)
+    diagonal: f32,
+    /// `r_q`.
+    asked: f32,
+    query_norm: f32,
+    query_length: f32,
+    rounding: f32,
+    limit: f32,
+    /// What is compared with the codes: the root of the squared limit, or for dot products the limit itself.
+    bar: f32,
+}
+
+impl Beyond {
+    /// Without a limit nothing is beyond. `None` where rows are their own originals.
+    pub(crate) fn new(space: &Space, query: &Prepared) -> Option<Self> {
+        let dimensions = space.layout.dimensions as f32;
+        let diagonal = 0.505 * libm::sqrtf(dimensions);
+        let query_norm = query.norm as f32;
+        (space.encoding == Encoding::Scaled).then(|| Self {
+            metric: space.metric,
+            diagonal,
+            asked: diagonal * query.scale,
+            query_norm,
+            query_length: libm::sqrtf(query_norm),
+            rounding: 2e-6 + 1e-8 * dimensions,
+            limit: f32::INFINITY,
+            bar: f32::INFINITY,
+        })
+    }
+
+    /// Sets the distance beyond which a row is of no interest.
+    #[inline]
+    pub(crate) fn limit(&mut self, limit: f32) {
+        if limit == self.limit {
+            return;
+        }
+        self.limit = limit;
+        self.bar = match self.metric {
+            Metric::L2 => libm::sqrtf(limit / (1.0 - self.rounding)),
+            Metric::Cosine => libm::sqrtf(2.0 * (limit + self.rounding)),
+            Metric::InnerProduct => limit,
+        };
+    }
+
+    /// Whether the original of the row with these factors is beyond the limit, when its codes are at `distance`.
+    #[inline]
+    pub(crate) fn is(&self, factors: &Factors, distance: f32) -> bool {
+        let Self { asked, query_norm, query_length, rounding, bar, .. } = *self;
+        let row = self.diagonal * factors.scale;
+        let norms = f32::from_bits(factors.norm) + query_norm;
+        let reach = (bar + row + asked) * (bar + row + asked);
+        match self.metric {
+            Metric::L2 => distance - rounding * norms > reach,
+            Metric::Cosine => 2.0 * distance - rounding * (2.0 + norms) > reach,
+            Metric::InnerProduct => {
+                let length = 2.0 * CODE_MAX * row;
+                let error = query_length * row + length * asked + row * asked;
+                distance - error - rounding * (1.0 + (length + row) * (query_length + asked)) > bar
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::distance::Kernels;
-    use crate::format::Metric;
-    use crate::quant::{Encoding, RecordLayout};
+    use crate::quant::RecordLayout;
     use alloc::vec;
 
     #[test]

@@ -132,7 +132,7 @@ impl Collection {
         // Opened anew: whoever had the lock may have put another file there.
         let index = Index::open(&path)?;
         check_options(&index, options)?;
-        let rows = match Live::load(index.reader().bytes()) {
+        let rows = match Live::from_index(&index) {
             Ok(live) => Rows::Live(LiveRows::loaded(live, lock)?),
             Err(LiveError::Open(source)) => return Err(Error::Open { path, source }.into()),
             Err(LiveError::Search(error)) => return Err(Error::Search(error).into()),
