@@ -4,7 +4,11 @@
 //! writing with [`WriteError`]. Every message is one line that says where, what was found, and what would be right.
 //! Nothing in this crate panics on data.
 
+use crate::words::{Words, display, say};
+use alloc::string::String;
 use core::fmt;
+
+display!(Must, BadField, OpenError, Corrupt, Damage);
 
 /// Names of the table kinds by their number; 0 stands for the header.
 const TABLE_NAMES: [&str; 22] = [
@@ -40,14 +44,16 @@ pub fn table_name(kind: u16) -> &'static str {
 /// A section in a sentence: `section records`, `section column #3`, `section unknown (kind 99)`, `header`.
 struct Place(u16, u32);
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0, table_name(self.0)) {
-            (0, name) => return f.write_str(name),
-            (kind, "unknown") => write!(f, "section unknown (kind {kind})")?,
-            (_, name) => write!(f, "section {name}")?,
+impl Words for Place {
+    fn say(&self, out: &mut String) {
+        match (self.0, TABLE_NAMES.get(usize::from(self.0))) {
+            (0, _) => return say!(out, TABLE_NAMES[0]),
+            (kind, None) => say!(out, "section unknown (kind ", kind, ")"),
+            (_, Some(name)) => say!(out, "section ", name),
         }
-        if self.1 > 0 { write!(f, " #{}", self.1) } else { Ok(()) }
+        if self.1 > 0 {
+            say!(out, " #", self.1);
+        }
     }
 }
 
@@ -66,14 +72,14 @@ pub enum Must {
     Be(&'static str),
 }
 
-impl fmt::Display for Must {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Words for Must {
+    fn say(&self, out: &mut String) {
         match self {
-            Must::Equal(limit) => write!(f, "{limit}"),
-            Must::AtLeast(limit) => write!(f, "at least {limit}"),
-            Must::AtMost(limit) => write!(f, "at most {limit}"),
-            Must::MultipleOf(limit) => write!(f, "a multiple of {limit}"),
-            Must::Be(what) => f.write_str(what),
+            Must::Equal(limit) => say!(out, limit),
+            Must::AtLeast(limit) => say!(out, "at least ", limit),
+            Must::AtMost(limit) => say!(out, "at most ", limit),
+            Must::MultipleOf(limit) => say!(out, "a multiple of ", limit),
+            Must::Be(what) => say!(out, what),
         }
     }
 }
@@ -93,10 +99,10 @@ pub struct BadField {
     pub must: Must,
 }
 
-impl fmt::Display for BadField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Words for BadField {
+    fn say(&self, out: &mut String) {
         let Self { section, instance, field, value, must } = self;
-        write!(f, "{}: {field} is {value}, must be {must}", Place(*section, *instance))
+        say!(out, Place(*section, *instance), ": ", field, " is ", value, ", must be ", must);
     }
 }
 
@@ -152,29 +158,27 @@ pub enum OpenError {
     Corrupt(Corrupt),
 }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Words for OpenError {
+    fn say(&self, out: &mut String) {
         match self {
-            OpenError::NotShore => f.write_str("not a .shore file: the first 8 bytes are not its magic number"),
+            OpenError::NotShore => say!(out, "not a .shore file: the first 8 bytes are not its magic number"),
             OpenError::Version { found, known } => {
-                write!(f, "format version {found}: this version of nearshore reads version {known}")
+                say!(out, "format version ", found, ": this version of nearshore reads version ", known);
             }
-            OpenError::Truncated { wanted, found } => write!(f, "truncated: {found} bytes of {wanted}"),
-            OpenError::Trailing { wanted, found } => write!(f, "trailing bytes: {found} bytes instead of {wanted}"),
-            OpenError::Checksum => f.write_str("header: superblock checksum mismatch"),
-            OpenError::Identity => f.write_str("header: the directory does not match the file's identity"),
-            OpenError::Feature { bit } => {
-                write!(f, "the file needs feature {bit}, which this version of nearshore does not know")
-            }
-            OpenError::Required { section } => {
-                write!(f, "the file needs its section of kind {section}, which this version of nearshore does not know")
-            }
-            OpenError::Missing { section } => write!(f, "{} is missing", Place(*section, 0)),
-            OpenError::Field(bad) => bad.fmt(f),
-            OpenError::Corrupt(corrupt) => corrupt.fmt(f),
+            OpenError::Truncated { wanted, found } => say!(out, "truncated: ", found, " bytes of ", wanted),
+            OpenError::Trailing { wanted, found } => say!(out, "trailing bytes: ", found, " bytes instead of ", wanted),
+            OpenError::Checksum => say!(out, "header: superblock checksum mismatch"),
+            OpenError::Identity => say!(out, "header: the directory does not match the file's identity"),
+            OpenError::Feature { bit } => say!(out, "the file needs feature ", bit, UNKNOWN),
+            OpenError::Required { section } => say!(out, "the file needs its section of kind ", section, UNKNOWN),
+            OpenError::Missing { section } => say!(out, Place(*section, 0), " is missing"),
+            OpenError::Field(bad) => say!(out, bad),
+            OpenError::Corrupt(corrupt) => say!(out, corrupt),
         }
     }
 }
+
+const UNKNOWN: &str = ", which this version of nearshore does not know";
 
 impl core::error::Error for OpenError {}
 
@@ -203,9 +207,9 @@ pub struct Corrupt {
     pub what: &'static str,
 }
 
-impl fmt::Display for Corrupt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, block {}: {}", Place(self.section, self.instance), self.block, self.what)
+impl Words for Corrupt {
+    fn say(&self, out: &mut String) {
+        say!(out, Place(self.section, self.instance), ", block ", self.block, ": ", self.what);
     }
 }
 
@@ -222,9 +226,9 @@ pub struct Damage {
     pub blocks: u64,
 }
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} of {} blocks damaged)", self.first, self.damaged, self.blocks)
+impl Words for Damage {
+    fn say(&self, out: &mut String) {
+        say!(out, self.first, " (", self.damaged, " of ", self.blocks, " blocks damaged)");
     }
 }
 
@@ -256,17 +260,30 @@ pub enum WriteError<E> {
     Sink(E),
 }
 
+impl<E> WriteError<E> {
+    /// What went wrong, in words.
+    ///
+    /// # Errors
+    /// The sink's own error, which has words of its own.
+    pub fn words(&self) -> Result<String, &E> {
+        let mut out = String::new();
+        match self {
+            WriteError::Spec(bad) => say!(&mut out, bad),
+            WriteError::TooManyBytes { section, room, given } => {
+                say!(&mut out, Place(*section, 0), ": ", given, " bytes given, room for ", room);
+            }
+            WriteError::MissingBytes { section, missing } => say!(&mut out, Place(*section, 0), ": ", missing, " bytes missing"),
+            WriteError::Sink(error) => return Err(error),
+        }
+        Ok(out)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for WriteError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WriteError::Spec(bad) => bad.fmt(f),
-            WriteError::TooManyBytes { section, room, given } => {
-                write!(f, "{}: {given} bytes given, room for {room}", Place(*section, 0))
-            }
-            WriteError::MissingBytes { section, missing } => {
-                write!(f, "{}: {missing} bytes missing", Place(*section, 0))
-            }
-            WriteError::Sink(error) => error.fmt(f),
+        match self.words() {
+            Ok(words) => f.write_str(&words),
+            Err(error) => error.fmt(f),
         }
     }
 }

@@ -42,3 +42,4 @@ mod simd;
 mod slots;
 mod sort;
 pub mod vectors;
+pub mod words;

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt::Display;
+use core::convert::Infallible;
 use core::ops::ControlFlow;
 
 use nearshore_core::build::{BuildError, BuildParams, Input, build};
@@ -70,9 +70,12 @@ impl Engine {
     }
 }
 
-impl<E: Display> From<BuildError<E>> for Failure {
-    fn from(error: BuildError<E>) -> Self {
+impl From<BuildError<Infallible>> for Failure {
+    fn from(error: BuildError<Infallible>) -> Self {
         let code = if matches!(error, BuildError::Interrupted) { Code::Aborted } else { Code::InvalidArgument };
-        Self::of(code, &error)
+        match error.words() {
+            Ok(message) => Self { code, message },
+            Err(never) => match *never {},
+        }
     }
 }

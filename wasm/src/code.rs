@@ -1,11 +1,10 @@
 //! Failures: the numbers that calls return, and how the core's errors map to them.
 
 use alloc::string::String;
-use alloc::string::ToString;
-use core::fmt::Display;
 
 use nearshore_core::error::{Corrupt, Damage, OpenError};
 use nearshore_core::search::SearchError;
+use nearshore_core::words::Words;
 
 /// Why a call failed. The numbers are those of `CODES` in the package's `errors.ts`; 0 is success.
 #[repr(u32)]
@@ -36,8 +35,8 @@ impl Failure {
     }
 
     /// The error's own words under a class of ours.
-    pub(crate) fn of(code: Code, error: &dyn Display) -> Self {
-        Self { code, message: error.to_string() }
+    pub(crate) fn of(code: Code, error: &impl Words) -> Self {
+        Self { code, message: error.words() }
     }
 }
 

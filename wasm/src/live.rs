@@ -4,11 +4,11 @@
 //! left behind then.
 
 use alloc::boxed::Box;
-use alloc::format;
-use core::fmt::Display;
+use alloc::string::String;
 
 use nearshore_core::live::{Live, LiveError, LiveParams};
 use nearshore_core::vectors::Query;
+use nearshore_core::words::Words as _;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::code::{Code, Failure};
@@ -56,7 +56,9 @@ impl Engine {
                     inputs.ids.iter().take(row).try_for_each(|&id| live.delete(id))?;
                 }
                 tidy(live);
-                return Err(Failure::new(failure.code, format!("row {row}: {}", failure.message)));
+                let mut message = String::new();
+                ["row ", &row.words(), ": ", &failure.message].iter().for_each(|piece| message.push_str(piece));
+                return Err(Failure { message, ..failure });
             }
         }
         tidy(live);
@@ -112,7 +114,7 @@ impl From<LiveError> for Failure {
         match error {
             LiveError::Search(error) => error.into(),
             LiveError::Open(error) => error.into(),
-            error => Self::of(Code::InvalidArgument, &error as &dyn Display),
+            error => Self::of(Code::InvalidArgument, &error),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::par::Par;
 use crate::quant::{Encoding, RecordLayout, Space, mean};
 use crate::search::QualityRow;
 use crate::vectors::{Payloads, Vectors};
+use crate::words::say;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -183,29 +184,37 @@ pub enum BuildError<E> {
     Write(WriteError<E>),
 }
 
+impl<E> BuildError<E> {
+    /// What went wrong, in words.
+    ///
+    /// # Errors
+    /// The sink's own error, which has words of its own.
+    pub fn words(&self) -> Result<String, &E> {
+        let mut text = String::new();
+        let out = &mut text;
+        match self {
+            Self::Parameter { parameter, must } => say!(out, parameter, " must be ", must),
+            Self::TooManyRows { rows } => say!(out, rows, " rows: a file holds at most ", crate::id::ROWS_MAX),
+            Self::Counts { what, found, rows } => say!(out, found, " ", what, " for ", rows, " rows"),
+            Self::NotFinite { row, element: Some(element) } => say!(out, "row ", row, ", element ", element, ": not a finite number"),
+            Self::NotFinite { row, element: None } => say!(out, "row ", row, ": the norm is too large; its square must be below 1e37"),
+            Self::ZeroVector { row } => say!(out, "row ", row, ": a zero vector, which has no cosine"),
+            Self::DuplicateId { id, first, second } => {
+                say!(out, "row ", second, ": id ", id, " is taken by row ", first, "; ids must be unique");
+            }
+            Self::PayloadTooLong { row } => say!(out, "row ", row, ": a payload of 4 GiB or more"),
+            Self::Interrupted => say!(out, "interrupted"),
+            Self::Write(error) => return error.words(),
+        }
+        Ok(text)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for BuildError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
-            Self::TooManyRows { rows } => {
-                write!(f, "{rows} rows: a file holds at most {}", crate::id::ROWS_MAX)
-            }
-            Self::Counts { what, found, rows } => write!(f, "{found} {what} for {rows} rows"),
-            Self::NotFinite { row, element: Some(element) } => {
-                write!(f, "row {row}, element {element}: not a finite number")
-            }
-            Self::NotFinite { row, element: None } => {
-                write!(f, "row {row}: the norm is too large; its square must be below 1e37")
-            }
-            Self::ZeroVector { row } => {
-                write!(f, "row {row}: a zero vector, which has no cosine")
-            }
-            Self::DuplicateId { id, first, second } => {
-                write!(f, "row {second}: id {id} is taken by row {first}; ids must be unique")
-            }
-            Self::PayloadTooLong { row } => write!(f, "row {row}: a payload of 4 GiB or more"),
-            Self::Interrupted => f.write_str("interrupted"),
-            Self::Write(error) => error.fmt(f),
+        match self.words() {
+            Ok(words) => f.write_str(&words),
+            Err(error) => error.fmt(f),
         }
     }
 }
@@ -377,20 +386,13 @@ fn describe(input: &Input<'_>, params: &BuildParams) -> String {
         Layers::Many => "many",
         Layers::One => "one",
     };
-    alloc::format!(
-        "{{\"builder\":\"hnsw-batch 1\",\"dimensions\":{},\"ef_construction\":{},\"element\":\"{}\",\"extend_candidates\":{},\
-         \"heuristic\":{},\"keep_pruned\":{},\"layers\":\"{layers}\",\"m\":{},\"metric\":\"{}\",\
-         \"originals\":{},\"rows\":{},\"seed\":{}}}",
-        input.vectors.dimensions(),
-        params.ef_construction,
-        input.vectors.element().as_str(),
-        params.extend_candidates,
-        params.heuristic,
-        params.keep_pruned,
-        params.m,
-        params.metric.as_str(),
-        params.originals,
-        input.vectors.rows(),
-        params.seed,
-    )
+    let mut json = String::new();
+    let out = &mut json;
+    say!(out, "{\"builder\":\"hnsw-batch 1\",\"dimensions\":", input.vectors.dimensions());
+    say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
+    say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
+    say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\",\"m\":", params.m);
+    say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
+    say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed, "}");
+    json
 }

@@ -2,7 +2,8 @@
 
 use crate::error::OpenError;
 use crate::search::SearchError;
-use core::fmt;
+use crate::words::{Words, display, say};
+use alloc::string::String;
 
 /// Why a live index refused; nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,22 +41,24 @@ pub enum LiveError {
     Open(OpenError),
 }
 
-impl fmt::Display for LiveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Words for LiveError {
+    fn say(&self, out: &mut String) {
         match self {
-            Self::Search(error) => error.fmt(f),
-            Self::Vector(error) => error.describe("vector", f),
-            Self::DuplicateId { id } => write!(f, "id {id} is taken: update or delete it first"),
-            Self::UnknownId { id } => write!(f, "no row has id {id}"),
+            Self::Search(error) => say!(out, error),
+            Self::Vector(error) => error.describe("vector", out),
+            Self::DuplicateId { id } => say!(out, "id ", id, " is taken: update or delete it first"),
+            Self::UnknownId { id } => say!(out, "no row has id ", id),
             Self::NotRepresentable { element } => {
-                write!(f, "element {element} of the vector is no integer of the index's element type")
+                say!(out, "element ", element, " of the vector is no integer of the index's element type");
             }
-            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
-            Self::Full => f.write_str("the index is full: compact it to make room"),
-            Self::Open(error) => error.fmt(f),
+            Self::Parameter { parameter, must } => say!(out, parameter, " must be ", must),
+            Self::Full => say!(out, "the index is full: compact it to make room"),
+            Self::Open(error) => say!(out, error),
         }
     }
 }
+
+display!(LiveError);
 
 impl core::error::Error for LiveError {}
 

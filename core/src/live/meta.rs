@@ -1,21 +1,18 @@
 //! What a live index notes in the `meta` of its files, and reads back.
 
 use super::LiveParams;
+use crate::words::say;
 use alloc::string::String;
 
 /// What decided the bytes, for people and for [`Live::load`](super::Live::load): JSON with sorted
 /// keys. `changed` counts as [`Shared::changed`](super::Shared) does.
 pub(super) fn describe(params: &LiveParams, rows: usize, changed: u32) -> String {
-    alloc::format!(
-        "{{\"builder\":\"hnsw-live 1\",\"changed\":{changed},\"dimensions\":{},\"ef_construction\":{},\"element\":\"{}\",\"m\":{},\
-         \"metric\":\"{}\",\"rows\":{rows},\"seed\":{}}}",
-        params.dimensions,
-        params.ef_construction,
-        params.element.as_str(),
-        params.m,
-        params.metric.as_str(),
-        params.seed,
-    )
+    let mut json = String::new();
+    say!(&mut json, "{\"builder\":\"hnsw-live 1\",\"changed\":", changed);
+    say!(&mut json, ",\"dimensions\":", params.dimensions, ",\"ef_construction\":", params.ef_construction);
+    say!(&mut json, ",\"element\":\"", params.element.as_str(), "\",\"m\":", params.m);
+    say!(&mut json, ",\"metric\":\"", params.metric.as_str(), "\",\"rows\":", rows, ",\"seed\":", params.seed, "}");
+    json
 }
 
 /// The whole number that stands behind `"key":`, in the text of any builder. Byte by byte: the search

@@ -6,8 +6,9 @@ use crate::graph::Neighbor;
 use crate::graph::beam::Beam;
 use crate::quant::Prepared;
 use crate::sort;
+use crate::words::{Words, display, say};
 use alloc::vec::Vec;
-use core::fmt;
+use alloc::string::String;
 
 /// How hard a walk tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -213,27 +214,25 @@ pub enum SearchError {
 
 impl SearchError {
     /// What is wrong, in words; `vector` is what the vector is called that was given.
-    pub(crate) fn describe(&self, vector: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn describe(&self, vector: &str, out: &mut String) {
         match self {
-            Self::Dimensions { wanted, found } => {
-                write!(f, "the {vector} has {found} dimensions, the index has {wanted}")
-            }
-            Self::NotFinite { element } => {
-                write!(f, "element {element} of the {vector} is not a finite number, or too large")
-            }
-            Self::ZeroVector => write!(f, "the {vector} is a zero vector, which has no cosine"),
-            Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
-            Self::Unsupported { lacks } => write!(f, "the index {lacks}"),
-            Self::Corrupt(corrupt) => fmt::Display::fmt(corrupt, f),
+            Self::Dimensions { wanted, found } => say!(out, "the ", vector, " has ", found, " dimensions, the index has ", wanted),
+            Self::NotFinite { element } => say!(out, "element ", element, " of the ", vector, " is not a finite number, or too large"),
+            Self::ZeroVector => say!(out, "the ", vector, " is a zero vector, which has no cosine"),
+            Self::Parameter { parameter, must } => say!(out, parameter, " must be ", must),
+            Self::Unsupported { lacks } => say!(out, "the index ", lacks),
+            Self::Corrupt(corrupt) => say!(out, corrupt),
         }
     }
 }
 
-impl fmt::Display for SearchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe("query", f)
+impl Words for SearchError {
+    fn say(&self, out: &mut String) {
+        self.describe("query", out);
     }
 }
+
+display!(SearchError);
 
 impl core::error::Error for SearchError {}
 
