@@ -12,14 +12,38 @@ pub(crate) fn by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
 /// Runs up to this long are sorted by insertion, which makes fewer comparisons there.
 const INSERTION_MAX: usize = 16;
 
-/// Insertion sort for a few items, heap sort (Williams 1964) for more: in place, `O(n log n)`, a few hundred bytes of code.
-#[inline(never)]
 fn short<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
-    let length = items.len();
+    arrange(items.len(), &mut Keyed { items, key });
+}
+
+/// What is sorted, as the sort sees it.
+trait Items {
+    /// Whether item `a` belongs before item `b`.
+    fn is_before(&self, a: usize, b: usize) -> bool;
+    fn swap(&mut self, a: usize, b: usize);
+}
+
+struct Keyed<'a, T, F> {
+    items: &'a mut [T],
+    key: F,
+}
+
+impl<T, K: Ord, F: Fn(&T) -> K> Items for Keyed<'_, T, F> {
+    fn is_before(&self, a: usize, b: usize) -> bool {
+        (self.key)(&self.items[a]) < (self.key)(&self.items[b])
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.items.swap(a, b);
+    }
+}
+
+/// Insertion sort for a few items, heap sort (Williams 1964) for more: in place, `O(n log n)`, a few hundred bytes of code for all types.
+fn arrange(length: usize, items: &mut dyn Items) {
     if length <= INSERTION_MAX {
         for end in 1..length {
             let mut at = end;
-            while at > 0 && key(&items[at]) < key(&items[at - 1]) {
+            while at > 0 && items.is_before(at, at - 1) {
                 items.swap(at, at - 1);
                 at -= 1;
             }
@@ -39,10 +63,10 @@ fn short<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
             if child >= end {
                 break;
             }
-            if child + 1 < end && key(&items[child]) < key(&items[child + 1]) {
+            if child + 1 < end && items.is_before(child, child + 1) {
                 child += 1;
             }
-            if key(&items[node]) >= key(&items[child]) {
+            if !items.is_before(node, child) {
                 break;
             }
             items.swap(node, child);

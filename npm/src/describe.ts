@@ -14,9 +14,10 @@ const QUALITY = 48;
 /** Flags of the answer. */
 const HAS_PAYLOAD = 1;
 const HAS_ORIGINALS = 2;
+const HAS_SIMD = 4;
 
 /** Reads the layout that `Engine::describe` documents. */
-export function describe(answer: ArrayBuffer, backend: string): Described {
+export function describe(answer: ArrayBuffer): Described {
   const view = new DataView(answer);
   const u32 = (at: number): number => view.getUint32(at, true);
   const u64 = (at: number): bigint => view.getBigUint64(at, true);
@@ -36,7 +37,7 @@ export function describe(answer: ArrayBuffer, backend: string): Described {
     seed: u64(16),
     buildId: u64(24),
     identity: Array.from(new Uint8Array(answer, 32, 16), (byte) => byte.toString(16).padStart(2, "0")).join(""),
-    backend,
+    backend: (flags & HAS_SIMD) !== 0 ? "wasm128" : "scalar",
     quality,
     meta: new TextDecoder().decode(new Uint8Array(answer, meta, u32(76))),
   };

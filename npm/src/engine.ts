@@ -103,7 +103,7 @@ export class Engine implements Methods {
 
   has(id: bigint): boolean {
     this.#check(this.#core.has(id));
-    return new Uint32Array(this.#answer())[0] === 1;
+    return this.#numbers()[0] === 1;
   }
 
   get(id: bigint): ArrayBuffer | null {
@@ -117,18 +117,19 @@ export class Engine implements Methods {
     this.#fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
     this.#check(this.#core.add(elementOf(call.vectors), call.replace));
-    return this.#core.size();
+    const [size = 0] = this.#numbers();
+    return size;
   }
 
   delete(id: bigint): { deleted: boolean; size: number } {
     this.#check(this.#core.delete(id));
-    return { deleted: new Uint32Array(this.#answer())[0] === 1, size: this.#core.size() };
+    const [size = 0, deleted = 0] = this.#numbers();
+    return { deleted: deleted === 1, size };
   }
 
   save(): Uint8Array {
     this.#check(this.#core.save());
-    const at = this.#core.file_ptr();
-    const bytes = this.#core.file_len();
+    const [at = 0, bytes = 0] = this.#numbers();
     try {
       return new Uint8Array(this.#memory.buffer.slice(at, at + bytes));
     } catch (cause) {
@@ -145,7 +146,7 @@ export class Engine implements Methods {
 
   describe(): Described {
     this.#check(this.#core.describe());
-    return describe(this.#answer(), this.#core.backend());
+    return describe(this.#answer());
   }
 
   memory(): number {
@@ -175,8 +176,13 @@ export class Engine implements Methods {
     return this.#memory.buffer.slice(at, at + this.#core.out_len()) as ArrayBuffer;
   }
 
+  /** An answer of whole numbers. */
+  #numbers(): Uint32Array {
+    return new Uint32Array(this.#answer());
+  }
+
   #check(code: number): void {
-    if (code !== 0) throw new NearshoreError(CODES[code] ?? "trapped", this.#core.message());
+    if (code !== 0) throw new NearshoreError(CODES[code] ?? "trapped", new TextDecoder().decode(this.#answer()));
   }
 }
 

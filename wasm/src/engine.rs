@@ -1,8 +1,6 @@
 //! The engine: one index, and the calls that JavaScript makes to it.
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 #[cfg(feature = "full")]
 use nearshore_core::format::Metric;
@@ -20,6 +18,9 @@ use crate::inputs::{Inputs, Slot};
 
 /// `plan` or `refine` of a search that leaves it to the index.
 const UNSAID: u32 = 255;
+
+/// Flag of `describe` for the kernels that this engine was compiled with.
+const KERNELS: u32 = if cfg!(target_feature = "simd128") { 4 } else { 0 };
 
 /// What an engine holds.
 pub(crate) enum State {
@@ -42,7 +43,6 @@ pub struct Engine {
     payload: Vec<u8>,
     saved: Vec<u8>,
     pub(crate) answer: Answer,
-    message: String,
 }
 
 #[wasm_bindgen]
@@ -59,7 +59,6 @@ impl Engine {
             payload: Vec::new(),
             saved: Vec::new(),
             answer: Answer::default(),
-            message: String::new(),
         }
     }
 
@@ -68,12 +67,7 @@ impl Engine {
         Slot::from_number(slot).and_then(|slot| self.inputs.reserve(slot, bytes)).unwrap_or(0)
     }
 
-    /// What the last failed call says.
-    pub fn message(&mut self) -> String {
-        core::mem::take(&mut self.message)
-    }
-
-    /// Where the answer of the last call is.
+    /// Where the answer of the last call is; if it failed, what it says in UTF-8.
     pub fn out_ptr(&self) -> usize {
         self.answer.bytes().as_ptr().expose_provenance()
     }
@@ -81,11 +75,6 @@ impl Engine {
     /// Bytes of that answer.
     pub fn out_len(&self) -> usize {
         self.answer.bytes().len()
-    }
-
-    /// The kernels in use.
-    pub fn backend(&self) -> String {
-        nearshore_core::distance::Kernels::best().name().to_owned()
     }
 
     /// Opens the file in the buffer `File`.
@@ -141,7 +130,7 @@ impl Engine {
 
     /// Answers with what the index is:
     /// u64 rows, file bytes, seed, build id; 16 bytes of identity; u32 dimensions, metric, element, plan, refine, flags (1: payloads,
-    /// 2: originals), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`.
+    /// 2: originals, 4: kernels of simd128), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`.
     pub fn describe(&mut self) -> u32 {
         let result = self.tell();
         self.end(result)
@@ -156,49 +145,26 @@ impl Engine {
         self.end(result)
     }
 
-    /// Makes the index a file in memory, see `file_ptr`.
+    /// Makes the index a file in memory; answers with u32 where it is, and its bytes.
     pub fn save(&mut self) -> u32 {
-        let result = match &self.state {
-            #[cfg(feature = "full")]
-            State::Live(live) => live.save(Vec::new()).map_err(Failure::from).map(|bytes| self.saved = bytes),
-            _ => Ok(()),
-        };
+        let result = self.write();
         self.end(result)
-    }
-
-    /// Where the saved file is.
-    pub fn file_ptr(&self) -> usize {
-        self.file().as_ptr().expose_provenance()
-    }
-
-    /// Bytes of the saved file.
-    pub fn file_len(&self) -> usize {
-        self.file().len()
     }
 
     /// The saved file was copied out, and is not needed any more.
     pub fn saved(&mut self) {
         self.saved = Vec::new();
     }
-
-    /// Rows that can be found.
-    pub fn size(&self) -> usize {
-        match &self.state {
-            State::Empty => 0,
-            State::File(index) => index.len() - index.deleted() as usize,
-            #[cfg(feature = "full")]
-            State::Live(live) => live.len(),
-        }
-    }
 }
 
 impl Engine {
-    /// Keeps a failure's message and returns its number.
+    /// Answers with a failure's message and returns its number.
     pub(crate) fn end(&mut self, result: Result<(), Failure>) -> u32 {
         match result {
             Ok(()) => 0,
             Err(failure) => {
-                self.message = failure.message;
+                self.answer.clear();
+                self.answer.slice(failure.message.as_bytes());
                 failure.code as u32
             }
         }
@@ -210,11 +176,20 @@ impl Engine {
         Ok(())
     }
 
-    fn file(&self) -> &[u8] {
-        match &self.state {
+    fn write(&mut self) -> Result<(), Failure> {
+        let file: &[u8] = match &self.state {
+            State::Empty => return Err(nothing()),
             State::File(index) => index.reader().bytes(),
-            _ => &self.saved,
-        }
+            #[cfg(feature = "full")]
+            State::Live(live) => {
+                self.saved = live.save(Vec::new())?;
+                &self.saved
+            }
+        };
+        self.answer.clear();
+        self.answer.u32(file.as_ptr().expose_provenance() as u32);
+        self.answer.u32(file.len() as u32);
+        Ok(())
     }
 
     fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
@@ -297,7 +272,7 @@ impl Engine {
                 answer.u32(superblock.element as u32);
                 answer.u32(superblock.plan as u32);
                 answer.u32(superblock.refine as u32);
-                answer.u32(u32::from(has(Kind::Payload)) | u32::from(has(Kind::Originals)) << 1);
+                answer.u32(u32::from(has(Kind::Payload)) | u32::from(has(Kind::Originals)) << 1 | KERNELS);
                 answer.u32(quality.len() as u32);
                 answer.u32(meta.len() as u32);
                 quality.iter().for_each(|row| answer.slice(&row.to_bytes()));
@@ -314,7 +289,7 @@ impl Engine {
                 answer.u32(params.element as u32);
                 answer.u32(Plan::Walk as u32);
                 answer.u32(Refine::Records as u32);
-                (0..3).for_each(|_| answer.u32(0));
+                [KERNELS, 0, 0].iter().for_each(|&value| answer.u32(value));
             }
         }
         Ok(())

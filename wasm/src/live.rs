@@ -27,14 +27,14 @@ impl Engine {
     }
 
     /// Adds the rows in the buffers `Ids`, `Query` (their vectors), `Payloads` and `Ends`: all, or none. `replace` takes the place of the
-    /// row that has the id.
+    /// row that has the id. Answers with u32 rows that can be found.
     pub fn add(&mut self, form: u32, replace: bool) -> u32 {
         let result = self.add_rows(form, replace);
         self.inputs.release();
         self.end(result)
     }
 
-    /// Deletes a row; answers 1 when it was there, else 0.
+    /// Deletes a row; answers with u32 rows that can be found, and 1 when the row was there, else 0.
     pub fn delete(&mut self, id: u64) -> u32 {
         let result = self.delete_row(id);
         self.end(result)
@@ -62,26 +62,28 @@ impl Engine {
             }
         }
         tidy(live);
+        self.answer.clear();
+        self.answer.u32(live.len() as u32);
         Ok(())
     }
 
     fn delete_row(&mut self, id: u64) -> Result<(), Failure> {
-        let known = match &self.state {
+        let (rows, deleted) = match &self.state {
             // A file that would lose nothing stays a file.
-            State::File(index) => index.row_of(id)?.is_some(),
-            _ => true,
+            State::File(index) if index.row_of(id)?.is_none() => (index.len() - index.deleted() as usize, false),
+            _ => {
+                let live = live(&mut self.state)?;
+                let deleted = match live.delete(id) {
+                    Ok(()) => true,
+                    Err(LiveError::UnknownId { .. }) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                tidy(live);
+                (live.len(), deleted)
+            }
         };
-        let mut deleted = false;
-        if known {
-            let live = live(&mut self.state)?;
-            deleted = match live.delete(id) {
-                Ok(()) => true,
-                Err(LiveError::UnknownId { .. }) => false,
-                Err(error) => return Err(error.into()),
-            };
-            tidy(live);
-        }
         self.answer.clear();
+        self.answer.u32(rows as u32);
         self.answer.u32(u32::from(deleted));
         Ok(())
     }

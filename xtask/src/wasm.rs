@@ -43,7 +43,7 @@ const VARIANTS: &[Variant] = &[
 
 /// Code generation that a download wants: inlining where it shortens the code or where the source asks for it, no loop written twice for
 /// vectors or unrolled. The hot loops are kernels that need neither (docs/research/download-size.md).
-const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=20 \
+const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=20 -Cllvm-args=-inlinehint-threshold=100 \
     -Cllvm-args=-unroll-runtime=false -Cllvm-args=-unroll-allow-partial=false";
 
 /// wasm-opt's passes. It inlines very little on top, and puts functions of like names side by side, where gzip finds more in common.
@@ -74,7 +74,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "5";
+const STEPS: &str = "6";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -172,9 +172,16 @@ fn optimise(out: &Path, Variant { stem, simd, .. }: &Variant) -> Result<()> {
     Ok(fs::remove_file(bound)?)
 }
 
-/// The end of the script that wasm-bindgen writes, and what it becomes: without the functions that fetch and compile, which the package
-/// does for itself, and which its bundler then drops.
+/// The end of the script that wasm-bindgen writes, and what it becomes.
 const GLUE_END: (&str, &str) = ("return Object.assign(__wbg_init, { initSync }, exports);", "return { initSync, ...exports };");
+
+/// What the script has for finding, fetching and compiling, which the package does for itself: from here to there. The bundler keeps
+/// functions inside functions, used or not.
+const GLUE_CUTS: &[(&str, &str)] = &[
+    ("let script_src;", "class Engine {"),
+    ("async function __wbg_load(", "function initSync("),
+    ("let __wbg_init_promise;", GLUE_END.1),
+];
 
 /// The types of the function that the script becomes.
 const GLUE_TYPES: &str = "
@@ -192,7 +199,11 @@ fn write_glue(out: &Path, (script, types): &(String, String)) -> Result<()> {
     if script.matches(GLUE_END.0).count() != 1 {
         bail!("wasm-bindgen's script ends in a new way: look at it and mend GLUE_END in {}", file!());
     }
-    let script = script.replace(GLUE_END.0, GLUE_END.1);
+    let mut script = script.replace(GLUE_END.0, GLUE_END.1);
+    for (from, to) in GLUE_CUTS {
+        let range = script.find(from).and_then(|start| Some(start..start + script[start..].find(to)?));
+        script.replace_range(range.with_context(|| format!("wasm-bindgen's script has no `{from}`: mend GLUE_CUTS in {}", file!()))?, "");
+    }
     fs::write(out.join("glue.js"), format!("export const make = (host) => {{\n{script}\nreturn wasm_bindgen;\n}};\n"))?;
     fs::write(out.join("glue.d.ts"), format!("{types}{GLUE_TYPES}"))?;
     Ok(())

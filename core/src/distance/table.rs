@@ -13,6 +13,8 @@ type Pair<T> = unsafe fn(&[u8], &[u8]) -> T;
 type One = unsafe fn(&[i16], &[u8]) -> i32;
 /// Query, base, offsets, out.
 type Batch = unsafe fn(&[i16], &[u8], &[usize], &mut [i32]);
+/// Halves, out.
+type Widen = unsafe fn(&[u16], &mut [f32]);
 
 /// The distance kernels of one backend. Chosen once and passed on; all backends agree bit for bit.
 ///
@@ -35,7 +37,7 @@ pub struct Kernels {
     dot_i16_u8: One,
     dots_i16_i8: Batch,
     dots_i16_u8: Batch,
-    widen_f16: unsafe fn(&[u16], &mut [f32]),
+    widen_f16: Widen,
 }
 
 /// In a browser's download kernels are paid for in bytes. Those that no search spends its time in are brief there.
@@ -76,7 +78,7 @@ macro_rules! backend {
             dot_i16_u8: $module::dot_i16_u8,
             dots_i16_i8: $module::dots_i16_i8,
             dots_i16_u8: $module::dots_i16_u8,
-            widen_f16: $module::widen_f16,
+            widen_f16: if BRIEF { half::brief } else { $module::widen_f16 as Widen },
         };
     };
     (@wrap $token:expr, $features:literal; $(fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty = $kernel:expr;)*) => {

@@ -6,6 +6,7 @@
 
 use crate::distance::Kernels;
 use crate::format::Metric;
+use crate::simd;
 
 /// Largest squared norm of a row or a query. A squared distance is up to four times as large, the terms that it is made of, after a
 /// mean was taken off, up to sixteen times; all of them stay finite.
@@ -34,7 +35,7 @@ pub fn length_sq(kernels: &Kernels, vector: &[f32]) -> f32 {
 
 /// Divides `vector` by its length; a zero vector stays as it is.
 pub fn normalize(kernels: &Kernels, vector: &mut [f32]) {
-    let length = libm::sqrtf(length_sq(kernels, vector));
+    let length = simd::sqrtf(length_sq(kernels, vector));
     if length > 0.0 {
         for value in vector {
             *value /= length;
@@ -56,7 +57,7 @@ pub fn distance(kernels: &Kernels, metric: Metric, a: &[f32], a_sq: f32, b: &[f3
 /// `1 - dot / (|a| |b|)`, at least 0; 1 where a vector is zero.
 #[inline]
 pub(crate) fn cosine(dot: f64, a_sq: f64, b_sq: f64) -> f32 {
-    let lengths = libm::sqrt(a_sq * b_sq);
+    let lengths = simd::sqrt(a_sq * b_sq);
     if lengths > 0.0 { at_least_zero((1.0 - dot / lengths) as f32) } else { 1.0 }
 }
 

@@ -9,6 +9,7 @@ use crate::distance::Kernels;
 use crate::format::Metric;
 use crate::quant::exact::{self, at_least_zero};
 use crate::quant::{Encoding, Factors, Prepared, RecordLayout, scalar};
+use crate::simd;
 use crate::vectors::Vectors;
 use alloc::vec::Vec;
 
@@ -82,11 +83,11 @@ impl Space {
             return 0.0;
         }
         let variance = factors.scale * factors.scale / 12.0;
-        let squared_l2 = |d: f32| 8.0 * libm::sqrtf(d * variance) + self.layout.dimensions as f32 * variance;
+        let squared_l2 = |d: f32| 8.0 * simd::sqrtf(d * variance) + self.layout.dimensions as f32 * variance;
         match self.metric {
             Metric::L2 => squared_l2(distance),
             Metric::Cosine => 0.5 * squared_l2(2.0 * distance),
-            Metric::InnerProduct => 4.0 * libm::sqrtf(query.norm as f32 * variance),
+            Metric::InnerProduct => 4.0 * simd::sqrtf(query.norm as f32 * variance),
         }
     }
 

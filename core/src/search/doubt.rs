@@ -5,6 +5,7 @@ use crate::format::Metric;
 use crate::graph::Neighbor;
 use crate::quant::scalar::CODE_MAX;
 use crate::quant::{Encoding, Factors, Prepared, Space};
+use crate::simd;
 use alloc::vec::Vec;
 
 /// Keeps of `found`, nearest first, those that may be among the `k` nearest by their originals:
@@ -66,14 +67,14 @@ impl Beyond {
     /// Without a limit nothing is beyond. `None` where rows are their own originals.
     pub(crate) fn new(space: &Space, query: &Prepared) -> Option<Self> {
         let dimensions = space.layout.dimensions as f32;
-        let diagonal = 0.505 * libm::sqrtf(dimensions);
+        let diagonal = 0.505 * simd::sqrtf(dimensions);
         let query_norm = query.norm as f32;
         (space.encoding == Encoding::Scaled).then(|| Self {
             metric: space.metric,
             diagonal,
             asked: diagonal * query.scale,
             query_norm,
-            query_length: libm::sqrtf(query_norm),
+            query_length: simd::sqrtf(query_norm),
             rounding: 2e-6 + 1e-8 * dimensions,
             limit: f32::INFINITY,
             bar: f32::INFINITY,
@@ -88,8 +89,8 @@ impl Beyond {
         }
         self.limit = limit;
         self.bar = match self.metric {
-            Metric::L2 => libm::sqrtf(limit / (1.0 - self.rounding)),
-            Metric::Cosine => libm::sqrtf(2.0 * (limit + self.rounding)),
+            Metric::L2 => simd::sqrtf(limit / (1.0 - self.rounding)),
+            Metric::Cosine => simd::sqrtf(2.0 * (limit + self.rounding)),
             Metric::InnerProduct => limit,
         };
     }

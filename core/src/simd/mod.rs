@@ -18,8 +18,10 @@
 //! loses the target features of its caller, keeps its bits and becomes three times slower.
 //! `cargo xtask codegen` looks at the machine code for that.
 
+mod root;
 mod scalar;
-pub(crate) use scalar::Scalar;
+pub(crate) use root::{sqrt, sqrtf};
+pub(crate) use scalar::{Scalar, widen_half};
 
 cfg_if::cfg_if! {
     if #[cfg(target_arch = "x86_64")] {

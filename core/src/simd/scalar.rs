@@ -100,8 +100,7 @@ impl Simd for Scalar {
         counts
     }
 
-    #[cfg_attr(target_family = "wasm", inline(never))] // once in a download
-    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[inline(always)]
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
         for (half, out) in half.iter().zip(out) {
             *out = widen_half(*half);
@@ -111,7 +110,7 @@ impl Simd for Scalar {
 
 /// One IEEE half as f32, by its bits; subnormal halves are small integers times 2^-24.
 #[inline(always)]
-fn widen_half(half: u16) -> f32 {
+pub(crate) fn widen_half(half: u16) -> f32 {
     let half = u32::from(half);
     let (sign, magnitude) = ((half & 0x8000) << 16, half & 0x7fff);
     let bits = match magnitude {
