@@ -43,7 +43,7 @@ const VARIANTS: &[Variant] = &[
 
 /// Code generation that a download wants: inlining where it shortens the code or where the source asks for it, no loop written twice for
 /// vectors or unrolled. The hot loops are kernels that need neither (docs/research/download-size.md).
-const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=20 -Cllvm-args=-inlinehint-threshold=100 \
+const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=20 \
     -Cllvm-args=-unroll-runtime=false -Cllvm-args=-unroll-allow-partial=false";
 
 /// wasm-opt's passes. It inlines very little on top, and puts functions of like names side by side, where gzip finds more in common.
@@ -177,11 +177,8 @@ const GLUE_END: (&str, &str) = ("return Object.assign(__wbg_init, { initSync }, 
 
 /// What the script has for finding, fetching and compiling, which the package does for itself: from here to there. The bundler keeps
 /// functions inside functions, used or not.
-const GLUE_CUTS: &[(&str, &str)] = &[
-    ("let script_src;", "class Engine {"),
-    ("async function __wbg_load(", "function initSync("),
-    ("let __wbg_init_promise;", GLUE_END.1),
-];
+const GLUE_CUTS: &[(&str, &str)] =
+    &[("let script_src;", "class Engine {"), ("async function __wbg_load(", "function initSync("), ("let __wbg_init_promise;", GLUE_END.1)];
 
 /// The types of the function that the script becomes.
 const GLUE_TYPES: &str = "

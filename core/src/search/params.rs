@@ -7,8 +7,8 @@ use crate::graph::beam::Beam;
 use crate::quant::Prepared;
 use crate::sort;
 use crate::words::{Words, display, say};
-use alloc::vec::Vec;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// How hard a walk tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
