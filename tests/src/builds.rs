@@ -32,7 +32,7 @@ pub struct Recipe {
     pub dimensions: usize,
     /// Neighbours of a node above the base layer.
     pub m: usize,
-    /// Pool of an insertion's search.
+    /// Candidates of a row's neighbours.
     pub ef_construction: usize,
     /// Of the rows and of the build.
     pub seed: u64,
@@ -43,7 +43,7 @@ pub struct Recipe {
 }
 
 /// All recipes.
-pub const ALL: [Recipe; 2] = [
+pub const ALL: [Recipe; 3] = [
     Recipe {
         name: "cosine-f32-dressed",
         metric: Metric::Cosine,
@@ -66,6 +66,19 @@ pub const ALL: [Recipe; 2] = [
         ef_construction: 80,
         seed: 7,
         originals: true,
+        dressed: false,
+    },
+    // Large enough to be built by leaves, several of them.
+    Recipe {
+        name: "ip-f32-leaves",
+        metric: Metric::InnerProduct,
+        element: Element::F32,
+        rows: 4500,
+        dimensions: 20,
+        m: 12,
+        ef_construction: 100,
+        seed: 99,
+        originals: false,
         dressed: false,
     },
 ];

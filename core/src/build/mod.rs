@@ -6,14 +6,15 @@
 //! records (about one byte an element) and the graph (eight bytes an edge).
 
 mod ingest;
+mod link;
 mod measure;
+mod params;
 pub(crate) mod write;
 
 use crate::distance::Kernels;
-use crate::format::{Metric, Plan, Refine, Sink, WriteError};
-use crate::graph::hnsw::{self, Hierarchy, HnswParams, Worker};
+use crate::format::{Plan, Refine, Sink, WriteError};
+use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::Records;
-use crate::graph::select::Selection;
 use crate::graph::{order, reach};
 use crate::par::Par;
 use crate::quant::{Encoding, RecordLayout, Space, mean};
@@ -25,58 +26,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::ControlFlow;
 
-/// Layers of the graph.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layers {
-    /// A hierarchy (HNSW).
-    #[default]
-    Many,
-    /// The base layer alone (NSW), for comparison.
-    One,
-}
-
-/// What decides a build, beside the rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct BuildParams {
-    /// How far apart two vectors are.
-    pub metric: Metric,
-    /// Neighbours of a node above the base layer; twice as many in it. 2 to 512.
-    pub m: usize,
-    /// Pool of an insertion's search: higher is better and slower. 1 to 100,000.
-    pub ef_construction: usize,
-    /// Decides levels and order.
-    pub seed: u64,
-    /// Keeps the input rows, for an exact final order (integer rows are their own originals).
-    pub originals: bool,
-    /// Layers of the graph.
-    pub layers: Layers,
-    /// Neighbours by heuristic (Algorithm 4) rather than the nearest (Algorithm 3).
-    pub heuristic: bool,
-    /// Candidates' neighbours are candidates, too.
-    pub extend_candidates: bool,
-    /// Fill up with discarded candidates.
-    pub keep_pruned: bool,
-    /// Measures recall at a ladder of efforts and stores the table.
-    pub quality: bool,
-}
-
-impl Default for BuildParams {
-    fn default() -> Self {
-        Self {
-            metric: Metric::L2,
-            m: 16,
-            ef_construction: 200,
-            seed: 0,
-            originals: true,
-            layers: Layers::Many,
-            heuristic: true,
-            extend_candidates: false,
-            keep_pruned: false,
-            quality: true,
-        }
-    }
-}
+pub use params::{BuildParams, Builder, Layers};
 
 /// Rows to build from.
 #[derive(Clone, Copy, Debug)]
@@ -259,23 +209,9 @@ pub fn build<P: Par, S: Sink>(
     let arranged = ingest::arrange(input, params, par, kernels, progress)?;
     let bytes = ingest::encode(input, &space, &arranged, par, kernels, progress)?;
     let records = Records { space: &space, kernels, bytes: &bytes };
-    let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
     let nodes = arranged.nodes.len() as u64;
-    let mut graph = hnsw::build(
-        records,
-        &arranged.layer_sizes,
-        &HnswParams {
-            m: params.m,
-            ef_construction: params.ef_construction,
-            selection: Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned },
-            extend_candidates: params.extend_candidates,
-        },
-        par,
-        &mut workers,
-        &mut |done| progress(Stage::Link, done as u64, nodes),
-    )
-    .ok_or(BuildError::Interrupted)?;
-    drop(workers);
+    let mut graph = link::link(records, &arranged.layer_sizes, params, par, &mut |done| progress(Stage::Link, done as u64, nodes))
+        .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
     let quality = if params.quality {
@@ -295,7 +231,7 @@ pub fn build<P: Par, S: Sink>(
         refine,
         seed: params.seed,
         m: params.m,
-        meta: describe(input, params),
+        meta: describe(input, params, nodes as usize),
         digest: arranged.digest,
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
@@ -381,14 +317,15 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
 }
 
 /// What decided the bytes, for people: JSON with sorted keys.
-fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+fn describe(input: &Input<'_>, params: &BuildParams, nodes: usize) -> String {
+    let builder = if link::goes_by_leaves(params, nodes) { "leaves 1" } else { "hnsw-batch 1" };
     let layers = match params.layers {
         Layers::Many => "many",
         Layers::One => "one",
     };
     let mut json = String::new();
     let out = &mut json;
-    say!(out, "{\"builder\":\"hnsw-batch 1\",\"dimensions\":", input.vectors.dimensions());
+    say!(out, "{\"builder\":\"", builder, "\",\"dimensions\":", input.vectors.dimensions());
     say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
     say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
     say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\",\"m\":", params.m);

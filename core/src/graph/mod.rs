@@ -9,7 +9,9 @@
 pub mod beam;
 pub mod hnsw;
 pub mod layer;
+pub mod leaves;
 pub mod order;
+mod partition;
 pub mod pool;
 pub mod reach;
 pub mod select;

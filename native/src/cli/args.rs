@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
+use nearshore::build::Builder;
 use nearshore::dataset::{Format, Options};
 use nearshore::format::{Metric, Plan, Refine};
 
@@ -120,6 +121,9 @@ pub(crate) struct BuildArgs {
     /// Candidates looked at for a node's neighbours: more is slower and better
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) ef_construction: u32,
+    /// How neighbours are found: all pairs inside overlapping leaves, or a search for each row (HNSW's own way; twice as slow)
+    #[arg(long, default_value = "leaves", value_parser = words::<Builder>(&["leaves", "insertion"]))]
+    pub(crate) builder: Builder,
     /// The same input, options and seed give the same bytes
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,

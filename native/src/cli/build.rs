@@ -34,6 +34,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     params.metric = args.metric;
     params.m = usize::from(args.m);
     params.ef_construction = args.ef_construction as usize;
+    params.builder = args.builder;
     params.seed = args.seed;
     params.originals = args.originals == "keep";
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
@@ -62,7 +63,7 @@ fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: us
     let cpu = cpu_seconds();
     json!({
         "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
-        "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "seed": args.seed,
+        "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "builder": args.builder.as_str(), "seed": args.seed,
         "originals": args.originals == "keep", "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
         "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),

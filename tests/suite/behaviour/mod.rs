@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod graphs;
+mod leaves;
 mod limits;
 mod live;
 mod shapes;

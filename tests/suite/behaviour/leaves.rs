@@ -1,0 +1,109 @@
+//! Graphs built by leaves: whole on every shape of set, and as good as those built by insertion.
+
+use super::*;
+use nearshore_core::build::{Builder, Stage};
+
+/// More than are built by insertion, and more than one leaf holds.
+const ROWS: usize = 5000;
+
+fn both(dimensions: usize, rows: &[f32], metric: Metric) -> [(File, Summary); 2] {
+    [Builder::Leaves, Builder::Insertion].map(|builder| {
+        let mut params = params(metric);
+        (params.builder, params.quality) = (builder, false);
+        let (index, summary) = built(dimensions, rows, &params);
+        assert_eq!(unreached(&index), 0, "{builder:?}");
+        let meta = index.meta().expect("meta");
+        assert_eq!(meta.contains("\"builder\":\"leaves"), builder == Builder::Leaves, "{meta}");
+        (index, summary)
+    })
+}
+
+#[test]
+fn recall_is_that_of_insertion_under_every_metric() {
+    let dimensions = 24;
+    let mut rows = clusters(ROWS + 100, dimensions, 20, 0.35, 77);
+    let queries = rows.split_off(ROWS * dimensions);
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let [leaves, insertion] = both(dimensions, &rows, metric).map(|(index, _)| recall(&index, dimensions, &queries, &walk(48)));
+        assert!(leaves >= insertion - 0.02, "{metric:?}: {leaves} by leaves, {insertion} by insertion");
+        assert!(leaves >= 0.85, "{metric:?}: {leaves}");
+    }
+}
+
+#[test]
+fn more_candidates_make_a_better_graph() {
+    let dimensions = 24;
+    let mut rows = clusters(ROWS + 100, dimensions, 20, 0.35, 78);
+    let queries = rows.split_off(ROWS * dimensions);
+    let [least, usual, most] = [1, 60, 400].map(|ef_construction| {
+        let mut params = params(Metric::L2);
+        (params.ef_construction, params.quality) = (ef_construction, false);
+        let (index, _) = built(dimensions, &rows, &params);
+        assert_eq!(unreached(&index), 0, "{ef_construction}");
+        recall(&index, dimensions, &queries, &walk(24))
+    });
+    assert!(least <= usual + 0.01 && usual <= most + 0.01 && least < most, "{least}, {usual}, {most}");
+}
+
+#[test]
+fn far_clusters_and_sorted_rows_are_whole() {
+    let mut rows = clusters(ROWS, 8, 2, 0.01, 5);
+    for value in &mut rows[ROWS / 2 * 8..] {
+        *value += 1000.0;
+    }
+    both(8, &rows, Metric::L2);
+    let rows: Vec<f32> = (0..ROWS).flat_map(|row| [row as f32, 0.5 * row as f32]).collect();
+    let [(index, _), _] = both(2, &rows, Metric::L2);
+    assert!(recall(&index, 2, &rows[..200], &walk(64).rerank(64)) > 0.95);
+}
+
+/// Rows so close to each other that their codes are all the same, beside some so far away that they decide the scale: nothing parts
+/// the many, neither by leaders nor by pruning.
+#[test]
+fn rows_with_the_same_codes_are_cut_into_leaves_and_reached() {
+    let mut random = Random::new(9);
+    let mut rows: Vec<f32> = (0..ROWS * 4).map(|_| 1.0 + random.float() * 1e-6).collect();
+    for row in rows.chunks_mut(4).step_by(500) {
+        row.iter_mut().for_each(|value| *value *= -1000.0 * random.float());
+    }
+    both(4, &rows, Metric::L2);
+}
+
+#[test]
+fn a_build_by_leaves_stops_when_asked() {
+    let rows = bytes_of(&clusters(ROWS, 8, 20, 0.3, 1));
+    let vectors = Vectors::packed(Element::F32, 8, &rows).expect("whole rows");
+    let input = Input { vectors, ids: None, payloads: None };
+    let (mut calls, mut last) = (0, 0);
+    let told = build(
+        &input,
+        &params(Metric::L2),
+        &Serial,
+        Kernels::best(),
+        &mut |stage, done, total| {
+            if stage == Stage::Link {
+                calls += 1;
+                assert!(done >= last && done <= total, "{done} of {total} after {last}");
+                last = done;
+            }
+            ControlFlow::Continue(())
+        },
+        Vec::new(),
+    );
+    assert!(told.is_ok() && calls > 5, "{calls}");
+    for stop in [1, calls / 2, calls] {
+        let mut call = 0;
+        let result = build(
+            &input,
+            &params(Metric::L2),
+            &Serial,
+            Kernels::best(),
+            &mut |stage, _, _| {
+                call += usize::from(stage == Stage::Link);
+                if call >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+            Vec::new(),
+        );
+        assert!(matches!(result, Err(BuildError::Interrupted)), "stopped at call {stop} of {calls}");
+    }
+}
