@@ -9,18 +9,16 @@ use crate::par::Par;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-/// Up to this many nodes the base layer is built by insertion, too.
-const INSERTION_MAX: usize = 4_096;
-
 /// Nodes of a leaf at most: its matrix and its records of 384 dimensions take 4 and 0.4 MB.
 const LEAF: usize = 1_000;
 
 /// `ef_construction` for which the numbers below were measured.
 const EF_USUAL: usize = 200;
 
-/// Whether the base layer is built by leaves.
-pub(super) fn goes_by_leaves(params: &BuildParams, nodes: usize) -> bool {
-    params.builder == Builder::Leaves && params.heuristic && !params.extend_candidates && nodes > INSERTION_MAX
+/// Whether this build goes by leaves. The package has no options that would need insertion, so its code stays out of a browser's
+/// download.
+pub(super) fn goes_by_leaves(params: &BuildParams) -> bool {
+    cfg!(target_family = "wasm") || (params.builder == Builder::Leaves && params.heuristic && !params.extend_candidates)
 }
 
 /// Leaves that a node joins. The more nodes, the smaller a share of them a leaf holds: three leaves more for each fourfold keep
@@ -39,26 +37,20 @@ pub(super) fn link<P: Par>(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Hierarchy> {
     let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned };
-    let nodes = sizes.first().copied().unwrap_or(0);
-    let by_leaves = goes_by_leaves(params, nodes);
-    let inserted = if by_leaves { &sizes[1..] } else { sizes };
-    let hnsw = HnswParams {
-        base_degree: if by_leaves { params.m } else { params.m * 2 },
-        m: params.m,
-        ef_construction: params.ef_construction,
-        selection,
-        extend_candidates: params.extend_candidates,
-    };
-    let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut graph = hnsw::build(records, inserted, &hnsw, par, &mut workers, progress)?;
-    drop(workers);
-    if by_leaves {
-        let degree = params.m * 2;
+    if !goes_by_leaves(params) {
+        let hnsw =
+            HnswParams { m: params.m, ef_construction: params.ef_construction, selection, extend_candidates: params.extend_candidates };
+        let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
+        return hnsw::build(records, sizes, &hnsw, par, &mut workers, progress);
+    }
+    let mut graph = Hierarchy { layers: Vec::new() };
+    for (layer, &nodes) in sizes.iter().enumerate() {
+        let degree = if layer == 0 { params.m * 2 } else { params.m };
         let near = (params.ef_construction * 5 / 8).max(degree);
         let leaves = LeafParams { degree, leaf: LEAF, fanout: fanout(params, nodes), near, seed: params.seed, selection };
-        // Rows above the base were told of already, so the count starts there.
-        let told = inserted.first().copied().unwrap_or(0);
-        graph.layers.insert(0, leaves::build(records, nodes, &leaves, par, &mut |done| progress(done.max(told)))?);
+        // The layers above hold a small share of the nodes: the count stands still for them.
+        let mut tell = |done| if layer == 0 { progress(done) } else { progress(sizes[0]) };
+        graph.layers.push(leaves::build(records, nodes, &leaves, par, &mut tell)?);
     }
     Some(graph)
 }

@@ -231,7 +231,7 @@ pub fn build<P: Par, S: Sink>(
         refine,
         seed: params.seed,
         m: params.m,
-        meta: describe(input, params, nodes as usize),
+        meta: describe(input, params),
         digest: arranged.digest,
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
@@ -317,8 +317,8 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
 }
 
 /// What decided the bytes, for people: JSON with sorted keys.
-fn describe(input: &Input<'_>, params: &BuildParams, nodes: usize) -> String {
-    let builder = if link::goes_by_leaves(params, nodes) { "leaves 1" } else { "hnsw-batch 1" };
+fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+    let builder = if link::goes_by_leaves(params) { "leaves 1" } else { "hnsw-batch 1" };
     let layers = match params.layers {
         Layers::Many => "many",
         Layers::One => "one",

@@ -17,7 +17,7 @@ pub enum Layers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Builder {
     /// All pairs inside overlapping leaves (PiPNN, arXiv 2602.21247): half the work of insertion or less, for a graph as good.
-    /// Layers of a few thousand rows at most, the simple choice of neighbours and `extend_candidates` go by insertion.
+    /// The simple choice of neighbours and `extend_candidates` go by insertion.
     #[default]
     Leaves,
     /// A search of the graph so far for each row (Malkov & Yashunin 2016, Algorithm 1).

@@ -26,9 +26,7 @@ use core::ops::{ControlFlow, Range};
 /// What decides a graph, beside its records.
 #[derive(Clone, Copy, Debug)]
 pub struct HnswParams {
-    /// Slots of a node in the first of the layers to build.
-    pub base_degree: usize,
-    /// Slots of a node above it.
+    /// Slots of a node above the base layer; the base layer has twice as many.
     pub m: usize,
     /// Pool of an insertion's search.
     pub ef_construction: usize,
@@ -106,7 +104,7 @@ pub fn build<P: Par>(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Hierarchy> {
     let total = sizes.first().copied().unwrap_or(0);
-    let degree = |layer: usize| if layer == 0 { params.base_degree } else { params.m };
+    let degree = |layer: usize| if layer == 0 { params.m * 2 } else { params.m };
     let layers = sizes.iter().enumerate().map(|(l, &size)| Layer::new(size, degree(l))).collect();
     let mut graph = Hierarchy { layers };
     let mut links: Vec<Links> = Vec::new();

@@ -3,7 +3,7 @@
 use super::*;
 use nearshore_core::build::{Builder, Stage};
 
-/// More than are built by insertion, and more than one leaf holds.
+/// More than one leaf holds.
 const ROWS: usize = 5000;
 
 fn both(dimensions: usize, rows: &[f32], metric: Metric) -> [(File, Summary); 2] {
