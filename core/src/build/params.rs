@@ -44,7 +44,7 @@ pub struct BuildParams {
     /// Neighbours of a node above the base layer; twice as many in it. 2 to 512.
     pub m: usize,
     /// How many candidates a row's neighbours are chosen from: higher is better and slower. The pool of an insertion's search; by
-    /// leaves a third of it is looked at in each leaf, and the number of leaves grows in proportion to it. 1 to 100,000.
+    /// leaves the number of leaves that a row joins grows with it. 1 to 100,000.
     pub ef_construction: usize,
     /// Decides levels and order.
     pub seed: u64,

@@ -36,6 +36,8 @@ pub struct LeafParams {
     pub fanout: usize,
     /// Nearest nodes of a leaf that are candidates.
     pub near: usize,
+    /// Edges that a node keeps in a leaf beyond its nearest, fewer than `degree`.
+    pub far: usize,
     /// Decides who leads the leaves.
     pub seed: u64,
     /// How neighbours are chosen in the end.
@@ -62,7 +64,7 @@ struct Worker {
     selector: Selector,
     nearest: Pool,
     candidates: Vec<Neighbor>,
-    kept: Vec<u32>,
+    kept: Vec<Neighbor>,
     /// The records of a leaf, side by side.
     bytes: Vec<u8>,
     /// Distances of all pairs of a leaf.
@@ -77,7 +79,7 @@ struct Found {
     edges: Vec<(u32, u64)>,
 }
 
-/// Builds a layer of the first `nodes` nodes of `records`. `progress(done)` is told in nodes and may
+/// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well. `progress(done)` is told in nodes and may
 /// stop the build: then `None` is returned.
 ///
 /// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of
@@ -85,6 +87,7 @@ struct Found {
 pub fn build<P: Par>(
     records: Records<'_>,
     nodes: usize,
+    above: Option<&Layer>,
     params: &LeafParams,
     par: &P,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
@@ -107,8 +110,8 @@ pub fn build<P: Par>(
         par.chunks(found, 1, &mut workers, |_, found, worker| {
             for Found { leaf, edges } in found {
                 // A lone leaf has to bring all that its nodes will ever see.
-                let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
-                worker.search_leaf(records, &leaves[*leaf], params.near, most, edges);
+                let most = if leaves.len() == 1 { params.degree - params.far } else { params.degree.div_ceil(2) };
+                worker.search_leaf(records, &leaves[*leaf], params, most, edges);
             }
         });
         found.iter().flat_map(|found| &found.edges).for_each(|&(node, key)| kept.offer(node, key));
@@ -142,6 +145,9 @@ pub fn build<P: Par>(
         par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, worker| {
             for (node, list) in (range.start + task * TASK_NODES..).zip(lists) {
                 worker.join(&view, &back, node as u32, params.selection, list);
+                if let Some(above) = above.filter(|above| node < above.rows()) {
+                    add_ways_out(above.edges(node as u32), params.degree, list);
+                }
             }
         });
         range.clone().zip(&lists).for_each(|(node, list)| layer.set(node as u32, list));
@@ -162,6 +168,18 @@ fn gather_back(chosen: &Layer, targets: Range<usize>, back: &mut Vec<(u32, u64)>
         back.extend(reached.map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source }.key())));
     }
     sort::by_key(back, |edge| *edge);
+}
+
+/// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
+/// them in lists of its first nodes, which found no nearer ones.)
+fn add_ways_out(above: impl Iterator<Item = Neighbor>, degree: usize, list: &mut Vec<Neighbor>) {
+    let own = list.len();
+    for edge in above {
+        if list.len() < degree && !list[..own].contains(&edge) {
+            list.push(edge);
+        }
+    }
+    super::sort(list);
 }
 
 /// The nearest that each node kept so far: `most` slots a node, ascending, free ones last.
@@ -199,15 +217,15 @@ impl Kept {
 }
 
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: of its `near` nearest at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], near: usize, most: usize, edges: &mut Vec<(u32, u64)>) {
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: at most `most` near ones, and far ones.
+    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, u64)>) {
         edges.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
         self.fill_matrix(records, leaf, stride);
         for (i, &node) in leaf.iter().enumerate() {
-            self.nearest.reset(near);
+            self.nearest.reset(params.near);
             let distances = &self.matrix[i * stride..][..size];
             for (j, &distance) in (0..).zip(distances) {
                 if j as usize != i {
@@ -217,14 +235,37 @@ impl Worker {
             self.kept.clear();
             for candidate in self.nearest.iter() {
                 let others = &self.matrix[candidate.node as usize * stride..][..size];
-                if self.kept.iter().all(|&kept| others[kept as usize] * alpha >= candidate.distance) {
-                    self.kept.push(candidate.node);
-                    edges.push((node, Neighbor { distance: candidate.distance, node: leaf[candidate.node as usize] }.key()));
+                if self.kept.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
+                    self.kept.push(candidate);
                     if self.kept.len() == most {
                         break;
                     }
                 }
             }
+            if self.nearest.len() == params.near {
+                self.look_farther(i, size, stride, params.far);
+            }
+            edges.extend(self.kept.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept }.key())));
+        }
+    }
+
+    /// Keeps up to `most` more of the rest of the leaf: where rows stand in clusters, these alone lead out of one. What a kept
+    /// neighbour hides, however little, is dropped; of what remains the nearest is kept, and so on.
+    fn look_farther(&mut self, i: usize, size: usize, stride: usize, most: usize) {
+        let limit = self.nearest.limit();
+        let distances = &self.matrix[i * stride..][..size];
+        let far = (0..).zip(distances).map(|(node, &distance)| Neighbor { distance, node });
+        self.candidates.clear();
+        self.candidates.extend(far.filter(|far| far.node as usize != i && far.key() > limit));
+        let near = self.kept.len();
+        for at in 0..near + most {
+            if at >= near {
+                let Some(nearest) = self.candidates.iter().min_by_key(|far| far.key()) else { return };
+                self.kept.push(*nearest);
+            }
+            let kept = self.kept[at].node;
+            let others = &self.matrix[kept as usize * stride..][..size];
+            self.candidates.retain(|far| far.node != kept && others[far.node as usize] >= far.distance);
         }
     }
 
