@@ -3,6 +3,7 @@
 //! Each entry is a wrapper that carries its backend's `#[target_feature]` and inlines the generic
 //! kernel. This is the only place that asks what the CPU can do.
 
+use super::batch::Nibbles;
 use super::integer::{Signed, Unsigned};
 use super::{batch, brief, float, half, integer};
 use crate::simd::Scalar;
@@ -37,11 +38,15 @@ pub struct Kernels {
     dot_i16_u8: One,
     dots_i16_i8: Batch,
     dots_i16_u8: Batch,
+    dots_i16_u4: Batch,
     widen_f16: Widen,
 }
 
 /// In a browser's download kernels are paid for in bytes. Those that no search spends its time in are brief there.
 const BRIEF: bool = cfg!(target_family = "wasm");
+
+/// WebAssembly without vectors is rare, and files with such codes are rare there.
+const SIMD: bool = cfg!(target_feature = "simd128");
 
 /// Stamps out one backend: wrappers with its target features, and its table.
 macro_rules! backend {
@@ -61,6 +66,7 @@ macro_rules! backend {
                 fn dot_i16_u8(query: &[i16], row: &[u8]) -> i32 = integer::dot_i16::<_, Unsigned>;
                 fn dots_i16_i8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Signed>;
                 fn dots_i16_u8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Unsigned>;
+                fn dots_i16_u4(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Nibbles>;
                 fn widen_f16(half: &[u16], out: &mut [f32]) -> () = half::widen::<_>;
             );
         }
@@ -78,6 +84,7 @@ macro_rules! backend {
             dot_i16_u8: $module::dot_i16_u8,
             dots_i16_i8: $module::dots_i16_i8,
             dots_i16_u8: $module::dots_i16_u8,
+            dots_i16_u4: if BRIEF && !SIMD { brief::dots_i16_u4 } else { $module::dots_i16_u4 as Batch },
             widen_f16: if BRIEF { half::brief } else { $module::widen_f16 as Widen },
         };
     };
@@ -281,6 +288,15 @@ impl Kernels {
         assert_eq!(offsets.len(), out.len());
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.dots_i16_u8)(query, base, offsets, out) }
+    }
+
+    /// Many rows of `u4` at once, two codes a byte: of each 32 dimensions, dimension `j` is the low half of byte `j` and dimension
+    /// `j + 16` its high half. A row is `query.len()` rounded up to 32 codes, 16 bytes each; see [`Kernels::dots_i16_i8`].
+    #[inline]
+    pub fn dots_i16_u4(&self, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+        assert_eq!(offsets.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_i16_u4)(query, base, offsets, out) }
     }
 
     /// Widens IEEE halves (as bits) to f32, exactly.

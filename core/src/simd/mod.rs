@@ -69,6 +69,8 @@ pub(crate) trait Simd: Copy + 'static {
     fn widen_i8(self, from: &[u8; WORDS]) -> Self::Words;
     /// Widens bytes read as `u8`.
     fn widen_u8(self, from: &[u8; WORDS]) -> Self::Words;
+    /// Widens nibbles: the low ones of all bytes come first, then the high ones.
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> Self::Words;
     fn sub_i16(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn zero_sums(self) -> Self::Sums;
     /// `sums + a * b`, products of neighbouring words added first.

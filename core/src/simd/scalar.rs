@@ -61,6 +61,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [i16; WORDS] {
+        core::array::from_fn(|i| i16::from(if i < WORDS / 2 { from[i] & 15 } else { from[i - WORDS / 2] >> 4 }))
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [i16; WORDS], b: [i16; WORDS]) -> [i16; WORDS] {
         core::array::from_fn(|i| a[i].wrapping_sub(b[i]))
     }

@@ -115,6 +115,14 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [v128; 4] {
+        // SAFETY: the load, of any alignment, reads the 16 bytes of the array.
+        let bytes = unsafe { v128_load(from.as_ptr().cast()) };
+        let (low, high) = (v128_and(bytes, u8x16_splat(15)), u8x16_shr(bytes, 4));
+        [i16x8_extend_low_u8x16(low), i16x8_extend_high_u8x16(low), i16x8_extend_low_u8x16(high), i16x8_extend_high_u8x16(high)]
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [v128; 4], b: [v128; 4]) -> [v128; 4] {
         [i16x8_sub(a[0], b[0]), i16x8_sub(a[1], b[1]), i16x8_sub(a[2], b[2]), i16x8_sub(a[3], b[3])]
     }

@@ -129,6 +129,10 @@ pub(crate) struct BuildArgs {
     /// Whether the input rows go into the file beside their codes, for exact distances
     #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
+    /// What guides walks: records (none), or four bits a dimension beside them (u4): faster, and a third larger without originals;
+    /// auto: u4 from 50,000 rows on
+    #[arg(long, default_value = "auto", value_name = "auto|none|u4", value_parser = ["auto", "none", "u4"])]
+    pub(crate) codes: String,
     /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row
     #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,
