@@ -13,7 +13,9 @@ pub mod exact;
 pub mod lvq;
 pub mod mean;
 pub mod prepared;
+pub mod rabitq;
 pub mod record;
+pub mod rotation;
 pub mod scalar;
 pub mod space;
 
