@@ -43,6 +43,7 @@ const BACKENDS: &[Backend] = &[
             ("dots_i16_i8", &[("vpmovsxbw", 8), ("vpmaddwd", 8)]),
             ("dots_i16_u8", &[("vpmovzxbw", 8), ("vpmaddwd", 8)]),
             ("dots_i16_u4", &[("vpmovzxbw", 4), ("vpmaddwd", 8)]),
+            ("dots_u4_u1", &[("vpshufb", 16), ("vpsadbw", 4)]),
             ("widen_f16", &[("vcvtph2ps", 1)]),
         ],
     },
@@ -64,6 +65,7 @@ const BACKENDS: &[Backend] = &[
             ("dots_i16_i8", &[("vpmovsxbw", 4), ("vpdpwssd", 4)]),
             ("dots_i16_u8", &[("vpmovzxbw", 4), ("vpdpwssd", 4)]),
             ("dots_i16_u4", &[("vpmovzxbw", 4), ("vpdpwssd", 4)]),
+            ("dots_u4_u1", &[("vpopcntq", 4)]),
         ],
     },
     Backend {
@@ -84,6 +86,7 @@ const BACKENDS: &[Backend] = &[
             ("dots_i16_i8", &[("smlal", 16), ("smlal2", 16)]),
             ("dots_i16_u8", &[("smlal", 16), ("smlal2", 16)]),
             ("dots_i16_u4", &[("smlal", 16), ("smlal2", 16)]),
+            ("dots_u4_u1", &[("cnt", 16), ("uadalp", 4)]),
         ],
     },
     Backend {

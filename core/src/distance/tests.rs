@@ -192,6 +192,27 @@ fn batches_agree_at_every_length_and_count() {
 }
 
 #[test]
+fn planes_agree_at_every_length_and_count() {
+    let (query, rows) = (noise(9, 4 * 2112), noise(10, 5000));
+    for bytes in (0..=2112).step_by(64) {
+        // All bits set, too: the largest sums.
+        for planes in [&query[..4 * bytes], &vec![0xff; 4 * bytes]] {
+            let offsets: Vec<_> = (0..bytes / 64 % 12 + 1).map(|i| (i * 977 + bytes) % (5000 - bytes + 1)).collect();
+            for kernels in Kernels::available() {
+                let mut found = vec![7; offsets.len()];
+                kernels.dots_u4_u1(planes, &rows, &offsets, &mut found);
+                for (&offset, &found) in offsets.iter().zip(&found) {
+                    let bit = |bytes: &[u8], i: usize| u32::from(bytes[i / 8] >> (i % 8) & 1);
+                    let code = |i: usize| (0..4).map(|j| bit(&planes[j * bytes..], i) << j).sum::<u32>();
+                    let wanted: u32 = (0..8 * bytes).map(|i| bit(&rows[offset..], i) * code(i)).sum();
+                    assert_eq!(found, wanted, "{} dots_u4_u1 of {bytes} bytes", kernels.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn extremes_do_not_saturate() {
     for length in [1, 2, 31, 32, 33, 64, 100, 1024, 2048, 60_000] {
         for a in [0x00, 0x7f, 0x80, 0x81, 0xff] {

@@ -173,6 +173,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn count_common(self, counts: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
+        let (a, b) = (load(self, a), load(self, b));
+        // SAFETY: `self` proves AVX-512 VPOPCNTDQ; register operations only.
+        unsafe { _mm512_add_epi64(counts, _mm512_popcnt_epi64(_mm512_and_si512(a, b))) }
+    }
+
+    #[inline(always)]
     fn sum_counts(self, counts: __m512i) -> u32 {
         // SAFETY: `self` proves AVX-512.
         let bits = unsafe { _mm512_reduce_add_epi64(counts) };

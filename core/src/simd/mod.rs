@@ -111,6 +111,9 @@ pub(crate) trait Simd: Copy + 'static {
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
     fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
+    #[cfg_attr(not(feature = "codes"), allow(dead_code, reason = "what needs it is left out of a browser's download"))]
+    /// Adds the number of bits that are set in both `a` and `b`.
+    fn count_common(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
 
     /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.

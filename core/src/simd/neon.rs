@@ -259,6 +259,19 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn count_common(self, counts: uint32x4_t, a: &[u8; BYTES], b: &[u8; BYTES]) -> uint32x4_t {
+        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        // SAFETY: `self` proves NEON; register operations only.
+        let mut bits = unsafe { vdupq_n_u8(0) };
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: `self` proves NEON; the loads read the 16 bytes of each array.
+            unsafe { bits = vaddq_u8(bits, vcntq_u8(vandq_u8(vld1q_u8(a.as_ptr()), vld1q_u8(b.as_ptr())))) }
+        }
+        // SAFETY: `self` proves NEON; register operations only.
+        unsafe { vpadalq_u16(counts, vpaddlq_u8(bits)) }
+    }
+
+    #[inline(always)]
     fn sum_counts(self, counts: uint32x4_t) -> u32 {
         // SAFETY: `self` proves NEON.
         unsafe { vaddvq_u32(counts) }

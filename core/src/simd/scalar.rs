@@ -101,6 +101,12 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn count_common(self, counts: u32, a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
+        let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+        a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) & u64::from_le_bytes(*b)).count_ones()))
+    }
+
+    #[inline(always)]
     fn sum_counts(self, counts: u32) -> u32 {
         counts
     }

@@ -195,6 +195,18 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
+    fn count_common(self, counts: v128, a: &[u8; BYTES], b: &[u8; BYTES]) -> v128 {
+        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        let mut bits = i8x16_splat(0);
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: the loads, of any alignment, read the 16 bytes of each array.
+            let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
+            bits = i8x16_add(bits, i8x16_popcnt(v128_and(a, b)));
+        }
+        i32x4_add(counts, i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(bits)))
+    }
+
+    #[inline(always)]
     fn sum_counts(self, counts: v128) -> u32 {
         fold_i32(counts).cast_unsigned()
     }
