@@ -228,6 +228,8 @@ class Shore:
             and t.stride % 16 == 0 and t.stride >= t.parameter + 40,
             "edges": lambda t: t.rows == n and t.stride % 4 == 0 and t.parameter <= t.stride // 4 and t.extra < max(n, 1),
             "upper": lambda t: t.rows <= 2**32 - 2 and t.stride % 4 == 0 and t.stride >= 16 + 4 * t.parameter,
+            "codes.rows": lambda t: t.rows == n and (t.encoding != 0 or t.parameter == -(-d // 32) * 16
+                                                     and t.stride % 16 == 0 and t.stride >= t.parameter + 16),
             "ids.index": lambda t: t.rows <= n and t.stride == 16,
             "dup_of": lambda t: t.rows <= n and t.stride == 8,
             "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
@@ -346,6 +348,8 @@ class Shore:
             must(isinstance(json.loads(self.blob(meta).decode()), dict), "meta: not an object")
         if self.table("records"):
             self.check_records()
+        if codes := self.table("codes.rows"):
+            self.check_codes(codes)
         if edges := self.table("edges"):
             for row in range(edges.rows):
                 self.check_slots(edges, row, struct.unpack_from(f"<{edges.parameter}I", self.row(edges, row)), self.rows)
@@ -366,6 +370,23 @@ class Shore:
             must(not flags & 1 or row + 1 < self.rows, f"records, row {row}: a duplicate beyond the last row")
             expected = sum(code * code for code in codes) * (1 if exact else scale * scale)
             must(math.isclose(norm, expected, rel_tol=1e-5, abs_tol=1e-37), f"records, row {row}: norm {norm}, not {expected}")
+
+    def check_codes(self, table):
+        """Each row of codes says of its record what FORMAT.md promises: no coordinate farther than half a step."""
+        if table.encoding != 0:
+            return
+        for row in range(self.rows):
+            data = self.row(table, row)
+            nibbles = [data[j // 32 * 16 + j % 16] >> j % 32 // 16 * 4 & 15 for j in range(table.parameter * 2)]
+            must(not any(nibbles[self.dimensions:]), f"codes.rows, row {row}: codes behind the last dimension")
+            scale, offset, norm, zero = struct.unpack_from("<3fI", data, table.parameter)
+            must(math.isfinite(scale) and math.isfinite(offset) and scale >= 0 and not zero, f"codes.rows, row {row}: a factor")
+            vector = [scale * code + offset for code in nibbles[:self.dimensions]]
+            expected = math.fsum(x * x for x in vector)
+            must(math.isclose(norm, expected, rel_tol=1e-4, abs_tol=1e-30), f"codes.rows, row {row}: norm {norm}, not {expected}")
+            codes, unit, *_ = self.record(row)
+            worst = max(abs(code * unit - x) for code, x in zip(codes, vector))
+            must(worst <= scale * 0.5001 + unit * 1e-3, f"codes.rows, row {row}: {worst} from its record, a step is {scale}")
 
     @staticmethod
     def check_slots(table, row, slots, limit):

@@ -1,6 +1,6 @@
 //! The golden files: one recipe each, tiny, kept for ever, read by every door.
 
-use nearshore_core::build::{BuildParams, Input, Layers, Summary, build};
+use nearshore_core::build::{BuildParams, Codes, Input, Layers, Summary, build};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::par::Par;
@@ -44,6 +44,8 @@ pub struct Golden {
     pub originals: bool,
     /// Layers of the graph.
     pub layers: Layers,
+    /// What guides walks.
+    pub codes: Codes,
     /// What tells it from others of its kind in its name.
     pub suffix: &'static str,
 }
@@ -59,6 +61,7 @@ const PLAIN: Golden = Golden {
     period: 0,
     originals: true,
     layers: Layers::Many,
+    codes: Codes::None,
     suffix: "",
 };
 
@@ -145,6 +148,37 @@ pub fn all() -> Vec<Golden> {
             suffix: "-duplicates",
             ..PLAIN
         },
+        Golden {
+            about: "walks guided by four bits a dimension, ranked by records",
+            metric: Metric::Cosine,
+            rows: 300,
+            dimensions: 40,
+            originals: false,
+            codes: Codes::U4,
+            suffix: "-u4",
+            ..PLAIN
+        },
+        Golden {
+            about: "four bits a dimension, then records, then originals",
+            metric: Metric::InnerProduct,
+            rows: 120,
+            dimensions: 17,
+            ids: Ids::Large,
+            codes: Codes::U4,
+            suffix: "-u4",
+            ..PLAIN
+        },
+        Golden {
+            about: "four bits a dimension of bytes, a third of the rows duplicates",
+            element: Element::U8,
+            rows: 120,
+            dimensions: 33,
+            payload: true,
+            period: 80,
+            codes: Codes::U4,
+            suffix: "-u4",
+            ..PLAIN
+        },
         Golden { about: "every row equal to every other", element: Element::U8, rows: 31, period: 1, suffix: "-equal", ..PLAIN },
     ]);
     all
@@ -209,6 +243,7 @@ impl Golden {
         params.ef_construction = 40;
         params.originals = self.originals;
         params.layers = self.layers;
+        params.codes = self.codes;
         let input = Input {
             vectors: made.vectors(self.element, self.dimensions),
             ids: (self.ids == Ids::Large).then_some(&made.ids),

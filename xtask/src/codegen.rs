@@ -42,6 +42,8 @@ const BACKENDS: &[Backend] = &[
             ("dot_i16_u8", &[("vpmovzxbw", 2), ("vpmaddwd", 2)]),
             ("dots_i16_i8", &[("vpmovsxbw", 8), ("vpmaddwd", 8)]),
             ("dots_i16_u8", &[("vpmovzxbw", 8), ("vpmaddwd", 8)]),
+            ("dots_i16_u4", &[("vpmovzxbw", 4), ("vpmaddwd", 8)]),
+            ("dots_u4_u1", &[("vpshufb", 16), ("vpsadbw", 4)]),
             ("widen_f16", &[("vcvtph2ps", 1)]),
         ],
     },
@@ -62,6 +64,8 @@ const BACKENDS: &[Backend] = &[
             ("dot_i16_u8", &[("vpmovzxbw", 1), ("vpdpwssd", 1)]),
             ("dots_i16_i8", &[("vpmovsxbw", 4), ("vpdpwssd", 4)]),
             ("dots_i16_u8", &[("vpmovzxbw", 4), ("vpdpwssd", 4)]),
+            ("dots_i16_u4", &[("vpmovzxbw", 4), ("vpdpwssd", 4)]),
+            ("dots_u4_u1", &[("vpopcntq", 4)]),
         ],
     },
     Backend {
@@ -81,6 +85,8 @@ const BACKENDS: &[Backend] = &[
             ("dot_i16_u8", &[("smlal", 4), ("smlal2", 4)]),
             ("dots_i16_i8", &[("smlal", 16), ("smlal2", 16)]),
             ("dots_i16_u8", &[("smlal", 16), ("smlal2", 16)]),
+            ("dots_i16_u4", &[("smlal", 16), ("smlal2", 16)]),
+            ("dots_u4_u1", &[("cnt", 16), ("uadalp", 4)]),
         ],
     },
     Backend {
@@ -96,6 +102,7 @@ const BACKENDS: &[Backend] = &[
             ("dot_i16_u8", &[("i16x8.extend_low_i8x16_u", 2), ("i16x8.extend_high_i8x16_u", 2), ("i32x4.dot_i16x8_s", 4)]),
             ("dots_i16_i8", &[("i16x8.extend_low_i8x16_s", 4), ("i16x8.extend_high_i8x16_s", 4), ("i32x4.dot_i16x8_s", 8)]),
             ("dots_i16_u8", &[("i16x8.extend_low_i8x16_u", 4), ("i16x8.extend_high_i8x16_u", 4), ("i32x4.dot_i16x8_s", 8)]),
+            ("dots_i16_u4", &[("i16x8.extend_low_i8x16_u", 2), ("i16x8.extend_high_i8x16_u", 2), ("i32x4.dot_i16x8_s", 4)]),
         ],
     },
 ];

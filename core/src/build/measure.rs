@@ -5,6 +5,7 @@
 //! the row itself, whose edges lead straight to its nearest, finds more than any stranger's query
 //! would (measured on MNIST: 0.976 where queries that are not rows found 0.915).
 
+use super::codes::{Coded, NodeCodes};
 use super::ingest::Arranged;
 use super::{BuildParams, Input, Progress, Stage};
 use crate::format::{Plan, Refine};
@@ -13,7 +14,7 @@ use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::pool::Pool;
 use crate::graph::select::Nodes;
-use crate::graph::{Graph, Neighbor, Stats};
+use crate::graph::{Buffers, Graph, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
 use crate::search::QualityRow;
@@ -51,8 +52,8 @@ struct Probe {
     node: u32,
     truth: Vec<u32>,
     found: [u32; 2],
-    /// Distances computed again from originals.
-    again: u32,
+    /// Distances computed again, by refine level.
+    again: [u32; 2],
     stats: Stats,
 }
 
@@ -65,29 +66,26 @@ struct Worker {
     pools: Vec<Pool>,
     row: Vec<f32>,
     found: Vec<Neighbor>,
+    nodes: Vec<u32>,
+    distances: Vec<f32>,
+    buffers: Buffers,
 }
 
 /// Everything that is measured.
-struct Bench<'a> {
-    input: &'a Input<'a>,
-    arranged: &'a Arranged,
-    graph: &'a Hierarchy,
-    records: Records<'a>,
-    params: &'a BuildParams,
+pub(super) struct Bench<'a> {
+    pub(super) input: &'a Input<'a>,
+    pub(super) params: &'a BuildParams,
+    pub(super) arranged: &'a Arranged,
+    pub(super) graph: &'a Hierarchy,
+    pub(super) records: Records<'a>,
+    /// What guides the walks, if not the records.
+    pub(super) codes: Option<&'a NodeCodes>,
 }
 
 /// Measures the ladder; `None` when `progress` breaks.
-pub(super) fn measure<P: Par>(
-    input: &Input<'_>,
-    params: &BuildParams,
-    arranged: &Arranged,
-    graph: &Hierarchy,
-    records: Records<'_>,
-    par: &P,
-    progress: &mut Progress<'_>,
-) -> Option<Vec<QualityRow>> {
-    let bench = Bench { input, arranged, graph, records, params };
-    let nodes = arranged.nodes.len();
+pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progress<'_>) -> Option<Vec<QualityRow>> {
+    let params = bench.params;
+    let nodes = bench.arranged.nodes.len();
     if nodes <= K {
         return Some(Vec::new());
     }
@@ -205,6 +203,17 @@ impl Bench<'_> {
         self.step(&view, worker, entry, limits, &mut probe.stats);
         worker.found.clear();
         worker.found.extend(worker.beam.pool.iter().take(RERANK));
+        probe.again = [0; 2];
+        if let Some(Coded { view, .. }) = self.coded(view) {
+            // The codes guided the walk; the records rank.
+            worker.nodes.clear();
+            worker.nodes.extend(worker.found.iter().map(|found| found.node));
+            worker.distances.resize(worker.nodes.len(), 0.0);
+            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
+            worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
+            crate::graph::sort(&mut worker.found);
+            probe.again = [worker.found.len() as u32; 2];
+        }
         let truth = &probe.truth;
         let right = |found: &[Neighbor]| found.iter().take(K).filter(|near| truth.contains(&near.node)).count() as u32;
         probe.found[0] = right(&worker.found);
@@ -213,7 +222,7 @@ impl Bench<'_> {
             let space = self.records.space;
             let factors = |node| Ok::<_, Infallible>(space.layout.factors(self.records.record(node)));
             let Ok(()) = keep_in_doubt(space, &worker.query, &mut worker.found, K, factors);
-            probe.again = worker.found.len() as u32;
+            probe.again[1] += worker.found.len() as u32;
             let own = worker.query.length_sq;
             for found in &mut worker.found {
                 vectors.decode(kernels, self.arranged.nodes[found.node as usize] as usize, &mut worker.row);
@@ -227,7 +236,15 @@ impl Bench<'_> {
 
     fn step(&self, view: &LayerView<'_>, worker: &mut Worker, entry: u32, limits: Limits, stats: &mut Stats) {
         debug_assert!(view.nodes() > entry as usize);
-        let Ok(()) = worker.beam.search(view, &worker.query, [entry], limits, stats);
+        let Ok(()) = match self.coded(*view) {
+            Some(coded) => worker.beam.search(&coded, &worker.query, [entry], limits, stats),
+            None => worker.beam.search(view, &worker.query, [entry], limits, stats),
+        };
+    }
+
+    /// The layer with what guides its walks, if not the records.
+    fn coded<'a>(&'a self, view: LayerView<'a>) -> Option<Coded<'a>> {
+        self.codes.filter(|_| cfg!(feature = "codes")).map(|codes| Coded { view, codes })
     }
 
     /// One row a refine level.
@@ -237,7 +254,8 @@ impl Bench<'_> {
         let levels: &[Refine] =
             if !self.exact() && self.params.originals { &[Refine::Originals, Refine::Records] } else { &[Refine::Records] };
         let row = |&refine: &Refine| {
-            let (rerank, again) = if refine == Refine::Originals { (RERANK, mean(&|probe| u64::from(probe.again))) } else { (0, 0.0) };
+            let rerank = if refine == Refine::Originals || self.codes.is_some() { RERANK } else { 0 };
+            let again = mean(&|probe| u64::from(probe.again[refine as usize]));
             QualityRow {
                 plan: Plan::Walk,
                 ef: setting.ef as u32,

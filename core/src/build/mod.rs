@@ -5,9 +5,11 @@
 //! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
 //! records (about one byte an element) and the graph (eight bytes an edge).
 
+mod codes;
 mod ingest;
 mod link;
 mod measure;
+mod meta;
 mod params;
 pub(crate) mod write;
 
@@ -26,6 +28,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::ControlFlow;
 
+pub use codes::Codes;
+pub(crate) use codes::NodeCodes;
 pub use params::{BuildParams, Builder, Layers};
 
 /// Rows to build from.
@@ -214,8 +218,10 @@ pub fn build<P: Par, S: Sink>(
         .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
+    let codes = (cfg!(feature = "codes") && params.codes == Codes::U4).then(|| NodeCodes::of(records, par));
     let quality = if params.quality {
-        measure::measure(input, params, &arranged, &graph, records, par, progress).ok_or(BuildError::Interrupted)?
+        let bench = measure::Bench { input, params, arranged: &arranged, graph: &graph, records, codes: codes.as_ref() };
+        measure::measure(&bench, par, progress).ok_or(BuildError::Interrupted)?
     } else {
         Vec::new()
     };
@@ -225,13 +231,14 @@ pub fn build<P: Par, S: Sink>(
         order: order::breadth_first(&graph.layers[0]),
         records,
         graph: &graph,
+        codes: codes.as_ref(),
         quality: &quality,
         element: vectors.element(),
         plan: plan_of(vectors.rows()),
         refine,
         seed: params.seed,
         m: params.m,
-        meta: describe(input, params),
+        meta: meta::describe(input, params),
         digest: arranged.digest,
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
@@ -304,6 +311,9 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     if !(1..=100_000).contains(&params.ef_construction) {
         return bad("ef_construction", "1 to 100000");
     }
+    if params.codes != Codes::None && !cfg!(feature = "codes") {
+        return bad("codes", "none, in this build of the library");
+    }
     let (rows, dimensions) = (input.vectors.rows(), input.vectors.dimensions());
     if dimensions == 0 || dimensions > crate::id::DIMENSIONS_MAX as usize {
         return bad("dimensions", "1 to 32768");
@@ -314,22 +324,4 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     let counts = |what, found| if found == rows { Ok(()) } else { Err(BuildError::Counts { what, found, rows }) };
     counts("ids", input.ids.map_or(rows, <[u64]>::len))?;
     counts("payloads", input.payloads.map_or(rows, |payloads| payloads.rows()))
-}
-
-/// What decided the bytes, for people: JSON with sorted keys.
-fn describe(input: &Input<'_>, params: &BuildParams) -> String {
-    let builder = if link::goes_by_leaves(params) { "leaves 1" } else { "hnsw-batch 1" };
-    let layers = match params.layers {
-        Layers::Many => "many",
-        Layers::One => "one",
-    };
-    let mut json = String::new();
-    let out = &mut json;
-    say!(out, "{\"builder\":\"", builder, "\",\"dimensions\":", input.vectors.dimensions());
-    say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
-    say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
-    say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\",\"m\":", params.m);
-    say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
-    say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed, "}");
-    json
 }

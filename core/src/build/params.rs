@@ -1,5 +1,6 @@
 //! What decides a build, beside the rows.
 
+use super::Codes;
 use crate::format::Metric;
 use core::str::FromStr;
 
@@ -60,6 +61,8 @@ pub struct BuildParams {
     pub extend_candidates: bool,
     /// Fill up with discarded candidates.
     pub keep_pruned: bool,
+    /// What guides the walks of the file. Needs the crate's feature `codes`, but for [`Codes::None`].
+    pub codes: Codes,
     /// Measures recall at a ladder of efforts and stores the table.
     pub quality: bool,
 }
@@ -77,6 +80,7 @@ impl Default for BuildParams {
             heuristic: true,
             extend_candidates: false,
             keep_pruned: false,
+            codes: Codes::None,
             quality: true,
         }
     }

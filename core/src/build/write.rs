@@ -3,7 +3,8 @@
 //! A build and a live index write the same file; what differs is where ids, payloads and originals
 //! come from, which is [`Content`].
 
-use super::{BuildError, Progress, Stage};
+use super::{BuildError, NodeCodes, Progress, Stage};
+use crate::format::encoding::CODES_U4;
 use crate::format::{Digest, Element, FileSpec, Kind, Plan, Refine, Sink, TableSpec, WriteError, Writer, build_id};
 use crate::graph::NONE;
 use crate::graph::hnsw::Hierarchy;
@@ -41,6 +42,8 @@ pub(crate) struct File<'a> {
     pub(crate) order: Vec<u32>,
     pub(crate) records: Records<'a>,
     pub(crate) graph: &'a Hierarchy,
+    /// What guides a walk, if not the records.
+    pub(crate) codes: Option<&'a NodeCodes>,
     pub(crate) quality: &'a [QualityRow],
     pub(crate) element: Element,
     pub(crate) plan: Plan,
@@ -90,6 +93,7 @@ impl File<'_> {
                 Kind::Quant => writer.rows(&self.quant())?,
                 Kind::Quality => self.quality.iter().try_for_each(|row| writer.rows(&row.to_bytes()))?,
                 Kind::Upper => self.write_upper(&places, &mut writer)?,
+                Kind::CodesRows => self.write_codes(&places, &mut writer)?,
                 Kind::Records => self.write_records(&places, &mut writer, progress)?,
                 Kind::Edges => self.write_edges(&places, table, &mut writer)?,
                 Kind::IdsIndex => write_ids(&places.ids, &mut writer)?,
@@ -148,6 +152,10 @@ impl File<'_> {
         if upper > 0 {
             let stride = (16 + 4 * self.m) as u32;
             tables.push(TableSpec::table(Kind::Upper, upper as u64, stride).parameter(self.m as u32));
+        }
+        if let Some(NodeCodes { layout, .. }) = self.codes.filter(|_| cfg!(feature = "codes")) {
+            let codes = TableSpec::table(Kind::CodesRows, rows, layout.stride as u32);
+            tables.push(codes.encoding(CODES_U4).parameter(layout.factors as u32));
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
@@ -261,6 +269,16 @@ impl File<'_> {
             writer.rows(&record)?;
         }
         Ok(())
+    }
+
+    fn write_codes<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
+        let Some(codes) = self.codes.filter(|_| cfg!(feature = "codes")) else { return Ok(()) };
+        let mut node = 0;
+        places.node_of_row.iter().try_for_each(|&own| {
+            // A duplicate has the codes of the row before it.
+            node = if own == NONE { node } else { own };
+            writer.rows(codes.row(node))
+        })
     }
 
     fn write_edges<S: Sink>(&self, places: &Places, table: &TableSpec, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {

@@ -10,7 +10,7 @@
 
 use super::integer::{self, Code};
 use super::tail::last_words;
-use crate::simd::{BYTES, PREFETCHES, Simd, WORDS, prefetch_line};
+use crate::simd::{PREFETCHES, Simd, WORDS, prefetch_line};
 
 /// Rows summed together: measured 1, 2 and 4 on random rows of 384, 784 and 1024 bytes; in WebAssembly, whose engines find fewer
 /// registers for them, 2 and 4. Without vectors one row takes all registers there are.
@@ -23,86 +23,201 @@ const GROUP: usize = match (cfg!(target_family = "wasm"), cfg!(target_feature = 
 /// batch of four rows an eighth more than asking for nothing; this much costs a long row nothing and saves a short one a tenth.
 const FIRST_BYTES: usize = 384;
 
-/// `out[i] = dot(query, base[offsets[i]..][..query.len()])`.
+/// Bytes behind a row that are asked for along with it: whoever sums its codes reads its factors next.
+const FACTORS: usize = 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// How a row is cut into steps of [`WORDS`] codes.
+pub(super) trait Row {
+    /// The bytes of a step.
+    type Step: Copy + AsRef<[u8]>;
+    /// Whether rows are summed one by one where that is shorter: in a browser's download, where few files have such rows.
+    const SINGLY: bool = false;
+
+    /// Bytes of a row of `words` codes.
+    fn bytes(words: usize) -> usize;
+    fn steps(row: &[u8]) -> &[Self::Step];
+    /// The step that ends with the row.
+    fn last(row: &[u8]) -> Self::Step;
+    /// What of the query meets the last step, where the whole steps leave `rest` codes over.
+    fn tail(query: &[i16], rest: usize) -> [i16; WORDS];
+    fn widen<S: Simd>(simd: S, step: &Self::Step) -> S::Words;
+    /// Answers queries shorter than a step by itself.
+    fn short<S: Simd>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> bool;
+}
+
+/// A byte a code. The last step ends with the row, so it holds codes that were summed before: they meet zeros of the query.
+impl<C: Code> Row for C {
+    type Step = [u8; WORDS];
+
+    #[inline(always)]
+    fn bytes(words: usize) -> usize {
+        words
+    }
+
+    #[inline(always)]
+    fn steps(row: &[u8]) -> &[Self::Step] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn last(row: &[u8]) -> Self::Step {
+        *row.last_chunk().unwrap_or(&[0; WORDS]) // rows are not shorter
+    }
+
+    #[inline(always)]
+    fn tail(query: &[i16], rest: usize) -> [i16; WORDS] {
+        last_words(query, rest)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, step: &Self::Step) -> S::Words {
+        C::widen(simd, step)
+    }
+
+    #[inline(always)]
+    fn short<S: Simd>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> bool {
+        if query.len() < WORDS {
+            for (&offset, out) in offsets.iter().zip(out) {
+                *out = integer::dot_i16::<S, C>(simd, query, &base[offset..][..query.len()]);
+            }
+        }
+        query.len() < WORDS
+    }
+}
+
+/// Two codes a byte, `u4`: those of 32 dimensions in 16 bytes, dimension `j` in the low half of byte `j`, dimension `j + 16` in its
+/// high half. Rows are whole steps; codes beyond the query meet zeros.
+pub(super) struct Nibbles;
+
+impl Row for Nibbles {
+    type Step = [u8; WORDS / 2];
+    const SINGLY: bool = cfg!(target_family = "wasm");
+
+    #[inline(always)]
+    fn bytes(words: usize) -> usize {
+        words.div_ceil(WORDS) * (WORDS / 2)
+    }
+
+    #[inline(always)]
+    fn steps(row: &[u8]) -> &[Self::Step] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn last(row: &[u8]) -> Self::Step {
+        *row.last_chunk().unwrap_or(&[0; WORDS / 2])
+    }
+
+    #[inline(always)]
+    fn tail(query: &[i16], rest: usize) -> [i16; WORDS] {
+        let mut tail = [0; WORDS];
+        tail[..rest].copy_from_slice(&query[query.len() - rest..]);
+        tail
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, step: &Self::Step) -> S::Words {
+        simd.widen_u4(step)
+    }
+
+    #[inline(always)]
+    fn short<S: Simd>(_: S, _: &[i16], _: &[u8], _: &[usize], _: &mut [i32]) -> bool {
+        false
+    }
+}
+
+/// `out[i] = dot(query, base[offsets[i]..])`, each row as long as the query.
 ///
 /// # Panics
 /// If a row does not lie inside `base`.
 #[inline(always)]
-pub(super) fn dots<S: Simd, C: Code>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
-    if query.len() < WORDS {
-        for (&offset, out) in offsets.iter().zip(out) {
-            *out = integer::dot_i16::<S, C>(simd, query, &base[offset..][..query.len()]);
-        }
+pub(super) fn dots<S: Simd, R: Row>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+    if R::short(simd, query, base, offsets, out) {
         return;
     }
-    let query = Query { whole: query.as_chunks().0, tail: last_words(query, query.len() % WORDS), length: query.len() };
-    let (groups, rest) = offsets.as_chunks::<GROUP>();
-    let (out_groups, out_rest) = out.as_chunks_mut::<GROUP>();
+    let rest = query.len() % WORDS;
+    let query = Query { whole: query.as_chunks().0, tail: R::tail(query, rest), rest, bytes: R::bytes(query.len()) };
+    let grouped = if R::SINGLY { 0 } else { offsets.len() / GROUP * GROUP };
+    let (groups, rest) = (offsets[..grouped].as_chunks::<GROUP>().0, &offsets[grouped..]);
+    let (out_groups, out_rest) = out.split_at_mut(grouped);
+    let out_groups = out_groups.as_chunks_mut::<GROUP>().0;
     let first = &offsets[..offsets.len().min(GROUP)];
     if !PREFETCHES {
         touch(offsets.iter().map(|&offset| query.row(base, offset)));
     }
     for &offset in first.iter().filter(|_| PREFETCHES) {
-        prefetch(&query.row(base, offset)[..query.length.min(FIRST_BYTES)]);
+        let row = query.row_ahead(base, offset);
+        prefetch(&row[..row.len().min(FIRST_BYTES)]);
+        row.last().into_iter().for_each(prefetch_line);
     }
     for (i, (group, out)) in groups.iter().zip(out_groups).enumerate() {
         let rows = group.map(|offset| query.row(base, offset));
         let mut next = rows; // nothing comes after the last group: asking for its own lines is free
         if PREFETCHES {
             for (next, &offset) in next.iter_mut().zip(&offsets[(i + 1) * GROUP..]) {
-                *next = query.row(base, offset);
+                *next = query.row_ahead(base, offset);
             }
         }
-        *out = query.dot_rows::<S, C, GROUP>(simd, rows, next);
+        *out = query.dot_rows::<S, R, GROUP>(simd, rows, next);
     }
     for (&offset, out) in rest.iter().zip(out_rest) {
         let rows = [query.row(base, offset)];
-        [*out] = query.dot_rows::<S, C, 1>(simd, rows, rows);
+        [*out] = query.dot_rows::<S, R, 1>(simd, rows, rows);
     }
 }
 
-/// A query of at least one step, cut into steps once per batch.
+/// A query, cut into steps once per batch.
 struct Query<'a> {
     whole: &'a [[i16; WORDS]],
-    /// Zeros, then the rest.
+    /// What the whole steps leave over, amid zeros.
     tail: [i16; WORDS],
-    length: usize,
+    /// Words that they leave over.
+    rest: usize,
+    /// Bytes of a row.
+    bytes: usize,
 }
 
 impl Query<'_> {
     #[inline(always)]
     fn row<'a>(&self, base: &'a [u8], offset: usize) -> &'a [u8] {
-        &base[offset..][..self.length]
+        &base[offset..][..self.bytes]
     }
 
-    /// Sums `R` rows together and asks for the lines of `next` on the way.
+    /// The row, and its factors if any.
     #[inline(always)]
-    fn dot_rows<S: Simd, C: Code, const R: usize>(&self, simd: S, rows: [&[u8]; R], next: [&[u8]; R]) -> [i32; R] {
-        let mut sums = [simd.zero_sums(); R];
+    fn row_ahead<'a>(&self, base: &'a [u8], offset: usize) -> &'a [u8] {
+        let row = &base[offset..];
+        &row[..row.len().min(self.bytes + FACTORS)]
+    }
+
+    /// Sums `N` rows together and asks for the lines of `next` on the way.
+    #[inline(always)]
+    fn dot_rows<S: Simd, R: Row, const N: usize>(&self, simd: S, rows: [&[u8]; N], next: [&[u8]; N]) -> [i32; N] {
+        let mut sums = [simd.zero_sums(); N];
         // Cut to one length, so that no step of the loop needs a bounds check.
         let steps = self.whole.len();
-        let (mut cut, mut ahead) = ([[].as_slice(); R], [[].as_slice(); R]);
-        for r in 0..R {
-            cut[r] = &rows[r].as_chunks().0[..steps];
-            ahead[r] = &next[r].as_chunks::<WORDS>().0[..steps];
+        let (mut cut, mut ahead) = ([[].as_slice(); N], [[].as_slice(); N]);
+        for n in 0..N {
+            cut[n] = &R::steps(rows[n])[..steps];
+            ahead[n] = &R::steps(next[n])[..steps];
         }
         for (i, query) in self.whole.iter().enumerate() {
-            if i % (BYTES / WORDS) == 0 {
+            if i % (LINE / size_of::<R::Step>()) == 0 {
                 for ahead in ahead {
-                    prefetch_line(&ahead[i][0]);
+                    prefetch_line(&ahead[i].as_ref()[0]);
                 }
             }
             let query = simd.load_i16(query);
-            for r in 0..R {
-                sums[r] = simd.multiply_add(sums[r], query, C::widen(simd, &cut[r][i]));
+            for n in 0..N {
+                sums[n] = simd.multiply_add(sums[n], query, R::widen(simd, &cut[n][i]));
             }
         }
-        if !self.length.is_multiple_of(WORDS) {
-            // Elements of a row that were summed before meet zeros of the query.
+        if self.rest != 0 {
             let query = simd.load_i16(&self.tail);
-            for r in 0..R {
-                let row = rows[r].last_chunk().unwrap_or(&[0; WORDS]); // rows are not shorter
-                sums[r] = simd.multiply_add(sums[r], query, C::widen(simd, row));
+            for n in 0..N {
+                sums[n] = simd.multiply_add(sums[n], query, R::widen(simd, &R::last(rows[n])));
             }
         }
         for next in next {
@@ -110,9 +225,9 @@ impl Query<'_> {
                 prefetch_line(last); // an unaligned row ends a line later than its length says
             }
         }
-        let mut out = [0; R];
-        for r in 0..R {
-            out[r] = simd.sum_i32(sums[r]);
+        let mut out = [0; N];
+        for n in 0..N {
+            out[n] = simd.sum_i32(sums[n]);
         }
         out
     }
@@ -135,7 +250,7 @@ fn touch<'a>(rows: impl Iterator<Item = &'a [u8]>) {
 /// Asks for every cache line of `bytes`.
 #[inline(always)]
 pub(super) fn prefetch(bytes: &[u8]) {
-    for byte in bytes.iter().step_by(64) {
+    for byte in bytes.iter().step_by(LINE) {
         prefetch_line(byte);
     }
     if let Some(last) = bytes.last() {

@@ -21,6 +21,14 @@ pub(super) fn hamming(a: &[u8], b: &[u8]) -> u32 {
     sum(a, b, |a, b| (a ^ b).count_ones().cast_signed()).cast_unsigned()
 }
 
+pub(super) fn dots_i16_u4(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+    for (&offset, out) in offsets.iter().zip(out) {
+        let row = &base[offset..];
+        let term = |(j, &q): (usize, &i16)| i32::from(q) * i32::from(row[j / 32 * 16 + j % 16] >> (j % 32 / 16 * 4) & 15);
+        *out = query.iter().enumerate().map(term).fold(0, i32::wrapping_add);
+    }
+}
+
 /// Sums are modulo 2^32, as those of every backend.
 #[inline(always)]
 fn sum(a: &[u8], b: &[u8], term: impl Fn(u8, u8) -> i32) -> i32 {
@@ -44,6 +52,11 @@ mod tests {
                 prop_assert_eq!(dot_u8(&a, &b).cast_unsigned(), kernels.dot_u8(&a, &b));
                 prop_assert_eq!(l2_u8(&a, &b), kernels.l2_u8(&a, &b));
                 prop_assert_eq!(hamming(&a, &b), kernels.hamming(&a, &b));
+                let query: Vec<i16> = a.iter().zip(&b).map(|(&a, &b)| i16::from_le_bytes([a, b])).collect();
+                let (rows, mut found, mut wanted) = ([a.clone(), vec![0xB7; 32]].concat(), [0; 2], [0; 2]);
+                dots_i16_u4(&query, &rows, &[0, 3], &mut found);
+                kernels.dots_i16_u4(&query, &rows, &[0, 3], &mut wanted);
+                prop_assert_eq!(found, wanted);
             }
         }
     }

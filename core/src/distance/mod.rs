@@ -16,6 +16,8 @@ mod brief;
 mod float;
 mod half;
 mod integer;
+#[cfg(feature = "codes")]
+mod planes;
 mod table;
 mod tail;
 #[cfg(test)]

@@ -3,7 +3,10 @@
 //! Each entry is a wrapper that carries its backend's `#[target_feature]` and inlines the generic
 //! kernel. This is the only place that asks what the CPU can do.
 
+use super::batch::Nibbles;
 use super::integer::{Signed, Unsigned};
+#[cfg(feature = "codes")]
+use super::planes;
 use super::{batch, brief, float, half, integer};
 use crate::simd::Scalar;
 
@@ -15,6 +18,10 @@ type One = unsafe fn(&[i16], &[u8]) -> i32;
 type Batch = unsafe fn(&[i16], &[u8], &[usize], &mut [i32]);
 /// Halves, out.
 type Widen = unsafe fn(&[u16], &mut [f32]);
+
+/// Planes, base, offsets, out.
+#[cfg(feature = "codes")]
+type Planes = unsafe fn(&[u8], &[u8], &[usize], &mut [u32]);
 
 /// The distance kernels of one backend. Chosen once and passed on; all backends agree bit for bit.
 ///
@@ -37,11 +44,17 @@ pub struct Kernels {
     dot_i16_u8: One,
     dots_i16_i8: Batch,
     dots_i16_u8: Batch,
+    dots_i16_u4: Batch,
+    #[cfg(feature = "codes")]
+    dots_u4_u1: Planes,
     widen_f16: Widen,
 }
 
 /// In a browser's download kernels are paid for in bytes. Those that no search spends its time in are brief there.
 const BRIEF: bool = cfg!(target_family = "wasm");
+
+/// WebAssembly without vectors is rare, and files with such codes are rare there.
+const SIMD: bool = cfg!(target_feature = "simd128");
 
 /// Stamps out one backend: wrappers with its target features, and its table.
 macro_rules! backend {
@@ -61,7 +74,12 @@ macro_rules! backend {
                 fn dot_i16_u8(query: &[i16], row: &[u8]) -> i32 = integer::dot_i16::<_, Unsigned>;
                 fn dots_i16_i8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Signed>;
                 fn dots_i16_u8(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Unsigned>;
+                fn dots_i16_u4(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Nibbles>;
                 fn widen_f16(half: &[u16], out: &mut [f32]) -> () = half::widen::<_>;
+            );
+            #[cfg(feature = "codes")]
+            backend!(@wrap $token, $($features)?;
+                fn dots_u4_u1(planes: &[u8], base: &[u8], offsets: &[usize], out: &mut [u32]) -> () = planes::dots::<_>;
             );
         }
 
@@ -78,6 +96,9 @@ macro_rules! backend {
             dot_i16_u8: $module::dot_i16_u8,
             dots_i16_i8: $module::dots_i16_i8,
             dots_i16_u8: $module::dots_i16_u8,
+            dots_i16_u4: if BRIEF && !SIMD { brief::dots_i16_u4 } else { $module::dots_i16_u4 as Batch },
+            #[cfg(feature = "codes")]
+            dots_u4_u1: $module::dots_u4_u1,
             widen_f16: if BRIEF { half::brief } else { $module::widen_f16 as Widen },
         };
     };
@@ -281,6 +302,29 @@ impl Kernels {
         assert_eq!(offsets.len(), out.len());
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.dots_i16_u8)(query, base, offsets, out) }
+    }
+
+    /// Many rows of `u4` at once, two codes a byte: of each 32 dimensions, dimension `j` is the low half of byte `j` and dimension
+    /// `j + 16` its high half. A row is `query.len()` rounded up to 32 codes, 16 bytes each; see [`Kernels::dots_i16_i8`].
+    #[inline]
+    pub fn dots_i16_u4(&self, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+        assert_eq!(offsets.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_i16_u4)(query, base, offsets, out) }
+    }
+
+    /// Many rows of one bit a dimension against a query of four, given as planes one behind the other: plane `j` holds bit `j` of every
+    /// dimension. Rows are as long as a plane, a multiple of 64 bytes; what follows the codes in a row meets zeros of the planes.
+    /// Exact up to 2^28 dimensions.
+    ///
+    /// # Panics
+    /// If `offsets` and `out` differ in length, the planes are not four of a multiple of 64 bytes, or a row does not lie inside `base`.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub fn dots_u4_u1(&self, planes: &[u8], base: &[u8], offsets: &[usize], out: &mut [u32]) {
+        assert!(offsets.len() == out.len() && planes.len().is_multiple_of(4 * 64) && planes.len() < 1 << 27);
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_u4_u1)(planes, base, offsets, out) }
     }
 
     /// Widens IEEE halves (as bits) to f32, exactly.

@@ -127,9 +127,15 @@ fn check_query(query: &[i16], row: &[u8]) {
 fn check_batch(query: &[i16], base: &[u8], offsets: &[usize]) {
     let scalar = Kernels::by_name("scalar").expect("scalar is always there");
     for kernels in Kernels::available() {
-        let (mut signed, mut unsigned) = (vec![-1; offsets.len()], vec![-1; offsets.len()]);
+        let [mut signed, mut unsigned, mut nibbles] = [(); 3].map(|()| vec![-1; offsets.len()]);
         kernels.dots_i16_i8(query, base, offsets, &mut signed);
         kernels.dots_i16_u8(query, base, offsets, &mut unsigned);
+        // Rows of nibbles are half as long, but whole steps.
+        let packed: Vec<_> = offsets.iter().map(|&offset| offset.min(base.len() - query.len().div_ceil(32) * 16)).collect();
+        kernels.dots_i16_u4(query, base, &packed, &mut nibbles);
+        for (&offset, &found) in packed.iter().zip(&nibbles) {
+            assert_eq!(found, dot_u4(query, &base[offset..]), "{} dots_i16_u4 of {}", kernels.name(), query.len());
+        }
         for (i, &offset) in offsets.iter().enumerate() {
             let row = &base[offset..][..query.len()];
             let (name, length) = (kernels.name(), query.len());
@@ -137,6 +143,12 @@ fn check_batch(query: &[i16], base: &[u8], offsets: &[usize]) {
             assert_eq!(unsigned[i], scalar.dot_i16_u8(query, row), "{name} dots_i16_u8 of {length}, row {i}");
         }
     }
+}
+
+/// By the words of the documentation, one dimension after the other.
+fn dot_u4(query: &[i16], row: &[u8]) -> i32 {
+    let code = |j: usize| i32::from(row[j / 32 * 16 + j % 16] >> (j % 32 / 16 * 4) & 15);
+    query.iter().enumerate().fold(0, |sum: i32, (j, &q)| sum.wrapping_add(i32::from(q) * code(j)))
 }
 
 fn words(bytes: &[u8]) -> Vec<i16> {
@@ -176,6 +188,27 @@ fn batches_agree_at_every_length_and_count() {
     for length in 0..=LENGTH_MAX {
         let offsets: Vec<_> = (0..length % 12).map(|i| (i * 977 + length) % (2 * LENGTH_MAX - length + 1)).collect();
         check_batch(&query[..length], &rows, &offsets);
+    }
+}
+
+#[test]
+fn planes_agree_at_every_length_and_count() {
+    let (query, rows) = (noise(9, 4 * 2112), noise(10, 5000));
+    for bytes in (0..=2112).step_by(64) {
+        // All bits set, too: the largest sums.
+        for planes in [&query[..4 * bytes], &vec![0xff; 4 * bytes]] {
+            let offsets: Vec<_> = (0..bytes / 64 % 12 + 1).map(|i| (i * 977 + bytes) % (5000 - bytes + 1)).collect();
+            for kernels in Kernels::available() {
+                let mut found = vec![7; offsets.len()];
+                kernels.dots_u4_u1(planes, &rows, &offsets, &mut found);
+                for (&offset, &found) in offsets.iter().zip(&found) {
+                    let bit = |bytes: &[u8], i: usize| u32::from(bytes[i / 8] >> (i % 8) & 1);
+                    let code = |i: usize| (0..4).map(|j| bit(&planes[j * bytes..], i) << j).sum::<u32>();
+                    let wanted: u32 = (0..8 * bytes).map(|i| bit(&rows[offset..], i) * code(i)).sum();
+                    assert_eq!(found, wanted, "{} dots_u4_u1 of {bytes} bytes", kernels.name());
+                }
+            }
+        }
     }
 }
 

@@ -11,12 +11,14 @@ use crate::id::ROWS_MAX;
 
 /// Bytes of the factors behind the vector of a record.
 pub const FACTORS_BYTES: u32 = 40;
+/// Bytes of the factors behind a row of codes.
+pub const CODE_FACTORS_BYTES: u32 = 16;
 /// The most bytes of `meta`.
 pub const META_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a `quality` row.
 pub const QUALITY_BYTES: u32 = 48;
 
-/// How the vector of a record reads: the `encoding` of `records`.
+/// How the vector of a record reads: the `encoding` of `records`; and that of `codes.rows`.
 pub mod encoding {
     /// Signed bytes times a scale of their own, plus the mean in `quant`.
     pub const SCALED_I8: u32 = 0;
@@ -24,6 +26,8 @@ pub mod encoding {
     pub const EXACT_U8: u32 = 1;
     /// The input's signed bytes.
     pub const EXACT_I8: u32 = 2;
+    /// Of `codes.rows`: four bits a dimension times a scale, plus an offset.
+    pub const CODES_U4: u32 = 0;
 }
 
 /// Checks a table of a known kind against the superblock; unknown kinds pass.
@@ -59,6 +63,15 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.stride(Must::MultipleOf(4))?;
             rule.stride(Must::AtLeast(16 + 4 * parameter))
         }
+        Kind::CodesRows => {
+            rule.rows(Must::Equal(rows))?;
+            if table.encoding != encoding::CODES_U4 {
+                return Ok(()); // codes of a later version: a reader does without
+            }
+            rule.parameter(Must::Equal(dimensions.div_ceil(32) * 16))?;
+            rule.stride(Must::MultipleOf(16))?;
+            rule.stride(Must::AtLeast(parameter + u64::from(CODE_FACTORS_BYTES)))
+        }
         Kind::IdsIndex => {
             rule.rows(Must::AtMost(rows))?;
             rule.stride(Must::Equal(16))
@@ -80,7 +93,6 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         }
         Kind::Nodes
         | Kind::NeighborCodes
-        | Kind::CodesRows
         | Kind::CodesTiles
         | Kind::Tiles
         | Kind::RouteRecords

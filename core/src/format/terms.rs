@@ -137,7 +137,7 @@ terms! {
         NeighborCodes = 6 "neighbor.codes",
         /// The layers above the base graph.
         Upper = 7 "upper",
-        /// Reserved: one coarse code a row.
+        /// One coarse code a row, in row order.
         CodesRows = 8 "codes.rows",
         /// Reserved: coarse codes tile by tile.
         CodesTiles = 9 "codes.tiles",

@@ -92,16 +92,8 @@ impl Records<'_> {
     /// Distances of the records that start at the places in `buffers`, `out.len()` of them.
     #[inline]
     pub fn distances_at(&self, query: &Prepared, buffers: &mut Buffers, out: &mut [f32]) {
-        let (space, layout) = (self.space, &self.space.layout);
-        buffers.dots.resize(buffers.places.len(), 0);
-        for &place in buffers.places.iter().filter(|_| Kernels::PREFETCHES) {
-            self.kernels.prefetch(&self.bytes[place + layout.factors..place + layout.factors + 16]);
-        }
-        space.dots(self.kernels, query, self.bytes, &buffers.places, &mut buffers.dots);
-        for ((&place, &dot), out) in buffers.places.iter().zip(&buffers.dots).zip(out) {
-            let factors = layout.factors(&self.bytes[place..place + layout.stride]);
-            *out = space.distance(query, &factors, dot);
-        }
+        let Buffers { places, dots } = buffers;
+        self.space.distances(None, self.kernels, query, self.bytes, places, dots, out);
     }
 
     /// Number of records.

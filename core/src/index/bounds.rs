@@ -1,7 +1,7 @@
 //! The check of a whole file: every block, then every bound that a search relies on.
 
 use super::rank::is_deleted;
-use super::view::{BaseGraph, RecordView, UpperGraph, corrupt, corrupt_row, word};
+use super::view::{BaseGraph, Guide, RecordView, UpperGraph, corrupt, corrupt_row, word};
 use super::{Index, Loaded};
 use crate::error::{Corrupt, Damage};
 use crate::format::{Kind, Section};
@@ -66,8 +66,12 @@ impl<B: AsRef<[u8]>> Index<B> {
                 return bad("an id that is not the row's number, without a table of ids");
             }
         }
+        let guide = self.guide(loaded, records);
+        if cfg!(feature = "codes") {
+            check_codes(&guide, rows)?; // in a browser's download a search alone notices
+        }
         if let Some(edges) = self.reader.section(Kind::Edges, 0) {
-            let graph = BaseGraph { edges, records, nodes: rows };
+            let graph = BaseGraph { edges, guide, nodes: rows };
             let mut neighbors = Vec::new();
             for row in 0..rows as u32 {
                 neighbors.clear();
@@ -75,7 +79,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             }
         }
         if let Some(upper) = self.reader.section(Kind::Upper, 0) {
-            check_upper(&UpperGraph { upper, records, nodes: upper.rows() as usize })?;
+            check_upper(&UpperGraph { upper, guide, nodes: upper.rows() as usize })?;
         }
         if let Some(ids) = self.reader.section(Kind::IdsIndex, 0) {
             check_ids(&ids, &records, rows)?;
@@ -91,6 +95,23 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         Ok(())
     }
+}
+
+/// Factors of coarse codes are numbers, and what stands beside codes and factors is zero.
+fn check_codes(guide: &Guide<'_>, rows: usize) -> Result<(), Corrupt> {
+    let Some(layout) = guide.codes else { return Ok(()) };
+    for row in 0..rows as u32 {
+        let bytes = guide.rows.section.row(row)?;
+        let bad = |what| Err(corrupt_row(&guide.rows.section, row, what));
+        let factors = layout.factors(bytes);
+        if !(factors.scale >= 0.0 && factors.norm >= 0.0 && [factors.scale, factors.offset, factors.norm].iter().all(|x| x.is_finite())) {
+            return bad("a factor is not a finite number");
+        }
+        if bytes[layout.factors + 12..].iter().any(|&byte| byte != 0) || !layout.ends_in_zeros(bytes) {
+            return bad("bytes beside its fields are not zero");
+        }
+    }
+    Ok(())
 }
 
 /// Layers descend from the entry, neighbours stay in their layer, `below` leads to the same row.

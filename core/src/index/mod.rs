@@ -12,8 +12,9 @@ mod walk;
 
 use crate::distance::Kernels;
 use crate::error::{Corrupt, OpenError};
+use crate::format::encoding::CODES_U4;
 use crate::format::{Element, Kind, Metric, Plan, Reader, Refine, Section};
-use crate::quant::{Encoding, RecordLayout, Space};
+use crate::quant::{CodeLayout, Encoding, RecordLayout, Space};
 use crate::search::check;
 use crate::search::quality::{self, QualityRow};
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
@@ -22,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use once_cell::race::OnceBox;
-use view::{RecordView, corrupt};
+use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;
 
 /// Bytes of `quant` before the mean.
@@ -46,6 +47,8 @@ impl<B: AsRef<[u8]>> core::fmt::Debug for Index<B> {
 struct Loaded {
     space: Space,
     quality: Vec<QualityRow>,
+    /// Where the file has codes that guide a walk.
+    codes: Option<CodeLayout>,
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -276,6 +279,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(RecordView { section, space: &loaded.space, kernels: self.kernels })
     }
 
+    /// What guides a walk: coarse codes where the file has some that this version knows, else the records.
+    fn guide<'a>(&'a self, loaded: &'a Loaded, records: RecordView<'a>) -> Guide<'a> {
+        match self.reader.section(Kind::CodesRows, 0).zip(loaded.codes) {
+            Some((section, codes)) => Guide { rows: RecordView { section, ..records }, codes: Some(codes) },
+            None => Guide { rows: records, codes: None },
+        }
+    }
+
     fn loaded(&self) -> Result<&Loaded, SearchError> {
         self.loaded.get_or_try_init(|| self.load().map(Box::new))
     }
@@ -293,6 +304,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let layout = RecordLayout::from_file(dimensions, table.parameter as usize, table.stride as usize)
             .ok_or_else(|| bad("parts of a record overlap"))?;
         let space = Space { metric: self.metric(), encoding, layout, mean: read_mean(&quant, dimensions)? };
+        let codes = self.reader.section(Kind::CodesRows, 0).map(|section| section.table()).filter(|table| table.encoding == CODES_U4);
+        let codes = codes.map(|table| CodeLayout { stride: table.stride as usize, ..CodeLayout::new(dimensions) });
         let mut rows = Vec::new();
         if let Some(section) = self.reader.section(Kind::Quality, 0) {
             // A table of efforts has a few dozen rows; more is no reason to read on.
@@ -300,7 +313,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 rows.push(section.row(row)?);
             }
         }
-        Ok(Loaded { space, quality: quality::read(rows.into_iter()) })
+        Ok(Loaded { space, quality: quality::read(rows.into_iter()), codes })
     }
 }
 

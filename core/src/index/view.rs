@@ -4,7 +4,7 @@ use crate::distance::Kernels;
 use crate::error::Corrupt;
 use crate::format::Section;
 use crate::graph::{Buffers, Graph, NONE};
-use crate::quant::{Prepared, Space};
+use crate::quant::{CodeLayout, Prepared, Space};
 use alloc::vec::Vec;
 
 /// Records of an open file, with all that turns them into distances.
@@ -29,41 +29,50 @@ impl<'a> RecordView<'a> {
         buffers: &mut Buffers,
         out: &mut [f32],
     ) -> Result<(), Corrupt> {
-        let (space, layout) = (self.space, self.space.layout);
+        Guide { rows: *self, codes: None }.distances(query, rows, buffers, out)
+    }
+}
+
+/// What the distances of a walk are computed from: the records, or coarse codes in their place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guide<'a> {
+    /// Records, or a table that has a row of codes for each.
+    pub(super) rows: RecordView<'a>,
+    /// Where the rows are codes: their places.
+    pub(super) codes: Option<CodeLayout>,
+}
+
+impl Guide<'_> {
+    /// Distances of `rows`, in their order.
+    #[inline]
+    pub(super) fn distances(
+        &self,
+        query: &Prepared,
+        rows: impl Iterator<Item = Result<u32, Corrupt>>,
+        buffers: &mut Buffers,
+        out: &mut [f32],
+    ) -> Result<(), Corrupt> {
+        let RecordView { section, space, kernels } = self.rows;
         buffers.places.clear();
         for row in rows {
-            buffers.places.push(self.section.place(row?)?);
+            buffers.places.push(section.place(row?)?);
         }
-        buffers.dots.resize(buffers.places.len(), 0);
-        let bytes = self.section.bytes();
-        // The kernel asks for the codes ahead of time, not for the factors behind them.
-        for &place in buffers.places.iter().filter(|_| Kernels::PREFETCHES) {
-            self.kernels.prefetch(&bytes[place + layout.factors..place + layout.factors + 16]);
+        let out = &mut out[..buffers.places.len()];
+        // `place` verified that the whole row lies inside the file.
+        let (bytes, dots) = (section.bytes(), &mut buffers.dots);
+        space.distances(self.codes.as_ref(), kernels, query, bytes, &buffers.places, dots, out);
+        match out.iter().position(|distance| !distance.is_finite()) {
+            Some(bad) => Err(self.damaged_factor(buffers.places[bad])),
+            None => Ok(()),
         }
-        space.dots(self.kernels, query, bytes, &buffers.places, &mut buffers.dots);
-        let mut finite = true;
-        for ((&place, &dot), out) in buffers.places.iter().zip(&buffers.dots).zip(out) {
-            // `place` verified that the whole row lies inside the file.
-            let factors = layout.factors(&bytes[place..place + layout.stride]);
-            *out = space.distance(query, &factors, dot);
-            finite &= out.is_finite();
-        }
-        if finite { Ok(()) } else { Err(self.damaged_factor(&buffers.places)) }
     }
 
     #[cold]
-    fn damaged_factor(&self, places: &[usize]) -> Corrupt {
-        let table = self.section.table();
-        let bytes = self.section.bytes();
-        let layout = self.space.layout;
-        let bad = places.iter().find(|&&place| {
-            let factors = layout.factors(&bytes[place..place + layout.stride]);
-            let norm = self.space.norm(factors.norm);
-            !(factors.scale.is_finite() && norm.is_finite())
-        });
-        let place = bad.or(places.first()).map_or(0, |&place| place as u64);
-        let block = place.saturating_sub(table.offset) / u64::from(table.block_bytes);
-        corrupt(&self.section, block, "a factor is not a finite number, or too large")
+    fn damaged_factor(&self, place: usize) -> Corrupt {
+        let section = &self.rows.section;
+        let table = section.table();
+        let block = (place as u64).saturating_sub(table.offset) / u64::from(table.block_bytes);
+        corrupt(section, block, "a factor is not a finite number, or too large")
     }
 }
 
@@ -100,7 +109,7 @@ fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'st
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BaseGraph<'a> {
     pub(super) edges: Section<'a>,
-    pub(super) records: RecordView<'a>,
+    pub(super) guide: Guide<'a>,
     pub(super) nodes: usize,
 }
 
@@ -121,7 +130,7 @@ impl Graph for BaseGraph<'_> {
 
     #[inline]
     fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Corrupt> {
-        self.records.distances(query, nodes.iter().map(|&node| Ok(node)), buffers, out)
+        self.guide.distances(query, nodes.iter().map(|&node| Ok(node)), buffers, out)
     }
 
     #[inline]
@@ -129,7 +138,7 @@ impl Graph for BaseGraph<'_> {
         if let Some(place) = self.edges.prefetch_place(node) {
             let end = place + self.edges.table().stride as usize;
             if let Some(row) = self.edges.bytes().get(place..end) {
-                self.records.kernels.prefetch(row);
+                self.guide.rows.kernels.prefetch(row);
             }
         }
     }
@@ -140,7 +149,7 @@ impl Graph for BaseGraph<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UpperGraph<'a> {
     pub(super) upper: Section<'a>,
-    pub(super) records: RecordView<'a>,
+    pub(super) guide: Guide<'a>,
     pub(super) nodes: usize,
 }
 
@@ -160,7 +169,7 @@ impl UpperGraph<'_> {
         let bytes = self.upper.row(node)?;
         let read = |index| word(bytes, index).unwrap_or(NONE);
         let found = UpperNode { row: read(0), layer: read(1), below: read(2) };
-        if u64::from(found.row) >= self.records.section.rows() {
+        if u64::from(found.row) >= self.guide.rows.section.rows() {
             return Err(corrupt_row(&self.upper, node, "a row beyond the last one"));
         }
         Ok(found)
@@ -182,7 +191,7 @@ impl Graph for UpperGraph<'_> {
 
     fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Corrupt> {
         let rows = nodes.iter().map(|&node| self.node(node).map(|node| node.row));
-        self.records.distances(query, rows, buffers, out)
+        self.guide.distances(query, rows, buffers, out)
     }
 
     fn prefetch(&self, _: u32) {}

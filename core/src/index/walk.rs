@@ -2,7 +2,7 @@
 //! order (Malkov & Yashunin 2016, Algorithm 5, with re-ranking).
 
 use super::rank::{Originals, Ranker};
-use super::view::{BaseGraph, RecordView, UpperGraph, corrupt_row};
+use super::view::{BaseGraph, Guide, RecordView, UpperGraph, corrupt_row};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
@@ -36,7 +36,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let records = self.records(loaded)?;
         let lacks = "has no graph: choose the plan scan";
         let edges = self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })?;
-        let graph = BaseGraph { edges, records, nodes: rows };
+        let guide = self.guide(loaded, records);
+        let graph = BaseGraph { edges, guide, nodes: rows };
         let deleted = self.reader.section(Kind::Deleted, 0);
         let ranker = Ranker { records, deleted };
         let setting = Setting::choose(params, refine, &loaded.quality);
@@ -45,14 +46,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         let wanted = params.k.min(rows - dead);
         // Tombstones are walked through, so the pool has to hold their share on top.
         limits.ef = widen(limits.ef, rows, rows - dead);
-        let entry = self.descend(records, scratch, &mut stats)?;
+        let entry = self.descend(guide, scratch, &mut stats)?;
         // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
         let home = edges.table().extra as u32;
         let mut entries = [entry, entry];
         loop {
             scratch.beam.search(&graph, &scratch.query, entries, limits, &mut stats)?;
             hits.clear();
-            self.rank(records, &ranker, params, refine, scratch, &mut stats, hits)?;
+            self.rank(guide.codes.is_some(), records, &ranker, params, refine, scratch, &mut stats, hits)?;
             if hits.len() >= wanted {
                 break;
             }
@@ -71,13 +72,13 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Follows the upper layers to the row where the base layer's walk begins.
-    fn descend(&self, records: RecordView<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
+    fn descend(&self, guide: Guide<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
         let upper = self.reader.section(Kind::Upper, 0).filter(|upper| upper.rows() > 0);
         let Some(upper) = upper else {
             let edges = self.reader.section(Kind::Edges, 0);
             return Ok(edges.map_or(0, |edges| edges.table().extra as u32));
         };
-        let graph = UpperGraph { upper, records, nodes: upper.rows() as usize };
+        let graph = UpperGraph { upper, guide, nodes: upper.rows() as usize };
         let mut entry = 0;
         for _ in 0..LAYERS_MAX {
             scratch.beam.search(&graph, &scratch.query, [entry], Limits::ef(1), stats)?;
@@ -91,10 +92,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         Err(corrupt_row(&upper, entry, "more layers than a file can have").into())
     }
 
-    /// Turns the pool into hits: computed again from the originals where asked.
+    /// Turns the pool into hits: computed again from the records where coarse codes guided the walk, from the originals where asked.
     #[expect(clippy::too_many_arguments, reason = "the last step of a walk, called in one place")]
     fn rank(
         &self,
+        coarse: bool,
         records: RecordView<'_>,
         ranker: &Ranker<'_>,
         params: &SearchParams,
@@ -104,10 +106,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         hits: &mut Vec<Hit>,
     ) -> Result<(), Corrupt> {
         let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
-        let Some(section) = originals else {
+        if originals.is_none() && !coarse {
             return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
-        };
-        let originals = Originals { section, element: self.element(), metric: self.metric() };
+        }
         scratch.found.clear();
         for found in scratch.beam.pool.iter() {
             if scratch.found.len() >= params.rerank_count() {
@@ -117,6 +118,18 @@ impl<B: AsRef<[u8]>> Index<B> {
                 scratch.found.push(found);
             }
         }
+        if coarse {
+            let Scratch { found, distances, query, buffers, .. } = scratch;
+            distances.resize(found.len(), 0.0);
+            records.distances(query, found.iter().map(|found| Ok(found.node)), buffers, distances)?;
+            found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
+            stats.distances += found.len() as u64;
+            crate::graph::sort(found);
+        }
+        let Some(section) = originals else {
+            return push_nearest(ranker, scratch.found.iter().copied(), params.k, hits);
+        };
+        let originals = Originals { section, element: self.element(), metric: self.metric() };
         if params.rerank.is_none() {
             let factors = |node| Ok::<_, Corrupt>(records.space.layout.factors(records.record(node)?));
             keep_in_doubt(records.space, &scratch.query, &mut scratch.found, params.k, factors)?;

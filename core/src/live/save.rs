@@ -38,6 +38,7 @@ impl Live {
             content: &Rows { shared, parts: &parts },
             records: parts.records(shared),
             graph: &parts.graph,
+            codes: None,
             quality: shared.quality(),
             element: params.element,
             plan: plan_of(rows),

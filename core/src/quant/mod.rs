@@ -5,16 +5,24 @@
 //! rows are coded as i8 with one scale a row after the mean was taken off ([`scalar`]); u8 and i8
 //! rows are their own codes, exact. A query is prepared once as i16 ([`prepared`]): it keeps
 //! 15 bits where the row has 8, at the price of nothing, since the kernels widen to i16 anyway.
+//! A walk may be guided by four bits a dimension made of the records ([`lvq`]), which then rank what it found.
+//! Fewer bytes yet, for tables to come: [`rabitq`] over a seeded [`rotation`], and [`pq`] over [`kmeans`].
 //! [`space`] puts it together: the one expression for each metric that every door evaluates in the
 //! same order, so distances agree to the bit.
 
 pub mod exact;
+pub mod kmeans;
+pub mod lvq;
 pub mod mean;
+pub mod pq;
 pub mod prepared;
+pub mod rabitq;
 pub mod record;
+pub mod rotation;
 pub mod scalar;
 pub mod space;
 
+pub use lvq::CodeLayout;
 pub use prepared::Prepared;
 pub use record::{Factors, RecordLayout};
 pub use space::Space;

@@ -22,6 +22,8 @@ pub struct Prepared {
     pub(crate) scale: f32,
     /// Squared norm of `codes * scale`.
     pub(crate) norm: f64,
+    /// Sum of the codes of a user's query: what an offset in all coordinates of a row is multiplied by.
+    pub(crate) sum: i32,
     /// The query as f32, not centred; empty when made of a record.
     pub(crate) full: Vec<f32>,
     /// Squared norm of `full`.
@@ -61,6 +63,7 @@ impl Prepared {
             scalar::limit(code, limit) as i16
         }));
         self.codes.resize(space.layout.factors, 0);
+        self.sum = self.codes.iter().map(|&c| i32::from(c)).sum();
         let squares: i64 = self.codes.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
         self.norm = f64::from(scale) * f64::from(scale) * squares as f64;
     }

@@ -43,6 +43,15 @@ pub struct Factors {
     pub flags: u32,
 }
 
+impl Factors {
+    /// Reads them from the 16 bytes behind the codes.
+    #[inline(always)]
+    pub(crate) fn read(tail: &[u8]) -> Self {
+        let word = |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
+        Self { scale: f32::from_bits(word(0)), norm: word(4), length_sq: f32::from_bits(word(8)), flags: word(12) }
+    }
+}
+
 impl RecordLayout {
     /// The layout that builds use: 64-byte strides where that costs less than an eighth.
     #[must_use]
@@ -65,9 +74,7 @@ impl RecordLayout {
     #[inline(always)]
     #[must_use]
     pub fn factors(&self, record: &[u8]) -> Factors {
-        let tail: &[u8] = &record[self.factors..self.factors + 16];
-        let word = |at: usize| u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
-        Factors { scale: f32::from_bits(word(0)), norm: word(4), length_sq: f32::from_bits(word(8)), flags: word(12) }
+        Factors::read(&record[self.factors..self.factors + 16])
     }
 
     /// Reads the user's id.

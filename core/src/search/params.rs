@@ -44,7 +44,8 @@ pub struct SearchParams {
     pub plan: Option<Plan>,
     /// What the final order is computed from; `None` as the file says.
     pub refine: Option<Refine>,
-    /// Candidates that are computed again from the originals; `None`: `max(20, 2 k)`.
+    /// Candidates that are computed again from the originals, and before that from the records where coarse codes guided the walk;
+    /// `None`: `max(20, 2 k)`, of which those are read from the originals that the records leave in doubt.
     pub rerank: Option<usize>,
     /// Only hits at most this far away.
     pub radius: Option<f32>,

@@ -32,6 +32,25 @@ unsafe fn fold_i32(v: __m256i) -> i32 {
     }
 }
 
+/// Bits of each nibble by table (Mula's `pshufb` count), bytes then added in eights by `psadbw`.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn count_bits(counts: __m256i, x: __m256i, y: __m256i) -> __m256i {
+    // SAFETY: register operations only; the caller promises AVX2.
+    unsafe {
+        let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+        let low = _mm256_set1_epi8(0x0f);
+        let x_low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
+        let x_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
+        let y_low = _mm256_shuffle_epi8(table, _mm256_and_si256(y, low));
+        let y_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
+        let bits = _mm256_add_epi8(_mm256_add_epi8(x_low, x_high), _mm256_add_epi8(y_low, y_high));
+        _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
+    }
+}
+
 impl Simd for Avx2 {
     type Floats = [__m256; 4];
     type Words = [__m256i; 2];
@@ -102,6 +121,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [__m256i; 2] {
+        // SAFETY: `self` proves AVX2; the unaligned load reads the 16 bytes of the array.
+        unsafe {
+            let bytes = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.as_ptr().cast()));
+            [_mm256_and_si256(bytes, _mm256_set1_epi16(15)), _mm256_srli_epi16::<4>(bytes)]
+        }
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2.
         unsafe { [_mm256_sub_epi16(a[0], b[0]), _mm256_sub_epi16(a[1], b[1])] }
@@ -131,22 +159,25 @@ impl Simd for Avx2 {
         unsafe { _mm256_setzero_si256() }
     }
 
-    /// Bits of each nibble by table (Mula's `pshufb` count), bytes then added in eights by `psadbw`.
     #[inline(always)]
     fn count_differences(self, counts: __m256i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m256i {
         let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
         // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
         unsafe {
-            let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
-            let low = _mm256_set1_epi8(0x0f);
-            let x = _mm256_xor_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
-            let y = _mm256_xor_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
-            let x_low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
-            let x_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
-            let y_low = _mm256_shuffle_epi8(table, _mm256_and_si256(y, low));
-            let y_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
-            let bits = _mm256_add_epi8(_mm256_add_epi8(x_low, x_high), _mm256_add_epi8(y_low, y_high));
-            _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
+            let low = _mm256_xor_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
+            let high = _mm256_xor_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
+            count_bits(counts, low, high)
+        }
+    }
+
+    #[inline(always)]
+    fn count_common(self, counts: __m256i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m256i {
+        let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
+        // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
+        unsafe {
+            let low = _mm256_and_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
+            let high = _mm256_and_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
+            count_bits(counts, low, high)
         }
     }
 

@@ -99,6 +99,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW; the unaligned load reads the 16 bytes of the array.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.as_ptr().cast());
+            // Shifted by words, a byte has bits of its neighbour above its own four: the mask takes them off.
+            let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
+            _mm512_cvtepu8_epi16(_mm256_and_si256(both, _mm256_set1_epi8(15)))
+        }
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512 BW.
         unsafe { _mm512_sub_epi16(a, b) }
@@ -159,6 +170,13 @@ impl Simd for Avx512 {
         let (a, b) = (load(self, a), load(self, b));
         // SAFETY: `self` proves AVX-512 VPOPCNTDQ; register operations only.
         unsafe { _mm512_add_epi64(counts, _mm512_popcnt_epi64(_mm512_xor_si512(a, b))) }
+    }
+
+    #[inline(always)]
+    fn count_common(self, counts: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
+        let (a, b) = (load(self, a), load(self, b));
+        // SAFETY: `self` proves AVX-512 VPOPCNTDQ; register operations only.
+        unsafe { _mm512_add_epi64(counts, _mm512_popcnt_epi64(_mm512_and_si512(a, b))) }
     }
 
     #[inline(always)]

@@ -69,6 +69,8 @@ pub(crate) trait Simd: Copy + 'static {
     fn widen_i8(self, from: &[u8; WORDS]) -> Self::Words;
     /// Widens bytes read as `u8`.
     fn widen_u8(self, from: &[u8; WORDS]) -> Self::Words;
+    /// Widens nibbles: the low ones of all bytes come first, then the high ones.
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> Self::Words;
     fn sub_i16(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn zero_sums(self) -> Self::Sums;
     /// `sums + a * b`, products of neighbouring words added first.
@@ -109,6 +111,9 @@ pub(crate) trait Simd: Copy + 'static {
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
     fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
+    #[cfg_attr(not(feature = "codes"), allow(dead_code, reason = "what needs it is left out of a browser's download"))]
+    /// Adds the number of bits that are set in both `a` and `b`.
+    fn count_common(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
 
     /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.

@@ -138,6 +138,21 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [int16x8_t; 4] {
+        // SAFETY: `self` proves NEON; the load reads the 16 bytes of the array.
+        unsafe {
+            let bytes = vld1q_u8(from.as_ptr());
+            let (low, high) = (vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes));
+            [
+                vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(low))),
+                vreinterpretq_s16_u16(vmovl_high_u8(low)),
+                vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(high))),
+                vreinterpretq_s16_u16(vmovl_high_u8(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [int16x8_t; 4], b: [int16x8_t; 4]) -> [int16x8_t; 4] {
         // SAFETY: `self` proves NEON.
         unsafe { [vsubq_s16(a[0], b[0]), vsubq_s16(a[1], b[1]), vsubq_s16(a[2], b[2]), vsubq_s16(a[3], b[3])] }
@@ -238,6 +253,19 @@ impl Simd for Neon {
                 let different = veorq_u8(vld1q_u8(a.as_ptr()), vld1q_u8(b.as_ptr()));
                 bits = vaddq_u8(bits, vcntq_u8(different));
             }
+        }
+        // SAFETY: `self` proves NEON; register operations only.
+        unsafe { vpadalq_u16(counts, vpaddlq_u8(bits)) }
+    }
+
+    #[inline(always)]
+    fn count_common(self, counts: uint32x4_t, a: &[u8; BYTES], b: &[u8; BYTES]) -> uint32x4_t {
+        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        // SAFETY: `self` proves NEON; register operations only.
+        let mut bits = unsafe { vdupq_n_u8(0) };
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: `self` proves NEON; the loads read the 16 bytes of each array.
+            unsafe { bits = vaddq_u8(bits, vcntq_u8(vandq_u8(vld1q_u8(a.as_ptr()), vld1q_u8(b.as_ptr())))) }
         }
         // SAFETY: `self` proves NEON; register operations only.
         unsafe { vpadalq_u16(counts, vpaddlq_u8(bits)) }

@@ -61,6 +61,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [i16; WORDS] {
+        core::array::from_fn(|i| i16::from(if i < WORDS / 2 { from[i] & 15 } else { from[i - WORDS / 2] >> 4 }))
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [i16; WORDS], b: [i16; WORDS]) -> [i16; WORDS] {
         core::array::from_fn(|i| a[i].wrapping_sub(b[i]))
     }
@@ -93,6 +98,12 @@ impl Simd for Scalar {
     fn count_differences(self, counts: u32, a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
         let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
         a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones()))
+    }
+
+    #[inline(always)]
+    fn count_common(self, counts: u32, a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
+        let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+        a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) & u64::from_le_bytes(*b)).count_ones()))
     }
 
     #[inline(always)]

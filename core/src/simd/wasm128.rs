@@ -115,6 +115,14 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
+    fn widen_u4(self, from: &[u8; WORDS / 2]) -> [v128; 4] {
+        // SAFETY: the load, of any alignment, reads the 16 bytes of the array.
+        let bytes = unsafe { v128_load(from.as_ptr().cast()) };
+        let (low, high) = (v128_and(bytes, u8x16_splat(15)), u8x16_shr(bytes, 4));
+        [i16x8_extend_low_u8x16(low), i16x8_extend_high_u8x16(low), i16x8_extend_low_u8x16(high), i16x8_extend_high_u8x16(high)]
+    }
+
+    #[inline(always)]
     fn sub_i16(self, a: [v128; 4], b: [v128; 4]) -> [v128; 4] {
         [i16x8_sub(a[0], b[0]), i16x8_sub(a[1], b[1]), i16x8_sub(a[2], b[2]), i16x8_sub(a[3], b[3])]
     }
@@ -182,6 +190,18 @@ impl Simd for Wasm128 {
             // SAFETY: the loads, of any alignment, read the 16 bytes of each array.
             let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
             bits = i8x16_add(bits, i8x16_popcnt(v128_xor(a, b)));
+        }
+        i32x4_add(counts, i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(bits)))
+    }
+
+    #[inline(always)]
+    fn count_common(self, counts: v128, a: &[u8; BYTES], b: &[u8; BYTES]) -> v128 {
+        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        let mut bits = i8x16_splat(0);
+        for (a, b) in a.iter().zip(b) {
+            // SAFETY: the loads, of any alignment, read the 16 bytes of each array.
+            let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
+            bits = i8x16_add(bits, i8x16_popcnt(v128_and(a, b)));
         }
         i32x4_add(counts, i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(bits)))
     }

@@ -10,6 +10,8 @@ pub const ROWS: usize = 24;
 const FACTORS: usize = 16;
 const DEGREE: usize = 4;
 const NONE: u32 = u32::MAX;
+/// Bytes of codes of a row of `codes.rows`, and its stride.
+const CODES: (usize, usize) = (16, 32);
 /// Rows whose bit is set in `deleted`.
 const TOMBSTONES: [usize; 2] = [2, 16];
 
@@ -95,11 +97,31 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),
         (TableSpec::table(Kind::Originals, rows, 32).encoding(element as u32).block_rows(8), originals),
     ];
+    // Half of the samples are walked by coarse codes, behind the tables that all of them have.
+    let codes = (metric == Metric::L2).then(|| codes(&tables[3].1));
+    let mut tables = Vec::from(tables);
+    tables.extend(codes);
     // All hot: 64-byte instead of 4 KiB steps between sections keep the file small.
-    let tables = tables.map(|(spec, bytes)| (spec.hot(), bytes));
-    let mut writer = Writer::new(Vec::new(), &file, &tables.each_ref().map(|(spec, _)| *spec)).expect("a good specification");
+    tables.iter_mut().for_each(|(spec, _)| *spec = spec.hot());
+    let specs: Vec<TableSpec> = tables.iter().map(|(spec, _)| *spec).collect();
+    let mut writer = Writer::new(Vec::new(), &file, &specs).expect("a good specification");
     tables.iter().for_each(|(_, bytes)| writer.rows(bytes).expect("room"));
     writer.finish().expect("full tables").0
+}
+
+/// Coarse codes of records whose scale is 1: in steps of 8, from 4 on.
+fn codes(records: &[u8]) -> (TableSpec, Vec<u8>) {
+    let mut rows = Vec::new();
+    for record in records.chunks(64) {
+        let mut row: Vec<u8> = record[..DIMENSIONS].iter().map(|&code| code / 8).collect();
+        let norm: f32 = row.iter().map(|&code| (f32::from(code) * 8.0 + 4.0).powi(2)).sum();
+        row.resize(CODES.0, 0);
+        row.extend([8.0, 4.0, norm].into_iter().flat_map(f32::to_le_bytes));
+        row.resize(CODES.1, 0);
+        rows.extend(row);
+    }
+    let spec = TableSpec::table(Kind::CodesRows, ROWS as u64, CODES.1 as u32);
+    (spec.encoding(encoding::CODES_U4).parameter(CODES.0 as u32).block_rows(5), rows)
 }
 
 fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! What builds and searches promise on nasty input, each in one example.
 
+mod codes;
 mod duplicates;
 mod graphs;
 mod leaves;
@@ -10,7 +11,7 @@ mod tombstones;
 
 use std::ops::ControlFlow;
 
-use nearshore_core::build::{BuildError, BuildParams, Input, Summary, build};
+use nearshore_core::build::{BuildError, BuildParams, Codes, Input, Summary, build};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
 use nearshore_core::index::Index;

@@ -1,0 +1,27 @@
+//! A file's description of itself.
+
+use super::{BuildParams, Codes, Input, Layers, link};
+use crate::words::say;
+use alloc::string::String;
+
+/// What decided the bytes, for people: JSON with sorted keys.
+pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+    let builder = if link::goes_by_leaves(params) { "leaves 1" } else { "hnsw-batch 1" };
+    let layers = match params.layers {
+        Layers::Many => "many",
+        Layers::One => "one",
+    };
+    let codes = match params.codes {
+        Codes::U4 if cfg!(feature = "codes") => "\"codes\":\"u4\",",
+        _ => "",
+    };
+    let mut json = String::new();
+    let out = &mut json;
+    say!(out, "{\"builder\":\"", builder, "\",", codes, "\"dimensions\":", input.vectors.dimensions());
+    say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
+    say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
+    say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\",\"m\":", params.m);
+    say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
+    say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed, "}");
+    json
+}

@@ -1,0 +1,120 @@
+//! Walks that coarse codes guide: the same hits at the same distances, and nothing taken on trust.
+
+use super::*;
+use nearshore_core::live::Live;
+use nearshore_core::search::SearchError;
+
+const DIMENSIONS: usize = 24;
+
+/// The same rows without codes and with them, and queries near them.
+fn pair(metric: Metric, originals: bool) -> (File, File, Vec<f32>) {
+    let rows = clusters(3000, DIMENSIONS, 40, 0.3, 11);
+    let of = |codes| {
+        let mut params = params(metric);
+        (params.codes, params.originals) = (codes, originals);
+        built(DIMENSIONS, &rows, &params).0
+    };
+    let moved = clusters(50, DIMENSIONS, 3, 1.0, 12);
+    let queries = clusters(50, DIMENSIONS, 40, 0.3, 11).into_iter().zip(moved).map(|(a, b)| a + 0.1 * b);
+    (of(Codes::None), of(Codes::U4), queries.collect())
+}
+
+#[test]
+fn what_codes_find_has_the_distances_that_records_and_originals_give() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let (plain, coded, queries) = pair(metric, true);
+        for refine in [Refine::Records, Refine::Originals] {
+            for query in queries.chunks(DIMENSIONS) {
+                let all = search(&plain, Query::F32(query), &scan().k(3000).refine(refine));
+                for hit in search(&coded, Query::F32(query), &walk(40).refine(refine)) {
+                    let same = all.iter().find(|other| other.id == hit.id).expect("a row of the file");
+                    assert_eq!(same.distance.to_bits(), hit.distance.to_bits(), "{metric} {refine}");
+                }
+            }
+        }
+        let [by_records, by_codes] = [&plain, &coded].map(|index| recall(index, DIMENSIONS, &queries, &walk(60)));
+        assert!(by_codes >= by_records - 0.01, "{metric}: {by_codes} and {by_records}");
+    }
+}
+
+#[test]
+fn a_quality_table_is_kept_by_the_walks_that_it_was_measured_with() {
+    let (_, coded, queries) = pair(Metric::L2, true);
+    for wanted in [0.9f32, 0.99] {
+        let found = recall(&coded, DIMENSIONS, &queries, &SearchParams::recall(wanted).plan(Plan::Walk));
+        assert!(found >= f64::from(wanted) - 0.03, "{found} where {wanted} was asked for");
+    }
+    let table = coded.quality().expect("a table");
+    assert!(table.iter().all(|row| row.rerank == 20), "every walk is ranked by records");
+}
+
+#[test]
+fn a_row_that_is_asked_for_is_found_at_distance_zero_under_the_stop_rule() {
+    let rows = clusters(3000, DIMENSIONS, 40, 0.3, 11);
+    let (_, coded, _) = pair(Metric::L2, true);
+    for row in (0..3000).step_by(61) {
+        let hits = search(&coded, Query::F32(&rows[row * DIMENSIONS..][..DIMENSIONS]), &walk(100).gamma(0.1));
+        assert_eq!((hits.len(), hits[0].id, hits[0].distance), (10, row as u64, 0.0));
+    }
+}
+
+/// The bytes of a file whose entry for `codes.rows` has another word at `at`.
+fn with_entry(file: &File, at: usize, value: u32) -> Vec<u8> {
+    let mut bytes = file.reader().bytes().to_vec();
+    let kind = (Kind::CodesRows as u16).to_le_bytes();
+    let entry = (4096..).step_by(64).find(|&entry| bytes[entry..entry + 2] == kind).expect("a table of codes");
+    bytes[entry + at..entry + at + 4].copy_from_slice(&value.to_le_bytes());
+    nearshore_hostile::repair(&mut bytes);
+    bytes
+}
+
+#[test]
+fn codes_of_a_later_version_are_left_alone() {
+    let (plain, coded, queries) = pair(Metric::L2, false);
+    let later = Index::open(with_entry(&coded, 4, 77)).expect("an encoding that no one must know");
+    for query in queries.chunks(DIMENSIONS) {
+        assert_eq!(search(&later, Query::F32(query), &walk(30)), search(&plain, Query::F32(query), &walk(30)));
+    }
+    for (at, value) in [(16, 2999), (24, 31), (36, 32)] {
+        assert!(Index::open(with_entry(&coded, at, value)).is_err(), "rows, stride and parameter fit the file");
+    }
+}
+
+#[test]
+fn a_factor_that_is_no_number_ends_the_search() {
+    let (_, coded, queries) = pair(Metric::L2, false);
+    let codes = coded.reader().section(Kind::CodesRows, 0).expect("a table of codes");
+    let factors = codes.table().parameter as usize;
+    let mut bytes = coded.reader().bytes().to_vec();
+    for row in 0..3000 {
+        let place = codes.place(row).expect("a row") + factors;
+        bytes[place..place + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    }
+    nearshore_hostile::repair(&mut bytes);
+    let bad = Index::open(bytes).expect("all checksums are right");
+    let mut hits = Vec::new();
+    let error = bad.search(Query::F32(&queries[..DIMENSIONS]), &walk(30), &mut Scratch::new(), &mut hits).expect_err("no number");
+    assert!(matches!(error, SearchError::Corrupt(corrupt) if corrupt.section == Kind::CodesRows as u16), "{error}");
+    assert!(error.to_string().contains("a factor is not a finite number"), "{error}");
+    // A scan does not read codes.
+    assert_eq!(search(&bad, Query::F32(&queries[..DIMENSIONS]), &scan()).len(), 10);
+}
+
+#[test]
+fn a_live_index_leaves_codes_behind_and_answers_as_one_of_a_file_without_them() {
+    let (plain, coded, queries) = pair(Metric::L2, true);
+    let [plain, coded] = [&plain, &coded].map(|index| Live::from_index(index).expect("a sound file"));
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let mut found = |live: &Live, query: &[f32], params: &SearchParams| {
+        live.search(Query::F32(query), params, &mut scratch, &mut hits).expect("a search");
+        hits.clone()
+    };
+    for query in queries.chunks(DIMENSIONS) {
+        assert_eq!(found(&plain, query, &walk(30)), found(&coded, query, &walk(30)));
+        // The table that came with the file was measured under its codes, which need no less effort.
+        assert_eq!(found(&coded, query, &SearchParams::recall(0.95)).len(), 10);
+    }
+    let saved = Index::open(coded.save(Vec::new()).expect("a file")).expect("a sound file");
+    assert!(saved.reader().section(Kind::CodesRows, 0).is_none());
+    saved.check(&mut |_, _| {}).expect("a sound file");
+}
