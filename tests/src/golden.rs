@@ -1,12 +1,13 @@
 //! The golden files: one recipe each, tiny, kept for ever, read by every door.
 
-use nearshore_core::build::{BuildParams, Input, Layers, Summary, build};
+use nearshore_core::build::{BuildParams, Input, Layers, Summary, build_with_columns};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::par::Par;
 use nearshore_core::vectors::{Payloads, Vectors};
 use std::ops::ControlFlow;
 
+use crate::columns::Columns;
 use crate::rows;
 
 /// The folder of the files, under `tests`.
@@ -44,6 +45,8 @@ pub struct Golden {
     pub originals: bool,
     /// Layers of the graph.
     pub layers: Layers,
+    /// Whether rows have values for filters, see [`crate::columns`].
+    pub columns: bool,
     /// What tells it from others of its kind in its name.
     pub suffix: &'static str,
 }
@@ -59,6 +62,7 @@ const PLAIN: Golden = Golden {
     period: 0,
     originals: true,
     layers: Layers::Many,
+    columns: false,
     suffix: "",
 };
 
@@ -145,6 +149,18 @@ pub fn all() -> Vec<Golden> {
             suffix: "-duplicates",
             ..PLAIN
         },
+        Golden {
+            about: "columns of every type, some rows without a value; 90 of 120 rows differ",
+            metric: Metric::Cosine,
+            element: Element::I8,
+            rows: 120,
+            dimensions: 8,
+            ids: Ids::Large,
+            period: 90,
+            columns: true,
+            suffix: "-columns",
+            ..PLAIN
+        },
         Golden { about: "every row equal to every other", element: Element::U8, rows: 31, period: 1, suffix: "-equal", ..PLAIN },
     ]);
     all
@@ -214,7 +230,10 @@ impl Golden {
             ids: (self.ids == Ids::Large).then_some(&made.ids),
             payloads: if self.payload { Payloads::new(&made.payloads, &made.ends) } else { None },
         };
-        build(&input, &params, par, kernels, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a sound recipe")
+        let columns = Columns::new(if self.columns { self.rows } else { 0 });
+        let columns = if self.columns { columns.inputs() } else { Vec::new() };
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        build_with_columns(&input, &columns, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe")
     }
 }
 

@@ -5,11 +5,15 @@
 //! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
 //! records (about one byte an element) and the graph (eight bytes an edge).
 
+#[cfg(feature = "filter")]
+mod columns;
 mod ingest;
 mod measure;
 pub(crate) mod write;
 
 use crate::distance::Kernels;
+#[cfg(feature = "filter")]
+use crate::filter::{self, Coded, ColumnError, ColumnInput};
 use crate::format::{Metric, Plan, Refine, Sink, WriteError};
 use crate::graph::hnsw::{self, Hierarchy, HnswParams, Worker};
 use crate::graph::layer::Records;
@@ -178,6 +182,9 @@ pub enum BuildError<E> {
         /// The row.
         row: usize,
     },
+    /// A column that cannot go into a file.
+    #[cfg(feature = "filter")]
+    Column(ColumnError),
     /// Progress asked to stop.
     Interrupted,
     /// Writing failed.
@@ -203,6 +210,8 @@ impl<E> BuildError<E> {
                 say!(out, "row ", second, ": id ", id, " is taken by row ", first, "; ids must be unique");
             }
             Self::PayloadTooLong { row } => say!(out, "row ", row, ": a payload of 4 GiB or more"),
+            #[cfg(feature = "filter")]
+            Self::Column(error) => text = alloc::format!("{error}"),
             Self::Interrupted => say!(out, "interrupted"),
             Self::Write(error) => return error.words(),
         }
@@ -238,6 +247,40 @@ const SCAN_ROWS_MAX: usize = 2_000;
 /// or [`BuildError::Interrupted`] when `progress` breaks.
 pub fn build<P: Par, S: Sink>(
     input: &Input<'_>,
+    params: &BuildParams,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+    sink: S,
+) -> Result<(S, Summary), BuildError<S::Error>> {
+    #[cfg(feature = "filter")]
+    return build_with_columns(input, &[], params, par, kernels, progress, sink);
+    #[cfg(not(feature = "filter"))]
+    build_file(input, params, par, kernels, progress, sink)
+}
+
+/// As [`build`], with columns beside the rows, by which searches can be filtered.
+///
+/// # Errors
+/// As [`build`], and [`BuildError::Column`].
+#[cfg(feature = "filter")]
+pub fn build_with_columns<P: Par, S: Sink>(
+    input: &Input<'_>,
+    columns: &[ColumnInput<'_>],
+    params: &BuildParams,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+    sink: S,
+) -> Result<(S, Summary), BuildError<S::Error>> {
+    // First of all: hours of linking should not end at a name.
+    filter::check(columns, input.vectors.rows()).map_err(BuildError::Column)?;
+    build_file(input, columns, params, par, kernels, progress, sink)
+}
+
+fn build_file<P: Par, S: Sink>(
+    input: &Input<'_>,
+    #[cfg(feature = "filter")] columns: &[ColumnInput<'_>],
     params: &BuildParams,
     par: &P,
     kernels: &'static Kernels,
@@ -297,6 +340,8 @@ pub fn build<P: Par, S: Sink>(
         m: params.m,
         meta: describe(input, params),
         digest: arranged.digest,
+        #[cfg(feature = "filter")]
+        columns: &columns.iter().map(|&column| Coded::new(column)).collect::<Vec<_>>(),
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
     let summary = Summary {

@@ -77,6 +77,7 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 period: 0,
                 originals: true,
                 layers: nearshore_core::build::Layers::Many,
+                columns: false,
                 suffix: "",
             };
             let made = golden.make();
