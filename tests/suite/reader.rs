@@ -118,7 +118,8 @@ fn the_independent_reader_reads_the_same_columns() {
     // The file's rows are in another order than the input's.
     let source = |row: usize| ids.iter().position(|&id| id == index.id_of(row as u32).expect("a row")).expect("an id");
     use nearshore_tests::columns::{flag, n, word, x};
-    let wanted: [(&str, &str, &dyn Fn(usize) -> Value); 4] = [
+    type Column<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> Value);
+    let wanted: [Column<'_>; 4] = [
         ("n", "i64", &|row| n(row).into()),
         ("x", "f64", &|row| x(row).map(|x| x + 0.0).into()),
         ("flag", "bool", &|row| flag(row).map(u8::from).into()),
