@@ -93,7 +93,7 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// The rows that meet a condition, tombstones left out: for [`Index::search_where`], any number of times.
     ///
-    /// Cost: a pass over the columns that the condition names, 1 to 2 ns a row and test; memory: one bit a row.
+    /// Cost: a pass over the columns that the condition names, about 2 ns a row and comparison (more for long lists); memory: one bit a row.
     ///
     /// # Errors
     /// A condition that does not fit the columns, or a damaged block.
