@@ -11,7 +11,7 @@ use core::fmt;
 display!(Must, BadField, OpenError, Corrupt, Damage);
 
 /// Names of the table kinds by their number; 0 stands for the header.
-const TABLE_NAMES: [&str; 22] = [
+const TABLE_NAMES: [&str; 26] = [
     "header",
     "meta",
     "quant",
@@ -34,6 +34,10 @@ const TABLE_NAMES: [&str; 22] = [
     "payload",
     "keys",
     "originals",
+    "columns",
+    "column.nulls",
+    "column.ends",
+    "column.text",
 ];
 
 /// The name of a table kind as FORMAT.md spells it, `"unknown"` for a number that this version does not know.

@@ -29,6 +29,8 @@ extern crate alloc;
 pub mod build;
 pub mod distance;
 pub mod error;
+#[cfg(feature = "filter")]
+pub mod filter;
 pub mod format;
 pub mod graph;
 pub mod id;

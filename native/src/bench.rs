@@ -7,10 +7,12 @@
 
 use std::time::{Duration, Instant};
 
+use nearshore_core::filter::RowSet;
 use nearshore_core::format::Plan;
 use nearshore_core::index::Index;
 use nearshore_core::par::Par;
 use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use nearshore_core::vectors::Query;
 
 use crate::dataset::truth::Truth;
 use crate::queries::Queries;
@@ -62,6 +64,7 @@ pub struct Bench<'a, B> {
     index: &'a Index<B>,
     queries: &'a Queries,
     truth: Option<&'a Truth>,
+    only: Option<&'a RowSet>,
     answers: Vec<Answer>,
     workers: Vec<Worker>,
 }
@@ -86,7 +89,13 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
         let answer = || Answer { ids: Vec::with_capacity(k.min(index.len())), nanos: 0, stats: Stats::default(), error: None };
         let answers = (0..queries.len()).map(|_| answer()).collect();
         let workers = (0..par.threads()).map(|_| Worker::default()).collect();
-        Self { index, queries, truth, answers, workers }
+        Self { index, queries, truth, only: None, answers, workers }
+    }
+
+    /// Searches among `rows` alone.
+    #[must_use]
+    pub fn only(self, rows: Option<&'a RowSet>) -> Self {
+        Self { only: rows, ..self }
     }
 
     /// Brings pages and caches to the state of a busy server: asks up to `limit` queries, untimed.
@@ -145,7 +154,8 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
             // It was opened before; a file that shrank since would have ended the timed passes.
             let Ok(index) = Index::open(self.index.reader().bytes()) else { continue };
             let index = index.with_kernels(self.index.kernels());
-            index.search(self.queries.get(query), params, &mut scratch, &mut hits).map_err(|error| QueryError { query, error })?;
+            let asked = self.queries.get(query);
+            search(&index, asked, params, self.only, &mut scratch, &mut hits).map_err(|error| QueryError { query, error })?;
             let touched = index.reader().touched();
             (blocks, bytes) = (blocks + touched.0, bytes + touched.1);
         }
@@ -155,7 +165,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
 
     /// Asks every query once.
     fn pass(&mut self, params: &SearchParams, limit: usize, par: &impl Par) -> Result<(), QueryError> {
-        let Self { index, queries, answers, workers, .. } = self;
+        let Self { index, queries, only, answers, workers, .. } = self;
         let count = limit.min(answers.len());
         let group = if par.threads() == 1 { count } else { GROUP };
         par.chunks(&mut answers[..count], group, workers, |index_of_group, answers, worker| {
@@ -163,7 +173,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
             for (place, answer) in answers.iter_mut().enumerate() {
                 let query = queries.get(index_of_group * group + place);
                 let started = Instant::now();
-                let found = index.search(query, params, &mut worker.scratch, &mut worker.hits);
+                let found = search(index, query, params, *only, &mut worker.scratch, &mut worker.hits);
                 answer.nanos = started.elapsed().as_nanos() as u64;
                 match found {
                     Ok(stats) => answer.stats = stats,
@@ -186,6 +196,20 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
             answer.ids.iter().filter(|&&id| right.iter().any(|&right| u64::from(right) == id)).count().min(k)
         });
         right.sum::<usize>() as f64 / (k.min(truth.k()).max(1) * self.answers.len()) as f64
+    }
+}
+
+fn search<B: AsRef<[u8]>>(
+    index: &Index<B>,
+    query: Query<'_>,
+    params: &SearchParams,
+    only: Option<&RowSet>,
+    scratch: &mut Scratch,
+    hits: &mut Vec<Hit>,
+) -> Result<Stats, SearchError> {
+    match only {
+        Some(rows) => index.search_where(query, params, rows, scratch, hits),
+        None => index.search(query, params, scratch, hits),
     }
 }
 

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use nearshore_core::filter::RowSet;
 use nearshore_core::format::{HEADER_BYTES, Header, Kind};
 use nearshore_core::index;
-use nearshore_core::search::{Hit, Scratch, SearchParams};
+use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use nearshore_core::vectors::Query;
 
 use crate::error::Error;
@@ -156,10 +157,22 @@ impl Index {
     /// [`Error::Search`]: a query of the wrong length or with a value that is not finite, a parameter out of range, or
     /// a damaged block, which never leads to a wrong answer.
     pub fn search(&self, query: &(impl AsQuery + ?Sized), params: &SearchParams) -> Result<Vec<Hit>, Error> {
+        self.with_scratch(|scratch, hits| self.index.search(query.as_query(), params, scratch, hits))
+    }
+
+    /// As [`Index::search`], among rows that [`index::Index::select`] selected by a condition.
+    ///
+    /// # Errors
+    /// As [`Index::search`], and a set that was made for another file.
+    pub fn search_where(&self, query: &(impl AsQuery + ?Sized), params: &SearchParams, rows: &RowSet) -> Result<Vec<Hit>, Error> {
+        self.with_scratch(|scratch, hits| self.index.search_where(query.as_query(), params, rows, scratch, hits))
+    }
+
+    fn with_scratch(&self, search: impl FnOnce(&mut Scratch, &mut Vec<Hit>) -> Result<Stats, SearchError>) -> Result<Vec<Hit>, Error> {
         let free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = free.unwrap_or_default();
         let mut hits = Vec::new();
-        let found = self.index.search(query.as_query(), params, &mut scratch, &mut hits);
+        let found = search(&mut scratch, &mut hits);
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         found?;
         Ok(hits)

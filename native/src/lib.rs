@@ -19,6 +19,7 @@ pub mod collection;
 pub mod dataset;
 mod error;
 pub mod exact;
+pub mod filter_json;
 mod index;
 #[expect(unsafe_code, reason = "memory maps")]
 pub mod io;
@@ -33,5 +34,11 @@ pub use par::Pool;
 pub use queries::Queries;
 
 pub use nearshore_core::distance::Kernels;
+pub use nearshore_core::index::ColumnInfo;
 pub use nearshore_core::par::Par;
-pub use nearshore_core::{build, format, live, search, vectors};
+pub use nearshore_core::{build, filter, format, live, search, vectors};
+
+/// The examples of the page about filters compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/filters.md")]
+struct FiltersPage;

@@ -147,7 +147,7 @@ fn mistakes_name_their_field_and_change_nothing() {
         ("/search", r#"{"vector": [1, 2], "ef": 0}"#, "out_of_range", "ef"),
         ("/search", r#"{"vector": [1, 2], "recall": 1.5}"#, "out_of_range", "recall"),
         ("/search", r#"{"vector": [1, 2], "ef": 10, "recall": 0.5}"#, "conflict", "recall"),
-        ("/search", r#"{"vector": [1, 2], "filter": "x"}"#, "unknown_field", "filter"),
+        ("/search", r#"{"vector": [1, 2], "filter": "x = 1"}"#, "no_columns", "filter"),
         ("/search", r#"{"searches": [{"vector": [1, 2]}, {"vector": [1, 2], "k": 0}]}"#, "out_of_range", "searches[1].k"),
         ("/search", r#"{"vector": "AACAPw=="}"#, "dimension_mismatch", "vector"),
         ("/delete", r#"{"id": 7}"#, "unknown_field", "id"),

@@ -3,6 +3,7 @@
 
     shore_reader.py FILE                                 what is in it
     shore_reader.py FILE --check                         every block, digest, gap and bound; exit code 1 at damage
+    shore_reader.py FILE --columns                       the values of all columns
     shore_reader.py FILE --queries Q.fbin --k 10         exact search over all rows that are not deleted
                     --refine records|originals           rank by these (default: as the file says)
 
@@ -12,6 +13,7 @@ With --json one object goes to standard output:
                "identity" (hex), "tables": [ { "kind", "instance", "flags", "encoding", "offset", "rows", "stride",
                "block_rows", "block_bytes", "parameter", "extra" } ] }
     --check  { "file", "ok": true, "tables", "blocks", "rows" }     damage: { "file", "ok": false, "error" }
+    --columns { "file", "columns": [ { "name", "type", "values" } ] }      values by row, null where there is none
     search   { "file", "k", "refine", "results": [ { "hits": [ { "id", "row", "distance", "payload" (hex, if any) } ] } ] }
 
 Hits are nearest first, ties by the smaller id. Distances are computed in double precision from the decoded rows, so they agree
@@ -24,7 +26,8 @@ import math
 import struct
 import sys
 
-U64 = (1 << 64) - 1
+from xxh3 import u64, xxh3_64, xxh3_128
+
 NONE = 0xFFFFFFFF
 HEADER = 16384
 METRICS = ("l2", "ip", "cosine")
@@ -33,7 +36,8 @@ PLANS = ("scan", "walk", "tiles")
 REFINES = ("records", "originals")
 KINDS = dict(enumerate(
     "meta quant records edges nodes neighbor.codes upper codes.rows codes.tiles tiles route.records route.edges route.upper "
-    "ids.index dup_of deleted quality column payload keys originals".split(), 1))
+    "ids.index dup_of deleted quality column payload keys originals columns column.nulls column.ends column.text".split(), 1))
+COLUMN_TYPES = (("i64", "<q", 8), ("f64", "<d", 8), ("bool", "<B", 1), ("string", "<I", 4))
 
 
 class Damaged(Exception):
@@ -43,119 +47,6 @@ class Damaged(Exception):
 def must(condition, message):
     if not condition:
         raise Damaged(message)
-
-
-# --- XXH3, from its specification -----------------------------------------------------------------------------------
-
-SECRET = bytes.fromhex(
-    "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221"
-    "b8084674f743248ee03590e6813a264c3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8"
-    "a8fa763fe39c343ff9dcbbc7c70b4f1d8a51e04bcdb45931c89f7ec9d9787364eac5ac8334d3ebc3c581a0fffa1363eb"
-    "170ddd51b7f0da49d316552629d4689e2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e")
-P32 = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
-P64 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
-
-
-def u32(data, at):
-    return int.from_bytes(data[at:at + 4], "little")
-
-
-def u64(data, at):
-    return int.from_bytes(data[at:at + 8], "little")
-
-
-def fold(a, b):
-    product = a * b
-    return (product & U64) ^ (product >> 64)
-
-
-def rotl(value, bits):
-    return (value << bits | value >> 64 - bits) & U64
-
-
-def swap(value, size):
-    return int.from_bytes(value.to_bytes(size, "little"), "big")
-
-
-def avalanche(h):
-    h = (h ^ h >> 37) * 0x165667919E3779F9 & U64
-    return h ^ h >> 32
-
-
-def avalanche_old(h):
-    h = (h ^ h >> 33) * P64[1] & U64
-    h = (h ^ h >> 29) * P64[2] & U64
-    return h ^ h >> 32
-
-
-def xxh3_64(data, seed=0):
-    n = len(data)
-    if n > 240:
-        state, secret = long_state(data, seed)
-        return merge(state, secret, 11, n * P64[0])
-    s = lambda at: u64(SECRET, at)
-    if n == 0:
-        return avalanche_old(seed ^ s(56) ^ s(64))
-    if n <= 3:
-        word = data[0] << 16 | data[n >> 1] << 24 | data[n - 1] | n << 8
-        return avalanche_old(word ^ (u32(SECRET, 0) ^ u32(SECRET, 4)) + seed & U64)
-    if n <= 8:
-        seed ^= swap(seed & 0xFFFFFFFF, 4) << 32
-        h = u32(data, n - 4) + (u32(data, 0) << 32) ^ (s(8) ^ s(16)) - seed & U64
-        h = (h ^ rotl(h, 49) ^ rotl(h, 24)) * 0x9FB21C651E98DF25 & U64
-        h = (h ^ (h >> 35) + n) * 0x9FB21C651E98DF25 & U64
-        return h ^ h >> 28
-    if n <= 16:
-        low = u64(data, 0) ^ (s(24) ^ s(32)) + seed & U64
-        high = u64(data, n - 8) ^ (s(40) ^ s(48)) - seed & U64
-        return avalanche(n + swap(low, 8) + high + fold(low, high) & U64)
-
-    def mix(at, key):
-        return fold(u64(data, at) ^ s(key) + seed & U64, u64(data, at + 8) ^ s(key + 8) - seed & U64)
-
-    total = n * P64[0]
-    if n <= 128:
-        for i in range((n - 1) // 32 + 1):
-            total += mix(16 * i, 32 * i) + mix(n - 16 * (i + 1), 32 * i + 16)
-        return avalanche(total & U64)
-    total = avalanche(total + sum(mix(16 * i, 16 * i) for i in range(8)) & U64)
-    total += sum(mix(16 * i, 16 * (i - 8) + 3) for i in range(8, n // 16)) + mix(n - 16, 136 - 17)
-    return avalanche(total & U64)
-
-
-def xxh3_128(data, seed=0):
-    """Only for more than 240 bytes: all that a file needs."""
-    state, secret = long_state(data, seed)
-    low = merge(state, secret, 11, len(data) * P64[0])
-    return low | merge(state, secret, len(secret) - 64 - 11, ~(len(data) * P64[1])) << 64
-
-
-def merge(state, secret, at, total):
-    for i in range(0, 8, 2):
-        total += fold(state[i] ^ u64(secret, at + 8 * i), state[i + 1] ^ u64(secret, at + 8 * i + 8))
-    return avalanche(total & U64)
-
-
-def long_state(data, seed):
-    secret = b"".join(
-        struct.pack("<QQ", u64(SECRET, i) + seed & U64, u64(SECRET, i + 8) - seed & U64) for i in range(0, 192, 16))
-    keys = [struct.unpack_from("<8Q", secret, 8 * stripe) for stripe in range(16)]
-    state = [P32[2], P64[0], P64[1], P64[2], P64[3], P32[1], P64[4], P32[0]]
-
-    def accumulate(at, key):
-        for i, value in enumerate(struct.unpack_from("<8Q", data, at)):
-            mixed = value ^ key[i]
-            state[i ^ 1] = state[i ^ 1] + value & U64
-            state[i] = state[i] + (mixed & 0xFFFFFFFF) * (mixed >> 32) & U64
-
-    stripes = (len(data) - 1) // 64
-    for stripe in range(stripes):
-        accumulate(64 * stripe, keys[stripe % 16])
-        if stripe % 16 == 15:
-            for i, key in enumerate(struct.unpack_from("<8Q", secret, 128)):
-                state[i] = (state[i] ^ state[i] >> 47 ^ key) * P32[0] & U64
-    accumulate(len(data) - 64, struct.unpack_from("<8Q", secret, 121))
-    return state, secret
 
 
 # --- header and tables ----------------------------------------------------------------------------------------------
@@ -216,8 +107,8 @@ class Shore:
         self.checked = set()
         self.check_shapes()
 
-    def table(self, name):
-        return next((table for table in self.list if table.name == name and table.instance == 0), None)
+    def table(self, name, instance=0):
+        return next((table for table in self.list if table.name == name and table.instance == instance), None)
 
     def check_shapes(self):
         n, d = self.rows, self.dimensions
@@ -235,6 +126,11 @@ class Shore:
             "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
             "quality": lambda t: t.stride >= 48,
             "payload": lambda t: t.stride == 1,
+            "columns": lambda t: t.rows <= 40 and t.stride >= 128,
+            "column": lambda t: t.rows == n and t.encoding < 4 and t.stride == COLUMN_TYPES[t.encoding][2],
+            "column.nulls": lambda t: t.rows == -(-n // 8) and t.stride == 1,
+            "column.ends": lambda t: t.rows <= n and t.stride == 8,
+            "column.text": lambda t: t.stride == 1,
             "originals": lambda t: t.rows == n and ELEMENTS[t.encoding % 4][0] == self.element and t.encoding < 4
             and t.stride >= d * self.element_bytes,
         }
@@ -331,6 +227,68 @@ class Shore:
             hit["payload"] = self.blob(self.table("payload"), offset, length).hex()
         return hit
 
+    # --- columns ----------------------------------------------------------------------------------------------------
+
+    def columns(self):
+        """Name, type and values of each column, None where a row has none; the statistics are held against them."""
+        table = self.table("columns")
+        for number in range(table.rows if table else 0):
+            row = self.row(table, number)
+            length, zero, nulls, low, high = struct.unpack_from("<IIQ8s8s", row)
+            must(1 <= length <= 96 and zero == 0 and not any(row[32 + length:]), f"columns, row {number}: a name")
+            name = row[32:32 + length].decode()
+            values = self.table("column", number)
+            must(values, f"column {name}: without a table")
+            kind, code, size = COLUMN_TYPES[values.encoding]
+            words = self.words(number) if kind == "string" else None
+            blob, found = self.table("column.nulls", number), []
+            for at in range(self.rows):
+                raw = self.row(values, at)
+                if blob and self.row(blob, at // 8)[0] >> at % 8 & 1:
+                    must(not any(raw), f"column {name}, row {at}: a value in a row without one")
+                    found.append(None)
+                    continue
+                value = struct.unpack(code, raw)[0]
+                must(kind != "f64" or math.isfinite(value) and raw != struct.pack("<d", -0.0), f"column {name}, row {at}: {value}")
+                must(kind != "bool" or value <= 1, f"column {name}, row {at}: {value}")
+                must(words is None or value < len(words), f"column {name}, row {at}: word {value}")
+                found.append(value)
+            there = [value for value in found if value is not None]
+            must(nulls == len(found) - len(there) and bool(blob) == bool(nulls), f"column {name}: {nulls} rows without a value")
+            pack = lambda value: struct.pack(code, value).ljust(8, b"\0")
+            ends = (pack(min(there)), pack(max(there))) if there and words is None else (bytes(8), bytes(8))
+            must((low, high) == ends, f"column {name}: smallest or largest value")
+            if words is not None:
+                found = [None if value is None else words[value] for value in found]
+            yield name, kind, found
+
+    def words(self, number):
+        ends, text = self.table("column.ends", number), self.table("column.text", number)
+        must(ends and text, f"column #{number}: without a dictionary")
+        ends = [u64(self.row(ends, at), 0) for at in range(ends.rows)]
+        text = self.blob(text)
+        must(ends == sorted(ends) and (ends[-1] if ends else 0) == len(text), f"column.ends #{number}: out of order")
+        words = [text[start:end] for start, end in zip([0, *ends], ends)]
+        must(all(a < b for a, b in zip(words, words[1:])), f"column.text #{number}: words out of order")
+        return [word.decode() for word in words]
+
+    def check_columns(self):
+        names = [name for name, _, _ in self.columns()]
+        must(len(set(names)) == len(names), "columns: a name twice")
+        numbered = [table for table in self.list if table.name.startswith("column") and table.name != "columns"]
+        must(all(table.instance < len(names) for table in numbered), "columns: one that is not described")
+        if names:
+            pairs, node = [], None
+            for row in range(self.rows):
+                node = row if node is None else node
+                if row > node:
+                    pairs.append((node, row))
+                if not self.record(row)[3] & 1:
+                    node = None
+            table = self.table("dup_of")
+            stored = [struct.unpack("<II", self.row(table, at)) for at in range(table.rows)] if table else []
+            must(stored == pairs, "dup_of: other pairs than the records' flags")
+
     # --- check ------------------------------------------------------------------------------------------------------
 
     def check(self):
@@ -355,6 +313,7 @@ class Shore:
                 self.check_slots(edges, row, struct.unpack_from(f"<{edges.parameter}I", self.row(edges, row)), self.rows)
         if upper := self.table("upper"):
             self.check_upper(upper)
+        self.check_columns()
         if ids := self.table("ids.index"):
             rows = [struct.unpack("<QII", self.row(ids, row)) for row in range(ids.rows)]
             must(all(a[0] < b[0] for a, b in zip(rows, rows[1:])), "ids.index: ids do not ascend")
@@ -429,6 +388,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--columns", action="store_true")
     parser.add_argument("--queries")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--refine", choices=REFINES)
@@ -440,6 +400,8 @@ def main():
             shore = Shore(file.read())
         if arguments.check:
             answer |= {"ok": True, "tables": len(shore.list), "blocks": shore.check(), "rows": shore.rows}
+        elif arguments.columns:
+            answer |= {"columns": [dict(zip(("name", "type", "values"), column)) for column in shore.columns()]}
         elif arguments.queries:
             refine = arguments.refine or shore.refine
             results = shore.search(read_queries(arguments.queries), arguments.k, refine)

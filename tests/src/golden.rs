@@ -1,12 +1,13 @@
 //! The golden files: one recipe each, tiny, kept for ever, read by every door.
 
-use nearshore_core::build::{BuildParams, Codes, Input, Layers, Summary, build};
+use nearshore_core::build::{BuildParams, Codes, Input, Layers, Summary, build_with_columns};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::par::Par;
 use nearshore_core::vectors::{Payloads, Vectors};
 use std::ops::ControlFlow;
 
+use crate::columns::Columns;
 use crate::rows;
 
 /// The folder of the files, under `tests`.
@@ -46,6 +47,8 @@ pub struct Golden {
     pub layers: Layers,
     /// What guides walks.
     pub codes: Codes,
+    /// Whether rows have values for filters, see [`crate::columns`].
+    pub columns: bool,
     /// What tells it from others of its kind in its name.
     pub suffix: &'static str,
 }
@@ -62,6 +65,7 @@ const PLAIN: Golden = Golden {
     originals: true,
     layers: Layers::Many,
     codes: Codes::None,
+    columns: false,
     suffix: "",
 };
 
@@ -179,6 +183,18 @@ pub fn all() -> Vec<Golden> {
             suffix: "-u4",
             ..PLAIN
         },
+        Golden {
+            about: "columns of every type, some rows without a value; 90 of 120 rows differ",
+            metric: Metric::Cosine,
+            element: Element::I8,
+            rows: 120,
+            dimensions: 8,
+            ids: Ids::Large,
+            period: 90,
+            columns: true,
+            suffix: "-columns",
+            ..PLAIN
+        },
         Golden { about: "every row equal to every other", element: Element::U8, rows: 31, period: 1, suffix: "-equal", ..PLAIN },
     ]);
     all
@@ -249,7 +265,10 @@ impl Golden {
             ids: (self.ids == Ids::Large).then_some(&made.ids),
             payloads: if self.payload { Payloads::new(&made.payloads, &made.ends) } else { None },
         };
-        build(&input, &params, par, kernels, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a sound recipe")
+        let columns = Columns::new(if self.columns { self.rows } else { 0 });
+        let columns = if self.columns { columns.inputs() } else { Vec::new() };
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        build_with_columns(&input, &columns, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe")
     }
 }
 

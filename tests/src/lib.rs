@@ -2,6 +2,7 @@
 //!
 //! - [`rows`]: rows, ids and payloads by formula, so that a script in another language can make the same;
 //! - [`golden`]: each golden file's recipe, built by the core;
+//! - [`columns`]: values for filters by formula;
 //! - [`expected`]: the answers beside a golden file, written once by the scalar kernels and read by every door;
 //! - [`builds`]: larger builds of which only the SHA-256 is kept;
 //! - [`compare`]: one comparison that shows row, distance and bits of both sides.
@@ -9,6 +10,7 @@
 //! `BLESS=1 cargo test -p nearshore-tests` rewrites what is kept; the difference is for a person to judge.
 
 pub mod builds;
+pub mod columns;
 pub mod compare;
 pub mod expected;
 pub mod golden;

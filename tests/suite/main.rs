@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod brute;
+mod columns;
 mod determinism;
 mod golden;
 mod reader;

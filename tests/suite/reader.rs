@@ -103,3 +103,35 @@ fn the_independent_reader_answers_every_scan_alike() {
     }
     assert!(scans > 100, "{scans} scans compared");
 }
+
+#[test]
+fn the_independent_reader_reads_the_same_columns() {
+    if !python() {
+        return;
+    }
+    let golden = all().into_iter().find(|golden| golden.columns).expect("a golden file with columns");
+    let file = place(&format!("{FOLDER}/{}.shore", golden.name()));
+    let (ok, value) = read(&file, &["--columns"]);
+    assert!(ok, "{value}");
+    let index = nearshore_core::index::Index::open(std::fs::read(&file).expect("the file")).expect("a file");
+    let ids = nearshore_tests::rows::large_ids(golden.rows);
+    // The file's rows are in another order than the input's.
+    let source = |row: usize| ids.iter().position(|&id| id == index.id_of(row as u32).expect("a row")).expect("an id");
+    use nearshore_tests::columns::{flag, n, word, x};
+    type Column<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> Value);
+    let wanted: [Column<'_>; 4] = [
+        ("n", "i64", &|row| n(row).into()),
+        ("x", "f64", &|row| x(row).map(|x| x + 0.0).into()),
+        ("flag", "bool", &|row| flag(row).map(u8::from).into()),
+        ("word", "string", &|row| word(row).into()),
+    ];
+    for (at, (name, kind, cell)) in wanted.into_iter().enumerate() {
+        let column = &value["columns"][at];
+        assert_eq!((column["name"].as_str(), column["type"].as_str()), (Some(name), Some(kind)));
+        let values = column["values"].as_array().expect("values");
+        assert_eq!(values.len(), golden.rows);
+        for (row, value) in values.iter().enumerate() {
+            assert_eq!(*value, cell(source(row)), "{name}, row {row}");
+        }
+    }
+}

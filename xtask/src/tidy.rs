@@ -14,8 +14,8 @@ use crate::workspace;
 
 /// Core's modules, each using only those before it.
 const ORDER: &[&str] = &[
-    "words", "error", "id", "slots", "seed", "par", "sort", "simd", "distance", "format", "vectors", "quant", "graph", "search", "index",
-    "build", "live",
+    "words", "error", "id", "slots", "seed", "par", "sort", "simd", "distance", "format", "vectors", "filter", "quant", "graph", "search",
+    "index", "build", "live",
 ];
 
 /// Where `unsafe` may stand, and why there.

@@ -6,6 +6,8 @@
 //! records (about one byte an element) and the graph (eight bytes an edge).
 
 mod codes;
+#[cfg(feature = "filter")]
+mod columns;
 mod ingest;
 mod link;
 mod measure;
@@ -14,6 +16,8 @@ mod params;
 pub(crate) mod write;
 
 use crate::distance::Kernels;
+#[cfg(feature = "filter")]
+use crate::filter::{self, Coded, ColumnError, ColumnInput};
 use crate::format::{Plan, Refine, Sink, WriteError};
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::Records;
@@ -132,6 +136,9 @@ pub enum BuildError<E> {
         /// The row.
         row: usize,
     },
+    /// A column that cannot go into a file.
+    #[cfg(feature = "filter")]
+    Column(ColumnError),
     /// Progress asked to stop.
     Interrupted,
     /// Writing failed.
@@ -157,6 +164,8 @@ impl<E> BuildError<E> {
                 say!(out, "row ", second, ": id ", id, " is taken by row ", first, "; ids must be unique");
             }
             Self::PayloadTooLong { row } => say!(out, "row ", row, ": a payload of 4 GiB or more"),
+            #[cfg(feature = "filter")]
+            Self::Column(error) => text = alloc::format!("{error}"),
             Self::Interrupted => say!(out, "interrupted"),
             Self::Write(error) => return error.words(),
         }
@@ -192,6 +201,40 @@ const SCAN_ROWS_MAX: usize = 2_000;
 /// or [`BuildError::Interrupted`] when `progress` breaks.
 pub fn build<P: Par, S: Sink>(
     input: &Input<'_>,
+    params: &BuildParams,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+    sink: S,
+) -> Result<(S, Summary), BuildError<S::Error>> {
+    #[cfg(feature = "filter")]
+    return build_with_columns(input, &[], params, par, kernels, progress, sink);
+    #[cfg(not(feature = "filter"))]
+    build_file(input, params, par, kernels, progress, sink)
+}
+
+/// As [`build`], with columns beside the rows, by which searches can be filtered.
+///
+/// # Errors
+/// As [`build`], and [`BuildError::Column`].
+#[cfg(feature = "filter")]
+pub fn build_with_columns<P: Par, S: Sink>(
+    input: &Input<'_>,
+    columns: &[ColumnInput<'_>],
+    params: &BuildParams,
+    par: &P,
+    kernels: &'static Kernels,
+    progress: &mut Progress<'_>,
+    sink: S,
+) -> Result<(S, Summary), BuildError<S::Error>> {
+    // First of all: hours of linking should not end at a name.
+    filter::check(columns, input.vectors.rows()).map_err(BuildError::Column)?;
+    build_file(input, columns, params, par, kernels, progress, sink)
+}
+
+fn build_file<P: Par, S: Sink>(
+    input: &Input<'_>,
+    #[cfg(feature = "filter")] columns: &[ColumnInput<'_>],
     params: &BuildParams,
     par: &P,
     kernels: &'static Kernels,
@@ -240,6 +283,8 @@ pub fn build<P: Par, S: Sink>(
         m: params.m,
         meta: meta::describe(input, params),
         digest: arranged.digest,
+        #[cfg(feature = "filter")]
+        columns: &columns.iter().map(|&column| Coded::new(column)).collect::<Vec<_>>(),
     };
     let (sink, file_bytes, build_id) = file.write(sink, progress)?;
     let summary = Summary {

@@ -3,7 +3,11 @@
 //! A build and a live index write the same file; what differs is where ids, payloads and originals
 //! come from, which is [`Content`].
 
+#[cfg(feature = "filter")]
+use super::columns;
 use super::{BuildError, NodeCodes, Progress, Stage};
+#[cfg(feature = "filter")]
+use crate::filter::Coded;
 use crate::format::encoding::CODES_U4;
 use crate::format::{Digest, Element, FileSpec, Kind, Plan, Refine, Sink, TableSpec, WriteError, Writer, build_id};
 use crate::graph::NONE;
@@ -54,14 +58,17 @@ pub(crate) struct File<'a> {
     pub(crate) meta: String,
     /// Digest of the vectors.
     pub(crate) digest: u64,
+    /// Values for filters, by source.
+    #[cfg(feature = "filter")]
+    pub(crate) columns: &'a [Coded<'a>],
 }
 
 /// Where sources and nodes lie in the file.
-struct Places {
+pub(super) struct Places {
     /// Source of each file row.
-    sources: Vec<u32>,
+    pub(super) sources: Vec<u32>,
     /// Node of each file row; [`NONE`] for a duplicate.
-    node_of_row: Vec<u32>,
+    pub(super) node_of_row: Vec<u32>,
     /// File row of each node.
     row_of_node: Vec<u32>,
     payload_bytes: u64,
@@ -100,6 +107,9 @@ impl File<'_> {
                 Kind::Deleted => self.write_deleted(&places, &mut writer)?,
                 Kind::Payload => places.sources.iter().try_for_each(|&source| writer.rows(self.content.payload(source)))?,
                 Kind::Originals => self.write_originals(&places, table, &mut writer, progress)?,
+                #[cfg(feature = "filter")]
+                _ => columns::write(self.columns, &places, table, &mut writer)?,
+                #[cfg(not(feature = "filter"))]
                 _ => {}
             }
         }
@@ -170,6 +180,8 @@ impl File<'_> {
             // A bitmap that is left out where some are dead would bring them back: required.
             tables.push(TableSpec::blob(Kind::Deleted, rows.div_ceil(8)).required().extra(places.deleted));
         }
+        #[cfg(feature = "filter")]
+        columns::plan(self.columns, places, &mut tables);
         if places.payload_bytes > 0 {
             tables.push(TableSpec::blob(Kind::Payload, places.payload_bytes));
         }
@@ -205,7 +217,7 @@ impl File<'_> {
         }
         let mut quality = Digest::new();
         self.quality.iter().for_each(|row| quality.update(&row.to_bytes()));
-        build_id(&[
+        let parts: [&[u8]; 7] = [
             self.meta.as_bytes(),
             &self.digest.to_le_bytes(),
             &ids.finish().to_le_bytes(),
@@ -213,7 +225,13 @@ impl File<'_> {
             &deleted.finish().to_le_bytes(),
             &graph.finish().to_le_bytes(),
             &quality.finish().to_le_bytes(),
-        ])
+        ];
+        #[cfg(feature = "filter")]
+        if !self.columns.is_empty() {
+            let columns = columns::digest(self.columns, places).to_le_bytes();
+            return build_id(&[&parts[..], &[&columns]].concat());
+        }
+        build_id(&parts)
     }
 
     fn quant(&self) -> Vec<u8> {

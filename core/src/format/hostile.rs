@@ -117,7 +117,7 @@ fn a_repaired_directory_is_held_to_its_rules() {
     assert_eq!(message, "section edges: block bytes is 64, must be at least 18446744065119617033");
     let message = checks(|t| t[3].rows = u64::MAX);
     assert_eq!(message, "section edges: rows is 18446744073709551615, must be few enough for the section to end inside the file");
-    assert!(checks(|t| (t[3].kind, t[3].instance) = (18, 1)).contains("section column #1: instance is 1, must be another"));
+    assert!(checks(|t| (t[3].kind, t[3].instance) = (20, 1)).contains("section keys #1: instance is 1, must be another"));
     assert!(checks(|t| t[5].rows = 1).starts_with("header: file length is"));
     assert_eq!(checks(|t| t[3].kind = 0), "header: kind is 0, must be at least 1");
 }

@@ -57,7 +57,7 @@ pub use header::{Header, Superblock};
 pub use raw::HEADER_BYTES;
 pub use reader::Reader;
 pub use section::Section;
-pub use shape::{CODE_FACTORS_BYTES, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, encoding};
+pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, encoding};
 pub use spec::{FileSpec, TableSpec};
 pub use table::Table;
 pub use terms::{Element, Kind, Metric, Plan, Refine, UnknownTerm};

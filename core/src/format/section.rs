@@ -106,6 +106,19 @@ impl<'a> Section<'a> {
         self.locate(row).map(|(_, place)| place)
     }
 
+    /// The rows from `row` to the end of its block, which is verified: for those who read a table from front to back.
+    ///
+    /// # Errors
+    /// As [`Section::row`].
+    pub fn rows_from(&self, row: u32) -> Result<&'a [u8], Corrupt> {
+        let place = self.place(row)?;
+        let block = self.table.block_of(row.into());
+        let within = (u64::from(row) - block * u64::from(self.table.block_rows)) * u64::from(self.table.stride);
+        let bytes = usize::try_from(self.table.row_bytes(block) - within).ok();
+        let rows = self.bytes.get(place..).zip(bytes).and_then(|(rest, bytes)| rest.get(..bytes));
+        rows.ok_or_else(|| self.corrupt(row, "row beyond the end of the file"))
+    }
+
     /// Reads a range of a blob (a table of stride 1), across blocks, into `out`, which is cleared first.
     ///
     /// # Errors

@@ -15,6 +15,10 @@ pub const FACTORS_BYTES: u32 = 40;
 pub const CODE_FACTORS_BYTES: u32 = 16;
 /// The most bytes of `meta`.
 pub const META_BYTES_MAX: u64 = 64 * 1024;
+/// The most columns of a file.
+pub const COLUMNS_MAX: u64 = 40;
+/// Bytes of a `columns` row.
+pub const COLUMN_BYTES: u32 = 128;
 /// Bytes of a `quality` row.
 pub const QUALITY_BYTES: u32 = 48;
 
@@ -91,6 +95,24 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.encoding(Must::Equal(superblock.element as u64))?;
             rule.stride(Must::AtLeast(dimensions * superblock.element.bytes() as u64))
         }
+        Kind::Columns => {
+            rule.rows(Must::AtMost(COLUMNS_MAX))?;
+            rule.stride(Must::AtLeast(COLUMN_BYTES.into()))
+        }
+        Kind::Column => {
+            rule.rows(Must::Equal(rows))?;
+            rule.encoding(Must::AtMost(3))?;
+            rule.stride(Must::Equal([8, 8, 1, 4].get(table.encoding as usize).copied().unwrap_or(8)))
+        }
+        Kind::ColumnNulls => {
+            rule.stride(Must::Equal(1))?;
+            rule.rows(Must::Equal(rows.div_ceil(8)))
+        }
+        Kind::ColumnEnds => {
+            rule.stride(Must::Equal(8))?;
+            rule.rows(Must::AtMost(rows))
+        }
+        Kind::ColumnText => rule.stride(Must::Equal(1)),
         Kind::Nodes
         | Kind::NeighborCodes
         | Kind::CodesTiles
@@ -98,7 +120,6 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         | Kind::RouteRecords
         | Kind::RouteEdges
         | Kind::RouteUpper
-        | Kind::Column
         | Kind::Keys => Ok(()),
     }
 }

@@ -157,7 +157,7 @@ terms! {
         Deleted = 16 "deleted",
         /// Measured recall and cost of search settings.
         Quality = 17 "quality",
-        /// Reserved: typed values for filters.
+        /// A value of a column for each row.
         Column = 18 "column",
         /// Bytes that go with a hit.
         Payload = 19 "payload",
@@ -165,6 +165,14 @@ terms! {
         Keys = 20 "keys",
         /// The input rows as given.
         Originals = 21 "originals",
+        /// What each column is.
+        Columns = 22 "columns",
+        /// Rows without a value in a column.
+        ColumnNulls = 23 "column.nulls",
+        /// Where the words of a column's dictionary end.
+        ColumnEnds = 24 "column.ends",
+        /// The words of a column's dictionary.
+        ColumnText = 25 "column.text",
     }
 }
 
@@ -188,7 +196,7 @@ mod tests {
         assert!(Refine::ALL.iter().all(|r| r.as_str().parse() == Ok(*r) && Refine::try_from(*r as u8) == Ok(*r)));
         assert!(Kind::ALL.iter().all(|k| Kind::known(*k as u16) == Some(*k) && table_name(*k as u16) == k.as_str()));
         assert_eq!(Kind::known(0), None);
-        assert_eq!(Kind::known(22), None);
+        assert_eq!(Kind::known(26), None);
     }
 
     #[test]

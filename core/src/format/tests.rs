@@ -50,7 +50,7 @@ pub(super) fn tables() -> Vec<(TableSpec, Vec<u8>)> {
     vec![
         with(TableSpec::blob(Kind::Meta, 300).hot(), 1),
         with(TableSpec::table(Kind::Quality, 3, 48).hot(), 2),
-        with(TableSpec::table(Kind::Column, 0, 4).instance(1), 3),
+        with(TableSpec::table(Kind::Keys, 0, 4).instance(1), 3),
         with(TableSpec::table(Kind::Edges, 11, 8).parameter(2).block_rows(3).extra(10), 4),
         with(TableSpec::table(Kind::Originals, 11, 16).encoding(2).block_rows(4), 5),
         with(TableSpec::blob(Kind::Payload, 500).block_rows(120), 6),
@@ -180,27 +180,27 @@ fn the_largest_row_numbers_do_not_overflow() {
 #[test]
 fn a_table_picks_blocks_that_need_no_division_and_keep_rows_aligned() {
     for stride in 1..3000 {
-        let spec = TableSpec::table(Kind::Column, 1 << 20, stride);
+        let spec = TableSpec::table(Kind::Keys, 1 << 20, stride);
         assert!(spec.block_rows.is_power_of_two() && spec.block_rows * stride + 8 <= 64 * 1024);
     }
-    assert_eq!(TableSpec::table(Kind::Column, 1 << 20, 1 << 20).block_rows, 1);
-    assert_eq!(TableSpec::table(Kind::Column, 5, 832).block_rows, 5);
-    let bytes = write(&spec(0), &[(TableSpec::table(Kind::Column, 3, 64).block_rows(1), vec![0; 192])], 64);
+    assert_eq!(TableSpec::table(Kind::Keys, 1 << 20, 1 << 20).block_rows, 1);
+    assert_eq!(TableSpec::table(Kind::Keys, 5, 832).block_rows, 5);
+    let bytes = write(&spec(0), &[(TableSpec::table(Kind::Keys, 3, 64).block_rows(1), vec![0; 192])], 64);
     let reader = Reader::open(&bytes).unwrap();
-    let column = reader.section(Kind::Column, 0).unwrap();
-    assert!((0..3).all(|row| column.place(row).unwrap().is_multiple_of(64)));
+    let keys = reader.section(Kind::Keys, 0).unwrap();
+    assert!((0..3).all(|row| keys.place(row).unwrap().is_multiple_of(64)));
 }
 
 #[test]
 fn a_writer_refuses_too_much_and_too_little() {
-    let table = TableSpec::table(Kind::Column, 2, 4);
+    let table = TableSpec::table(Kind::Keys, 2, 4);
     let writer = || Writer::new(Vec::new(), &spec(2), &[table, table.instance(1)]).unwrap();
     let error = writer().rows(&[0; 9]).unwrap_err();
-    assert_eq!(error.to_string(), "section column: 9 bytes given, room for 8");
+    assert_eq!(error.to_string(), "section keys: 9 bytes given, room for 8");
     let mut partial = writer();
     partial.rows(&[0; 8]).unwrap();
     partial.rows(&[0; 3]).unwrap();
-    assert_eq!(partial.finish().unwrap_err().to_string(), "section column: 5 bytes missing");
+    assert_eq!(partial.finish().unwrap_err().to_string(), "section keys: 5 bytes missing");
     let mut full = writer();
     full.rows(&[0; 8]).unwrap();
     full.rows(&[0; 8]).unwrap();
@@ -213,17 +213,17 @@ fn a_writer_refuses_specifications_that_no_reader_would_accept() {
         Err(WriteError::Spec(bad)) => bad.to_string(),
         other => panic!("not refused: {other:?}"),
     };
-    let column = TableSpec::table(Kind::Column, 2, 4);
+    let keys = TableSpec::table(Kind::Keys, 2, 4);
     assert_eq!(refused(spec(u64::MAX), &[]), "header: rows is 18446744073709551615, must be at most 4294967294");
     assert_eq!(refused(FileSpec { dimensions: 0, ..spec(1) }, &[]), "header: dimensions is 0, must be at least 1");
     assert_eq!(refused(FileSpec { dimensions: 32_769, ..spec(1) }, &[]), "header: dimensions is 32769, must be at most 32768");
-    let message = refused(spec(2), &[column, column]);
-    assert_eq!(message, "section column: instance is 0, must be another than that of an earlier section of its kind");
-    assert!(refused(spec(2), &[column, column.instance(1).hot()]).ends_with("must be before all tables that are not hot"));
-    assert_eq!(refused(spec(2), &[TableSpec { stride: 0, ..column }]), "section column: stride is 0, must be at least 1");
-    assert!(refused(spec(2), &[column.block_rows(u32::MAX)]).contains("block bytes is 17179869248, must be at most 16777216"));
-    assert!(refused(spec(2), &[TableSpec::table(Kind::Column, u64::MAX, 64)]).contains("rows is"));
-    let many: Vec<_> = (0..193).map(|instance| column.instance(instance)).collect();
+    let message = refused(spec(2), &[keys, keys]);
+    assert_eq!(message, "section keys: instance is 0, must be another than that of an earlier section of its kind");
+    assert!(refused(spec(2), &[keys, keys.instance(1).hot()]).ends_with("must be before all tables that are not hot"));
+    assert_eq!(refused(spec(2), &[TableSpec { stride: 0, ..keys }]), "section keys: stride is 0, must be at least 1");
+    assert!(refused(spec(2), &[keys.block_rows(u32::MAX)]).contains("block bytes is 17179869248, must be at most 16777216"));
+    assert!(refused(spec(2), &[TableSpec::table(Kind::Keys, u64::MAX, 64)]).contains("rows is"));
+    let many: Vec<_> = (0..193).map(|instance| keys.instance(instance)).collect();
     assert_eq!(refused(spec(2), &many), "header: section count is 193, must be at most 192");
     assert!(Writer::new(Vec::new(), &spec(2), &many[..192]).is_ok());
 }
@@ -263,7 +263,7 @@ fn any_tables() -> impl Strategy<Value = Vec<(TableSpec, Vec<u8>)>> {
         let mut parts = parts;
         parts.sort_by_key(hot_first);
         let tables = parts.into_iter().zip(0..).map(|((rows, stride, block_rows, hot, salt), instance)| {
-            let spec = TableSpec::table(Kind::Column, rows, stride).block_rows(block_rows).instance(instance);
+            let spec = TableSpec::table(Kind::Keys, rows, stride).block_rows(block_rows).instance(instance);
             let spec = if hot { spec.hot() } else { spec };
             (spec.extra(salt), noise((rows * u64::from(stride)) as usize, salt))
         });

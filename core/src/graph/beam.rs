@@ -6,6 +6,9 @@
 //! rule (arXiv 2505.15636): stop at a candidate farther than `(1 + gamma)` times the k-th nearest.
 //! What `gamma` is worth differs from set to set: builds measure it.
 
+#[cfg(feature = "filter")]
+mod among;
+
 use super::pool::Pool;
 use super::visited::Visited;
 use super::{Buffers, Graph, NONE, Neighbor, Stats};
@@ -45,6 +48,9 @@ pub struct Beam {
     fresh: Vec<u32>,
     distances: Vec<f32>,
     buffers: Buffers,
+    /// Neighbours that do not match, of a walk among those that do.
+    #[cfg(feature = "filter")]
+    bridges: Vec<u32>,
 }
 
 impl Beam {

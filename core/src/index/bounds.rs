@@ -93,6 +93,8 @@ impl<B: AsRef<[u8]>> Index<B> {
                 return Err(corrupt(&deleted, 0, "another number of tombstones than it says"));
             }
         }
+        #[cfg(feature = "filter")]
+        self.check_columns(&records)?;
         Ok(())
     }
 }

@@ -5,6 +5,12 @@
 //! shared between threads freely; each brings its own [`Scratch`].
 
 mod bounds;
+#[cfg(feature = "filter")]
+mod columns;
+#[cfg(feature = "filter")]
+mod columns_check;
+#[cfg(feature = "filter")]
+mod filtered;
 mod rank;
 mod scan;
 mod view;
@@ -22,6 +28,8 @@ use crate::vectors::{self, Query};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+#[cfg(feature = "filter")]
+pub use columns::ColumnInfo;
 use once_cell::race::OnceBox;
 use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;

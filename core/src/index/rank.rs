@@ -3,6 +3,8 @@
 
 use super::view::{RecordView, corrupt_row};
 use crate::error::Corrupt;
+#[cfg(feature = "filter")]
+use crate::filter::RowSet;
 use crate::format::{Element, Metric, Section};
 use crate::graph::Neighbor;
 use crate::quant::exact;
@@ -66,13 +68,47 @@ impl Originals<'_> {
 pub(super) struct Ranker<'a> {
     pub(super) records: RecordView<'a>,
     pub(super) deleted: Option<Section<'a>>,
+    /// The rows that may be hits, tombstones left out, where a filter says so.
+    #[cfg(feature = "filter")]
+    pub(super) only: Option<&'a RowSet>,
 }
 
-impl Ranker<'_> {
-    /// Whether `row` or one of the exact duplicates that follow it is no tombstone.
+impl<'a> Ranker<'a> {
+    /// All rows but tombstones.
+    pub(super) fn new(records: RecordView<'a>, deleted: Option<Section<'a>>) -> Self {
+        Self {
+            records,
+            deleted,
+            #[cfg(feature = "filter")]
+            only: None,
+        }
+    }
+
+    /// Whether no row is out.
+    fn takes_all(&self) -> bool {
+        #[cfg(feature = "filter")]
+        if self.only.is_some() {
+            return false;
+        }
+        self.deleted.is_none()
+    }
+
+    /// Whether `row` may be no hit: a tombstone, or not among those that a filter selected.
+    #[inline]
+    pub(super) fn is_out(&self, row: u32) -> Result<bool, Corrupt> {
+        #[cfg(feature = "filter")]
+        if let Some(only) = self.only {
+            return Ok(!only.contains(row));
+        }
+        self.deleted.as_ref().map_or(Ok(false), |deleted| is_deleted(deleted, row))
+    }
+
+    /// Whether `row` or one of the exact duplicates that follow it may be a hit.
     pub(super) fn lives(&self, mut row: u32) -> Result<bool, Corrupt> {
-        let Some(deleted) = &self.deleted else { return Ok(true) };
-        while is_deleted(deleted, row)? {
+        if self.takes_all() {
+            return Ok(true);
+        }
+        while self.is_out(row)? {
             if self.records.space.layout.factors(self.records.record(row)?).flags & DUPLICATE_FOLLOWS == 0 {
                 return Ok(false);
             }
@@ -93,15 +129,11 @@ impl Ranker<'_> {
         Ok(())
     }
 
-    /// Appends the hit of `found`, unless it is a tombstone; returns the row's flags.
+    /// Appends the hit of `found`, unless it is out; returns the row's flags.
     pub(super) fn push(&self, found: Neighbor, hits: &mut Vec<Hit>) -> Result<u32, Corrupt> {
         let record = self.records.record(found.node)?;
         let layout = self.records.space.layout;
-        let dead = match &self.deleted {
-            Some(deleted) => is_deleted(deleted, found.node)?,
-            None => false,
-        };
-        if !dead {
+        if !self.is_out(found.node)? {
             hits.push(Hit { id: layout.id(record), distance: found.distance, row: found.node });
         }
         Ok(layout.factors(record).flags)

@@ -1,7 +1,7 @@
 //! Search by looking at every row: exact at its refine level, and faster than a graph for a few
 //! thousand rows.
 
-use super::rank::{Originals, Ranker, is_deleted};
+use super::rank::{Originals, Ranker};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
@@ -23,26 +23,40 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
-        let records = self.records(loaded)?;
+        let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
+        self.scan_rows(&ranker, 0..self.len() as u32, params, refine, scratch, hits)
+    }
+
+    /// Scans those of `candidates` that may be hits. They are at most as many as the file has rows.
+    pub(super) fn scan_rows(
+        &self,
+        ranker: &Ranker<'_>,
+        candidates: impl Iterator<Item = u32>,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        let records = ranker.records;
         let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
         let originals = originals.map(|section| Originals { section, element: self.element(), metric: self.metric() });
-        let ranker = Ranker { records, deleted: self.reader.section(Kind::Deleted, 0) };
-        let rows = self.len() as u32;
-        let mut best = Best { pool: core::mem::take(&mut scratch.beam.pool), ties: Vec::new(), k: params.k.min(rows.max(1) as usize) };
+        let mut best = Best { pool: core::mem::take(&mut scratch.beam.pool), ties: Vec::new(), k: params.k.min(self.len().max(1)) };
         best.pool.reset(best.k);
         let mut stats = Stats::default();
         let mut beyond = Beyond::new(records.space, &scratch.query);
-        for start in (0..rows).step_by(TOGETHER) {
-            let end = rows.min(start.saturating_add(TOGETHER as u32));
+        let mut candidates = candidates;
+        loop {
             scratch.rows.clear();
-            for row in start..end {
-                let dead = match &ranker.deleted {
-                    Some(deleted) => is_deleted(deleted, row)?,
-                    None => false,
-                };
-                if !dead {
+            for row in candidates.by_ref() {
+                if !ranker.is_out(row)? {
                     scratch.rows.push(row);
+                    if scratch.rows.len() == TOGETHER {
+                        break;
+                    }
                 }
+            }
+            if scratch.rows.is_empty() {
+                break;
             }
             scratch.distances.resize(scratch.rows.len(), 0.0);
             let rows = scratch.rows.iter().map(|&row| Ok(row));
@@ -66,7 +80,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 stats.distances += 1;
             }
         }
-        let pushed = best.push_all(&ranker, hits);
+        let pushed = best.push_all(ranker, hits);
         scratch.beam.pool = best.pool;
         pushed?;
         Hit::finish(hits, params.k, params.radius);

@@ -39,7 +39,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let guide = self.guide(loaded, records);
         let graph = BaseGraph { edges, guide, nodes: rows };
         let deleted = self.reader.section(Kind::Deleted, 0);
-        let ranker = Ranker { records, deleted };
+        let ranker = Ranker::new(records, deleted);
         let setting = Setting::choose(params, refine, &loaded.quality);
         let mut limits = setting.limits(params.k, self.metric(), rows);
         let dead = self.deleted() as usize;
@@ -72,7 +72,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Follows the upper layers to the row where the base layer's walk begins.
-    fn descend(&self, guide: Guide<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
+    pub(super) fn descend(&self, guide: Guide<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
         let upper = self.reader.section(Kind::Upper, 0).filter(|upper| upper.rows() > 0);
         let Some(upper) = upper else {
             let edges = self.reader.section(Kind::Edges, 0);
@@ -94,7 +94,7 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// Turns the pool into hits: computed again from the records where coarse codes guided the walk, from the originals where asked.
     #[expect(clippy::too_many_arguments, reason = "the last step of a walk, called in one place")]
-    fn rank(
+    pub(super) fn rank(
         &self,
         coarse: bool,
         records: RecordView<'_>,

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 impl Live {
-    /// Takes up a file, saved or built. Everything is read and checked; originals are left behind.
+    /// Takes up a file, saved or built. Everything is read and checked; originals and columns are left behind.
     /// `ef_construction` is what its `meta` says, 200 where that says nothing.
     ///
     /// # Errors

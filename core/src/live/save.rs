@@ -47,6 +47,8 @@ impl Live {
             m: params.m,
             meta: meta::describe(params, rows, shared.changed.load(Ordering::Relaxed)),
             digest: digest.finish(),
+            #[cfg(feature = "filter")]
+            columns: &[],
         };
         let (sink, _, _) = file.write(sink, &mut |_, _, _| ControlFlow::Continue(()))?;
         Ok(sink)

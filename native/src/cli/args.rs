@@ -8,7 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
 use nearshore::build::Builder;
 use nearshore::dataset::{Format, Options};
+use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
+
+use super::fail::Fail;
 
 /// A vector index in one file: build it, search it, measure it.
 #[derive(Debug, Parser)]
@@ -77,7 +80,7 @@ const BUILD_EXAMPLES: &str = "Inputs: .fbin .f16bin .u8bin .i8bin .fvecs .bvecs 
 
 Examples:
   nearshore build base.u8bin -o base.shore
-  nearshore build articles.parquet -o articles.shore --metric cosine --payload title
+  nearshore build articles.parquet -o articles.shore --metric cosine --payload title --columns year,section
   zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore";
 
 /// How an input is read.
@@ -101,7 +104,8 @@ impl InputArgs {
     /// The same for the library.
     pub(crate) fn options<'a>(&'a self, payload: Option<&'a str>, progress: &'a dyn Fn(u64, Option<u64>)) -> Options<'a> {
         let tmp = self.tmp.as_deref();
-        Options { format: self.format, tmp, vector: self.vector_column.as_deref(), id: self.id_column.as_deref(), payload, progress }
+        let (vector, id) = (self.vector_column.as_deref(), self.id_column.as_deref());
+        Options { format: self.format, tmp, vector, id, payload, columns: None, progress }
     }
 }
 
@@ -140,6 +144,9 @@ pub(crate) struct BuildArgs {
     /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row
     #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,
+    /// What searches can be filtered by: columns of Parquet or JSONL, or `all` of them that hold single values
+    #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
     #[command(flatten)]
     pub(crate) from: InputArgs,
     /// Replaces an existing file
@@ -150,7 +157,26 @@ pub(crate) struct BuildArgs {
 const SEARCH_EXAMPLES: &str = "Examples:
   nearshore search base.shore --queries queries.fbin --k 10 --recall 0.95 --json
   nearshore search base.shore --vector '[0.1, 0.2, 0.3]' --ef 100
-  nearshore search base.shore --vector '[0.1, 0.2, 0.3]' --plan scan --radius 0.5";
+  nearshore search base.shore --vector '[0.1, 0.2, 0.3]' --plan scan --radius 0.5
+  nearshore search articles.shore --queries queries.fbin --filter 'year >= 2020 and section in (\"arts\", \"film\")'
+
+Filters compare columns: = != < <= > >=, between .. and .., in (..), is null, joined by and, or, not.";
+
+/// Which rows count.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only rows that meet a condition on columns, such as 'price < 20 and not sold'
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
+}
+
+impl FilterArgs {
+    /// The condition, read.
+    pub(crate) fn parse(&self) -> Result<Option<Filter>, Fail> {
+        let parsed = self.filter.as_deref().map(Filter::parse).transpose();
+        parsed.map_err(|error| Fail::usage(format!("--filter: {error}")))
+    }
+}
 
 /// How a search goes about it.
 #[derive(Debug, Args)]
@@ -192,6 +218,8 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "D")]
     pub(crate) radius: Option<f32>,
     #[command(flatten)]
+    pub(crate) only: FilterArgs,
+    #[command(flatten)]
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) from: InputArgs,
@@ -225,6 +253,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
     pub(crate) recall: Vec<f32>,
     #[command(flatten)]
+    pub(crate) only: FilterArgs,
+    #[command(flatten)]
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) from: InputArgs,
@@ -232,7 +262,8 @@ pub(crate) struct BenchArgs {
 
 const TRUTH_EXAMPLES: &str = "Examples:
   nearshore truth base.u8bin --queries queries.u8bin -o truth.ibin
-  nearshore truth base.fbin --queries queries.fbin --metric cosine --k 100 -o truth.ibin";
+  nearshore truth base.fbin --queries queries.fbin --metric cosine --k 100 -o truth.ibin
+  nearshore truth articles.parquet --queries queries.fbin --metric cosine --filter 'year >= 2020' -o truth.ibin";
 
 #[derive(Debug, Args)]
 pub(crate) struct TruthArgs {
@@ -250,6 +281,8 @@ pub(crate) struct TruthArgs {
     /// Distance: squared Euclidean, 1 - dot product, 1 - cosine
     #[arg(long, default_value = "l2", value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
     pub(crate) metric: Metric,
+    #[command(flatten)]
+    pub(crate) only: FilterArgs,
     /// Ids of the base in a file: u64 little-endian, .npy, or .txt with one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,

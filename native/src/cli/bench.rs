@@ -5,6 +5,7 @@ use std::io::Write;
 use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
+use nearshore::filter::RowSet;
 use nearshore::search::{Effort, SearchParams};
 use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
@@ -29,12 +30,16 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     drop(data);
     check_dimensions(&index, &args.file, &queries, &args.queries.display().to_string())?;
     let truth = args.truth.as_deref().map(|path| Truth::open(path).map_err(Fail::from)).transpose()?;
+    let filter = args.only.parse()?;
+    let selecting = std::time::Instant::now();
+    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
+    let selected = rows.as_ref().map(|rows| (rows.len(), selecting.elapsed().as_secs_f64() * 1e6));
     if let Some(truth) = &truth {
-        check_truth(args, truth, &queries)?;
+        check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
     }
     let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
     let settings = settings(args);
-    let mut bench = Bench::new(&*index, &queries, truth.as_ref(), args.k, &pool);
+    let mut bench = Bench::new(&*index, &queries, truth.as_ref(), args.k, &pool).only(rows.as_ref());
     let explain = |error: QueryError| Fail::search(&args.file, &format!("{}: row {}", args.queries.display(), error.query), &error.error);
     let total = settings.len() as u64;
     if let Some(first) = settings.first() {
@@ -46,18 +51,18 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
         runs.push((*setting, bench.run(setting, &pool).map_err(explain)?));
     }
     progress.finish();
-    let report = Report { args, common, driver, index: &index, runs, opened };
+    let report = Report { args, common, driver, index: &index, runs, opened, selected };
     if common.json { print_json(&report.json()) } else { print(|out| report.write_text(out)) }
 }
 
-/// Refuses a truth of fewer queries, or of fewer answers a query. One of more queries is taken as that of the first ones.
-fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries) -> Result<(), Fail> {
+/// Refuses a truth of fewer queries, or of fewer answers a query than there can be. One of more queries is taken as that of the first ones.
+fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, rows: usize) -> Result<(), Fail> {
     let name = args.truth.as_deref().unwrap_or("truth".as_ref()).display();
     let (found, wanted) = (truth.queries(), queries.len());
     if found < wanted {
         return Err(Fail::input(format!("{name}: answers of {found} queries; {wanted} as in {} would be right", args.queries.display())));
     }
-    if truth.k() < args.k {
+    if truth.k() < args.k.min(rows) {
         return Err(Fail::input(format!("{name}: {} answers a query; at least {} for --k would be right", truth.k(), args.k)));
     }
     Ok(())
@@ -78,17 +83,23 @@ struct Report<'a> {
     index: &'a Index,
     runs: Vec<(SearchParams, Run)>,
     opened: f64,
+    /// Rows that the filter selected, and the microseconds that took.
+    selected: Option<(usize, f64)>,
 }
 
 impl Report<'_> {
     fn json(&self) -> Value {
         let Self { args, index, .. } = self;
-        json!({
+        let mut value = json!({
             "file": args.file.display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
             "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(),
             "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
             "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
-        })
+        });
+        if let Some((rows, took)) = self.selected {
+            value["filter"] = json!({ "matching": rows, "select_us": rounded(took) });
+        }
+        value
     }
 
     fn run_json(&self, setting: &SearchParams, run: &Run) -> Value {
@@ -148,6 +159,9 @@ impl Report<'_> {
         )?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         writeln!(out, "file {}, resident {resident}", output::bytes(index.reader().bytes().len() as u64))?;
+        if let Some((rows, took)) = self.selected {
+            writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
+        }
         writeln!(
             out,
             "{:>6} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",

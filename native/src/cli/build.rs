@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Codes, Input, Stage, Summary, build};
-use nearshore::dataset::{DataError, Dataset};
+use nearshore::build::{BuildError, BuildParams, Codes, Input, Stage, Summary, build_with_columns};
+use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
+use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::WriteError;
 use nearshore::io::FileSink;
 use nearshore::search::QualityRow;
@@ -25,7 +26,13 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     let sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
     let progress = Progress::new(common);
     let reading = |done, total| progress.tell("reading", done, total);
-    let mut data = Dataset::open(&args.input, &args.from.options(args.payload.as_deref(), &reading))?;
+    let columns = match args.columns.as_slice() {
+        [] => None,
+        [word] if word == "all" => Some(ColumnChoice::All),
+        names => Some(ColumnChoice::Named(names)),
+    };
+    let options = Options { columns, ..args.from.options(args.payload.as_deref(), &reading) };
+    let mut data = Dataset::open(&args.input, &options)?;
     if let Some(ids) = &args.ids {
         data.set_ids(ids, args.from.tmp.as_deref())?;
     }
@@ -49,8 +56,8 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
         progress.tell(name, done, Some(total));
         ControlFlow::Continue(())
     };
-    let (sink, summary) =
-        build(&input, &params, &pool, Kernels::best(), &mut tell, sink).map_err(|error| explain(error, &data, &args.output))?;
+    let (sink, summary) = build_with_columns(&input, &data.columns(), &params, &pool, Kernels::best(), &mut tell, sink)
+        .map_err(|error| explain(error, &data, &args.output))?;
     progress.finish();
     sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
     let wall = started.elapsed().as_secs_f64();
@@ -73,6 +80,7 @@ fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: us
         "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
         "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
+        "columns": data.columns().iter().map(|column| json!({ "name": column.name, "type": column.values.kind().as_str() })).collect::<Vec<_>>(),
     })
 }
 
@@ -94,6 +102,11 @@ fn write_summary(
     )?;
     if summary.duplicates > 0 {
         writeln!(out, "  {} rows repeat another exactly", summary.duplicates)?;
+    }
+    let describe = |column: &ColumnInput<'_>| format!("{} ({})", column.name, column.values.kind());
+    let columns: Vec<String> = data.columns().iter().map(describe).collect();
+    if !columns.is_empty() {
+        writeln!(out, "  columns: {}", columns.join(", "))?;
     }
     let Some(first) = summary.quality.first() else { return Ok(()) };
     writeln!(out, "  recall@{} against brute force on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
@@ -138,6 +151,9 @@ fn explain(error: BuildError<std::io::Error>, data: &Dataset, output: &Path) -> 
         },
         BuildError::ZeroVector { row } => at(row, "a zero vector has no cosine; leave it out, or use --metric l2".to_owned()),
         BuildError::DuplicateId { id, first, second } => at(second, format!("id {id} is that of row {first} already; ids must differ")),
+        BuildError::Column(ColumnError { column, row: Some(row), what }) => {
+            DataError::malformed(data.name(), what).row(row as u64).field(column).into()
+        }
         BuildError::PayloadTooLong { row } => at(row, "a payload of 4 GiB or more".to_owned()),
         BuildError::Write(WriteError::Sink(error)) => Fail::output(output, &error),
         BuildError::Parameter { parameter, must } => Fail::usage(format!("--{} must be {must}", parameter.replace('_', "-"))),

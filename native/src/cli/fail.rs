@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nearshore::dataset::{DataError, Fault};
+use nearshore::filter::SelectError;
 use nearshore::search::SearchError;
 
 /// A failure on its way to the exit.
@@ -59,6 +60,14 @@ impl Fail {
             SearchError::Parameter { parameter, must } => Self::usage(format!("--{parameter} must be {must}")),
             SearchError::Unsupported { .. } => Self::usage(format!("{}: {error}", index.display())),
             _ => Self::input(format!("{what}: {error}")),
+        }
+    }
+
+    /// A filter that selects nothing it could.
+    pub(crate) fn filter(index: &Path, error: &SelectError) -> Self {
+        match error {
+            SelectError::Corrupt(corrupt) => Self::damaged(format!("{}: {corrupt}", index.display())),
+            _ => Self::usage(format!("--filter: {error}")),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use nearshore::Index;
 use nearshore::format::{Kind, Table};
 use nearshore::search::QualityRow;
+use nearshore::{ColumnInfo, Index, filter};
 use serde_json::{Value, json};
 
 use super::args::{Common, FileArgs};
@@ -17,13 +17,14 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
     let damaged = |error| Fail::search(&args.file, "", &error);
     let meta = index.meta().map_err(damaged)?;
     let quality = index.quality().map_err(damaged)?;
+    let columns = index.columns().map_err(|corrupt| damaged(corrupt.into()))?;
     if common.json {
-        return print_json(&describe(args, &index, &meta, quality));
+        return print_json(&describe(args, &index, &meta, quality, &columns));
     }
-    print(|out| write_text(out, args, common, &index, &meta, quality))
+    print(|out| write_text(out, args, common, &index, &meta, (quality, &columns)))
 }
 
-fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) -> Value {
+fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow], columns: &[ColumnInfo]) -> Value {
     let header = index.reader().header();
     let superblock = &header.superblock;
     json!({
@@ -33,7 +34,20 @@ fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow]) 
         "seed": superblock.seed, "build_id": format!("{:016x}", superblock.build_id), "identity": hex(&superblock.identity),
         "hot_bytes": superblock.hot.1, "sections": header.tables.iter().map(section).collect::<Vec<_>>(),
         "options": serde_json::from_str(meta).unwrap_or(Value::Null), "quality": quality_json(quality),
+        "columns": columns.iter().map(column).collect::<Vec<_>>(),
     })
+}
+
+fn column(column: &ColumnInfo) -> Value {
+    let value = |value: &filter::Value| match value {
+        filter::Value::I64(value) => json!(value),
+        filter::Value::F64(value) => json!(value),
+        filter::Value::Bool(value) => json!(value),
+        filter::Value::Text(value) => json!(value),
+    };
+    let (least, most) = column.range.as_ref().map_or((Value::Null, Value::Null), |(least, most)| (value(least), value(most)));
+    let ColumnInfo { name, kind, nulls, words, .. } = column;
+    json!({ "name": name, "type": kind.as_str(), "nulls": nulls, "min": least, "max": most, "distinct": (*words > 0).then_some(words) })
 }
 
 fn section(table: &Table) -> Value {
@@ -73,7 +87,7 @@ fn write_text(
     common: &Common,
     index: &Index,
     meta: &str,
-    quality: &[QualityRow],
+    (quality, columns): (&[QualityRow], &[ColumnInfo]),
 ) -> std::io::Result<()> {
     let header = index.reader().header();
     let superblock = &header.superblock;
@@ -86,6 +100,16 @@ fn write_text(
     writeln!(out, "  build {:016x}, identity {}", superblock.build_id, hex(&superblock.identity))?;
     if !meta.is_empty() {
         writeln!(out, "  {}", meta.escape_debug().to_string().replace("\\\"", "\""))?;
+    }
+    for column in columns {
+        let ColumnInfo { name, kind, nulls, range, words } = column;
+        write!(out, "  column {name:?}: {kind}")?;
+        match range {
+            Some((least, most)) => write!(out, " from {least} to {most}")?,
+            None if *words > 0 => write!(out, ", {words} different")?,
+            None => {}
+        }
+        writeln!(out, "{}", if *nulls > 0 { format!(", none in {nulls} rows") } else { String::new() })?;
     }
     writeln!(out, "\n  {:<16} {:>12} {:>8} {:>12} {:>10}", "section", "rows", "stride", "bytes", "blocks")?;
     for table in &header.tables {

@@ -24,20 +24,31 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     };
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
+    let filter = args.only.parse()?;
+    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
     let with_payload = index.reader().section(Kind::Payload, 0).is_some();
     let mut scratch = Scratch::new();
     let mut answer = Answer { hits: Vec::new(), payloads: Vec::new(), stats: Stats::default() };
     let mut failed = None;
     let mut answer_all = |out: &mut dyn Write| {
         if common.json {
-            write!(out, "{{\"k\":{},\"results\":[", args.k)?;
+            write!(out, "{{\"k\":{},", args.k)?;
+            if let Some(rows) = &rows {
+                write!(out, "\"matching\":{},", rows.len())?;
+            }
+            write!(out, "\"results\":[")?;
         }
         for query in 0..queries.len() {
-            let found = (*index).search(queries.get(query), &params, &mut scratch, &mut answer.hits).and_then(|stats| {
+            let asked = queries.get(query);
+            let found = match &rows {
+                Some(rows) => (*index).search_where(asked, &params, rows, &mut scratch, &mut answer.hits),
+                None => (*index).search(asked, &params, &mut scratch, &mut answer.hits),
+            };
+            let found = found.and_then(|stats| {
                 answer.stats = stats;
                 answer.payloads.resize(answer.hits.len(), Vec::new());
-                let mut rows = answer.hits.iter().zip(&mut answer.payloads).filter(|_| with_payload);
-                rows.try_for_each(|(hit, payload)| index.payload(hit.row, payload))
+                let mut pairs = answer.hits.iter().zip(&mut answer.payloads).filter(|_| with_payload);
+                pairs.try_for_each(|(hit, payload)| index.payload(hit.row, payload))
             });
             if let Err(error) = found {
                 failed = Some(Fail::search(&args.file, &format!("{name}: row {query}"), &error));

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use nearshore::dataset::truth::Truth;
-use nearshore::dataset::{DataError, Dataset};
+use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::exact::{Base, ExactError, Found, nearest};
+use nearshore::filter::{Filter, select};
 use nearshore::io::FileSink;
 use nearshore::{Par, Pool};
 use serde_json::json;
@@ -22,7 +23,14 @@ pub(crate) fn run(args: &TruthArgs, common: &Common) -> Result<(), Fail> {
     let progress = Progress::new(common);
     let reading = |done, total| progress.tell("reading", done, total);
     let options = args.from.options(None, &reading);
-    let mut base = Dataset::open(&args.base, &options)?;
+    let filter = args.only.parse()?;
+    let names: Vec<String> = filter.iter().flat_map(Filter::columns).map(str::to_owned).collect();
+    let columns = filter.as_ref().map(|_| ColumnChoice::Named(&names));
+    let mut base = Dataset::open(&args.base, &Options { columns, ..options })?;
+    if let Some(filter) = &filter {
+        let rows = select(&base.columns(), base.rows(), filter).map_err(|error| Fail::usage(format!("--filter: {error}")))?;
+        base = base.only(&rows, args.from.tmp.as_deref())?;
+    }
     if let Some(ids) = &args.ids {
         base.set_ids(ids, args.from.tmp.as_deref())?;
     }

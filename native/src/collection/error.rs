@@ -46,6 +46,10 @@ pub enum Fault {
         /// What it may be.
         must: &'static str,
     },
+    /// A filter that does not fit the columns, in words.
+    Filter(String),
+    /// A filter where there are no columns.
+    NoColumns,
 }
 
 impl Fault {
@@ -60,6 +64,8 @@ impl Fault {
             Self::DuplicateId { .. } => "duplicate_id",
             Self::NoIdLeft => "no_id_left",
             Self::Range { .. } => "out_of_range",
+            Self::Filter(_) => "bad_filter",
+            Self::NoColumns => "no_columns",
         }
     }
 
@@ -79,6 +85,8 @@ impl fmt::Display for Fault {
             Self::DuplicateId { id } => write!(f, "id {id} is taken; delete it first, or use another"),
             Self::NoIdLeft => f.write_str("no id is left above the largest; give one"),
             Self::Range { must } => write!(f, "must be {must}"),
+            Self::Filter(what) => f.write_str(what),
+            Self::NoColumns => f.write_str("a collection that can be written to has no columns; serve a file built with --columns"),
         }
     }
 }

@@ -139,6 +139,9 @@ impl LiveRows {
     }
 
     pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
+        if search.filter.is_some() {
+            return Err(Fault::NoColumns.at("filter"));
+        }
         if let (None, Some(dimensions)) = (self.params.get(), self.options.dimensions) {
             // No rows yet, but what a query must be is known.
             let cosine = self.options.metric == Some(Metric::Cosine);

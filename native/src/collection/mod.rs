@@ -219,9 +219,10 @@ fn file_of(path: &Path, read_only: bool) -> Result<PathBuf, CollectionError> {
 
 /// Why a file is served as it lies, where that is clear before its rows are read.
 fn why_read_only(index: &Index, options: &CollectionOptions) -> Option<&'static str> {
-    let originals = index.reader().section(Kind::Originals, 0).is_some();
-    match (options.read_only, originals) {
+    let has = |kind| index.reader().section(kind, 0).is_some();
+    match (options.read_only, has(Kind::Originals)) {
         (true, _) => Some("it was opened to be read only"),
+        _ if has(Kind::Columns) => Some("the file has columns, which a save would lose"),
         (_, true) => Some("the file keeps originals, which a save would lose; build it with --originals drop"),
         _ => None,
     }

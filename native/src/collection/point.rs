@@ -1,5 +1,6 @@
 //! What goes into a collection and what comes out of it.
 
+use nearshore_core::filter::Filter;
 use nearshore_core::search::{Effort, SearchParams};
 
 use super::error::{CollectionError, Fault};
@@ -43,6 +44,8 @@ pub struct Search {
     pub effort: Effort,
     /// Whether hits bring their payloads.
     pub with_payload: bool,
+    /// Which rows may be hits; all where there is none.
+    pub filter: Option<Filter>,
 }
 
 /// A row that was found.
@@ -60,7 +63,7 @@ impl Search {
     /// The `k` nearest of `vector`, with the effort that the collection chooses.
     #[must_use]
     pub fn new(vector: Vec<f32>, k: usize) -> Self {
-        Self { vector, k, effort: Effort::Auto, with_payload: false }
+        Self { vector, k, effort: Effort::Auto, with_payload: false, filter: None }
     }
 
     pub(super) fn params(&self) -> SearchParams {

@@ -99,3 +99,36 @@ fn one_process_at_a_time_writes() {
     drop(collection);
     open(&folder);
 }
+
+#[test]
+fn a_file_with_columns_is_searched_by_filters_and_one_without_says_so() {
+    use nearshore_core::build::{BuildParams, Input, build_with_columns};
+    use nearshore_core::filter::{ColumnInput, Filter, Values};
+    use nearshore_core::vectors::Vectors;
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<f32> = (0..50).map(|row| row as f32).collect();
+    let input = Input { vectors: Vectors::packed(Element::F32, 1, bytemuck::cast_slice(&rows)).unwrap(), ids: None, payloads: None };
+    let price: Vec<i64> = (0..50).map(|row| row % 5).collect();
+    let columns = [ColumnInput { name: "price", values: Values::I64(&price), nulls: None }];
+    let mut params = BuildParams::default();
+    // Columns alone keep it from being written to.
+    params.originals = false;
+    let path = folder.path().join("shop.shore");
+    let sink = crate::io::FileSink::create(&path, false).unwrap();
+    let go_on = &mut |_, _, _| std::ops::ControlFlow::Continue(());
+    let kernels = nearshore_core::distance::Kernels::best();
+    build_with_columns(&input, &columns, &params, &nearshore_core::par::Serial, kernels, go_on, sink).unwrap().0.finish().unwrap();
+    let shop = Collection::open(&path, &CollectionOptions::default()).unwrap();
+    assert_eq!(shop.info().read_only, Some("the file has columns, which a save would lose"));
+    let filtered = |text: &str| Search { filter: Some(Filter::parse(text).unwrap()), ..Search::new(vec![21.0], 3) };
+    for _ in 0..2 {
+        let ids: Vec<u64> = shop.search(&filtered("price = 3")).unwrap().iter().map(|found| found.id).collect();
+        assert_eq!(ids, [23, 18, 28]);
+    }
+    assert_eq!(refusal(shop.search(&filtered("prize = 3"))), ("filter".to_owned(), "bad_filter"));
+    for number in 0..40 {
+        assert_eq!(shop.search(&filtered(&format!("price < {}", number % 20))).unwrap().len(), if number % 20 == 0 { 0 } else { 3 });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(refusal(open(&folder).search(&filtered("price = 3"))), ("filter".to_owned(), "no_columns"));
+}

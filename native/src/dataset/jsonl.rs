@@ -10,9 +10,10 @@ use std::io::{BufRead, BufReader, Read};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::columns::Cell;
 use super::error::DataError;
 use super::spool::RowWriter;
-use super::{Dataset, Options};
+use super::{ColumnChoice, Dataset, Options};
 
 /// The longest line that is read: 32,768 numbers need less than a megabyte, the rest is for payloads.
 const LINE_MAX: u64 = 256 << 20;
@@ -21,7 +22,13 @@ const LINE_MAX: u64 = 256 << 20;
 pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Options<'_>) -> Result<Dataset, DataError> {
     let mut input = BufReader::with_capacity(1 << 18, input);
     let mut rows = RowWriter::new(name, options)?;
-    let mut parsed = Row::default();
+    let (mut parsed, mut skipped) = (Row::default(), Vec::new());
+    if let Some(ColumnChoice::Named(names)) = options.columns {
+        // In the order of the names, whichever comes first in the rows.
+        for name in names {
+            rows.column(name).map_or_else(|| rows.add_column(name, None), Ok)?;
+        }
+    }
     let (mut text, mut line, mut bytes, mut with_ids, mut with_payload) = (Vec::new(), 0u64, 0u64, false, false);
     loop {
         text.clear();
@@ -31,6 +38,12 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
             if let Some(field) = options.payload.filter(|_| !with_payload && rows.rows() > 0) {
                 let what = "no row has this field; one that rows have would be right, for --payload".to_owned();
                 return Err(DataError::malformed(name, what).field(field));
+            }
+            if let Some(ColumnChoice::Named(names)) = options.columns.filter(|_| rows.rows() > 0)
+                && let Some(field) = names.iter().find(|name| rows.is_without_values(name))
+            {
+                let what = "no row has a value in this field; one that rows have would be right, for --columns".to_owned();
+                return Err(DataError::malformed(name, what).field(field.as_str()));
             }
             return rows.finish();
         }
@@ -74,6 +87,9 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
         }
         rows.payload(&parsed.payload)?;
         with_payload |= parsed.has_payload;
+        for (field, value) in &parsed.cells[..parsed.cells_used] {
+            cell(&mut rows, row, field, value, options, &mut skipped).map_err(here)?;
+        }
         if row % 1024 == 0 {
             (options.progress)(bytes, size);
         }
@@ -88,6 +104,9 @@ struct Row {
     id: Option<u64>,
     payload: Vec<u8>,
     has_payload: bool,
+    /// Fields that are columns, with their values as they stand; the first `cells_used` of these.
+    cells: Vec<(String, String)>,
+    cells_used: usize,
     /// The field being read, for messages.
     field: String,
 }
@@ -99,8 +118,68 @@ impl Row {
         self.field.clear();
         self.has_vector = false;
         self.has_payload = false;
+        self.cells_used = 0;
         self.id = None;
     }
+}
+
+impl Row {
+    /// Keeps the value of the field being read, for a column; false when the row has one already.
+    fn add_cell(&mut self, value: &str) -> bool {
+        let (used, rest) = self.cells.split_at_mut(self.cells_used);
+        if used.iter().any(|(field, _)| *field == self.field) {
+            return false;
+        }
+        match rest.first_mut() {
+            Some((field, kept)) => {
+                field.clone_from(&self.field);
+                kept.clear();
+                kept.push_str(value);
+            }
+            None => self.cells.push((self.field.clone(), value.to_owned())),
+        }
+        self.cells_used += 1;
+        true
+    }
+}
+
+/// Puts a value, as it stands in the line, into its column. Where all columns are taken, one whose first value is a list
+/// or an object is not.
+fn cell(
+    rows: &mut RowWriter<'_>,
+    row: u64,
+    field: &str,
+    json: &str,
+    options: &Options<'_>,
+    skipped: &mut Vec<String>,
+) -> Result<(), DataError> {
+    if json == "null" || skipped.iter().any(|name| name == field) {
+        return Ok(());
+    }
+    let nested = json.starts_with(['[', '{']);
+    let column = match rows.column(field) {
+        Some(column) => column,
+        None if nested && matches!(options.columns, Some(ColumnChoice::All)) => {
+            skipped.push(field.to_owned());
+            return Ok(());
+        }
+        None => rows.add_column(field, None)?,
+    };
+    let text: String;
+    let value = if json.starts_with('"') {
+        text = serde_json::from_str(json).map_err(|error| rows.malformed(row, field, error.to_string()))?;
+        Cell::Text(&text)
+    } else if let Ok(value) = json.parse() {
+        Cell::Bool(value)
+    } else if let Ok(value) = json.parse() {
+        Cell::I64(value)
+    } else {
+        match json.parse() {
+            Ok(value) if !nested => Cell::F64(value),
+            _ => return Err(rows.malformed(row, field, "a list or an object; a number, text, true, false or null would be right")),
+        }
+    };
+    rows.cell(column, row, value)
 }
 
 struct RowSeed<'a> {
@@ -132,13 +211,24 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
             if is_vector && std::mem::replace(&mut row.has_vector, true) {
                 return Err(de::Error::custom("a second vector; one would be right"));
             }
-            if Some(key) == options.payload {
-                if std::mem::replace(&mut row.has_payload, true) {
+            let is_payload = Some(key) == options.payload;
+            let is_column = match &options.columns {
+                Some(ColumnChoice::All) if is_vector || is_id => false,
+                Some(choice) => choice.takes(key, options),
+                None => false,
+            };
+            if is_payload || is_column {
+                if is_payload && std::mem::replace(&mut row.has_payload, true) {
                     return Err(de::Error::custom("a second payload; one would be right"));
                 }
                 // It may be the vector or the id as well.
                 let value: &RawValue = map.next_value()?;
-                write_payload(value.get(), &mut row.payload).map_err(de::Error::custom)?;
+                if is_payload {
+                    write_payload(value.get(), &mut row.payload).map_err(de::Error::custom)?;
+                }
+                if is_column && !row.add_cell(value.get()) {
+                    return Err(de::Error::custom("a second value; one would be right"));
+                }
                 if is_vector {
                     Numbers(&mut row.vector).deserialize(value).map_err(de::Error::custom)?;
                 } else if is_id {

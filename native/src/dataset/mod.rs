@@ -12,6 +12,7 @@
 //! Also here: what else comes in files of numbers, [`ids`] and exact answers ([`truth`]).
 
 mod binary;
+mod columns;
 mod error;
 pub mod ids;
 mod jsonl;
@@ -27,9 +28,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use binary::{Layout, layout};
+pub use columns::ColumnChoice;
 pub use error::{DataError, Fault, Place};
 pub use jsonl::parse_vector;
 
+use nearshore_core::filter::ColumnInput;
 use nearshore_core::format::Element;
 pub use nearshore_core::vectors::{Payloads, Vectors};
 
@@ -107,6 +110,8 @@ pub struct Options<'a> {
     /// Column in Parquet and JSONL whose bytes travel with the rows: text as UTF-8, anything else as JSON. Where there are
     /// no columns, a text file with one line a row.
     pub payload: Option<&'a str>,
+    /// Columns in Parquet and JSONL whose values searches can be filtered by.
+    pub columns: Option<ColumnChoice<'a>>,
     /// Told now and then how many bytes were read, and of how many (a pipe does not know).
     pub progress: &'a dyn Fn(u64, Option<u64>),
 }
@@ -119,7 +124,7 @@ impl fmt::Debug for Options<'_> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { format: None, tmp: None, vector: None, id: None, payload: None, progress: &|_, _| {} }
+        Self { format: None, tmp: None, vector: None, id: None, payload: None, columns: None, progress: &|_, _| {} }
     }
 }
 
@@ -131,6 +136,7 @@ pub struct Dataset {
     layout: Layout,
     ids: Option<Column>,
     payloads: Option<PayloadBytes>,
+    columns: Vec<columns::DataColumn>,
 }
 
 #[derive(Debug)]
@@ -210,7 +216,11 @@ impl Dataset {
             }
             None => None,
         };
-        Ok(Self { name, bytes, layout, ids: None, payloads })
+        if options.columns.is_some() {
+            let what = format!("a .{format} file has no columns; for --columns, .parquet or .jsonl would be right");
+            return Err(DataError::malformed(&name, what));
+        }
+        Ok(Self { name, bytes, layout, ids: None, payloads, columns: Vec::new() })
     }
 
     /// What messages call it.
@@ -269,6 +279,12 @@ impl Dataset {
     pub fn payloads(&self) -> Option<Payloads<'_>> {
         let payloads = self.payloads.as_ref()?;
         Payloads::new(payloads.bytes.as_ref(), payloads.ends.as_slice())
+    }
+
+    /// The columns that came with the rows.
+    #[must_use]
+    pub fn columns(&self) -> Vec<ColumnInput<'_>> {
+        self.columns.iter().map(columns::DataColumn::input).collect()
     }
 
     /// Says that the rows will be read once from front to back.

@@ -8,9 +8,11 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::binary::{Layout, check_shape};
+use super::columns::{Cell, ColumnWriter, check_name};
 use super::error::{DataError, Fault};
 use super::{Column, Dataset, Element, Options, PayloadBytes};
 use crate::io::MappedFile;
+use nearshore_core::filter::ColumnType;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
@@ -28,6 +30,11 @@ impl Spool {
             None => tempfile::tempfile()?,
         };
         Ok(Self { file: BufWriter::with_capacity(BUFFER_BYTES, file), bytes: 0 })
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Appends.
@@ -66,6 +73,7 @@ pub(super) struct RowWriter<'a> {
     vectors: Spool,
     ids: Option<Spool>,
     payloads: Option<(Spool, Spool)>,
+    columns: Vec<ColumnWriter>,
     dimensions: Option<usize>,
     rows: u64,
     row_bytes: Vec<u8>,
@@ -78,7 +86,8 @@ impl<'a> RowWriter<'a> {
         let spool = || Spool::new(options.tmp).map_err(|error| temporary(name, error));
         let payloads = if options.payload.is_some() { Some((spool()?, spool()?)) } else { None };
         let (vectors, row_bytes) = (spool()?, Vec::new());
-        Ok(Self { name, options, vectors, ids: None, payloads, dimensions: None, rows: 0, row_bytes, bytes_left: u64::MAX })
+        let columns = Vec::new();
+        Ok(Self { name, options, vectors, ids: None, payloads, columns, dimensions: None, rows: 0, row_bytes, bytes_left: u64::MAX })
     }
 
     /// Refuses what comes after `bytes` of vectors and payloads: for inputs that are larger than they look.
@@ -143,6 +152,42 @@ impl<'a> RowWriter<'a> {
         bytes.write(payload).and_then(|()| ends.write(&bytes.bytes.to_le_bytes())).map_err(|error| temporary(self.name, error))
     }
 
+    /// Begins a column whose type is `kind`, or that of its first value; returns its number.
+    pub(super) fn add_column(&mut self, name: &str, kind: Option<ColumnType>) -> Result<usize, DataError> {
+        check_name(self.name, name, self.columns.len())?;
+        self.columns.push(ColumnWriter::new(name, kind, self.options).map_err(|error| temporary(self.name, error))?);
+        Ok(self.columns.len() - 1)
+    }
+
+    /// An error about a value.
+    pub(super) fn malformed(&self, row: u64, field: &str, what: impl Into<String>) -> DataError {
+        DataError::malformed(self.name, what).row(row).field(field)
+    }
+
+    /// The number of a column that was begun.
+    pub(super) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Whether a column that was begun has no value in any row so far.
+    pub(super) fn is_without_values(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name && column.is_without_values())
+    }
+
+    /// Appends the value of row `row` to a column; rows that it skips have none. The error names row and field.
+    pub(super) fn cell(&mut self, column: usize, row: u64, cell: Cell<'_>) -> Result<(), DataError> {
+        if let Cell::Text(text) = cell {
+            self.spend(text.len())?;
+        }
+        let Some(column) = self.columns.get_mut(column) else { return Ok(()) };
+        let skipped = row.saturating_sub(column.rows);
+        let pushed = (0..skipped).try_for_each(|_| column.push(Cell::None)).and_then(|()| column.push(cell));
+        pushed.map_err(|fault| match fault {
+            Fault::Io(error) => temporary(self.name, error),
+            fault => DataError::new(self.name, fault).row(row).field(&*column.name),
+        })
+    }
+
     /// Everything, mapped. `name` counts rows in messages of whoever reads it.
     pub(super) fn finish(self) -> Result<Dataset, DataError> {
         let Some(dimensions) = self.dimensions else {
@@ -155,12 +200,38 @@ impl<'a> RowWriter<'a> {
             None => None,
         };
         let ids = self.ids.map(map).transpose()?.map(|ids| Column::mapped(ids, 0));
-        Ok(Dataset { name: self.name.to_owned(), bytes: map(self.vectors)?, layout, ids, payloads })
+        let mut columns = Vec::new();
+        for mut column in self.columns {
+            // The last rows may have had no value.
+            (column.rows..self.rows).try_for_each(|_| column.push(Cell::None)).map_err(|fault| DataError::new(self.name, fault))?;
+            columns.extend(column.finish(self.name, self.options)?);
+        }
+        Ok(Dataset { name: self.name.to_owned(), bytes: map(self.vectors)?, layout, ids, payloads, columns })
+    }
+}
+
+impl Dataset {
+    /// Copies the rows `rows`, which ascend, with their ids: what is left after a filter.
+    ///
+    /// # Errors
+    /// No row, or a temporary file that cannot be written.
+    pub fn only(&self, rows: &[u32], tmp: Option<&Path>) -> Result<Self, DataError> {
+        let failed = |error| temporary(&self.name, error);
+        if rows.is_empty() {
+            return Err(DataError::malformed(&self.name, "no row meets the filter; one that some rows meet would be right"));
+        }
+        let (vectors, mut spool) = (self.vectors(), Spool::new(tmp).map_err(failed)?);
+        rows.iter().try_for_each(|&row| spool.write(vectors.row(row as usize))).map_err(failed)?;
+        let ids = rows.iter().map(|&row| self.ids().map_or(u64::from(row), |ids| ids[row as usize])).collect();
+        let Layout { element, dimensions, .. } = self.layout;
+        let layout = Layout { start: 0, rows: rows.len(), stride: dimensions * element.bytes(), ..self.layout };
+        let bytes = spool.finish().map_err(failed)?;
+        Ok(Self { name: self.name.clone(), bytes, layout, ids: Some(Column::Owned(ids)), payloads: None, columns: Vec::new() })
     }
 }
 
 /// An error of a temporary file; a full disk should not be blamed on the input.
-fn temporary(name: &str, error: io::Error) -> DataError {
+pub(super) fn temporary(name: &str, error: io::Error) -> DataError {
     let error = io::Error::new(error.kind(), format!("temporary copy (another folder: --tmp DIR): {error}"));
     DataError::io(name, error)
 }

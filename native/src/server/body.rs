@@ -7,6 +7,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Vi
 use super::error::ApiError;
 use crate::base64;
 use crate::collection::{self, K_MAX};
+use crate::filter_json;
 use crate::search::Effort;
 
 /// Points of one insert.
@@ -166,6 +167,7 @@ pub(super) struct Search {
     ef: Option<usize>,
     recall: Option<f32>,
     with_payload: Option<bool>,
+    filter: Option<serde_json::Value>,
     searches: Option<Vec<OneSearch>>,
 }
 
@@ -177,17 +179,18 @@ struct OneSearch {
     ef: Option<usize>,
     recall: Option<f32>,
     with_payload: Option<bool>,
+    filter: Option<serde_json::Value>,
 }
 
 impl Search {
     /// The searches, and whether the request named one alone.
     pub(super) fn searches(self) -> Result<(Vec<collection::Search>, bool), ApiError> {
-        let Self { vector, k, ef, recall, with_payload, searches } = self;
-        let alone = vector.is_some() || k.is_some() || ef.is_some() || recall.is_some() || with_payload.is_some();
+        let Self { vector, k, ef, recall, with_payload, filter, searches } = self;
+        let alone = vector.is_some() || k.is_some() || ef.is_some() || recall.is_some() || with_payload.is_some() || filter.is_some();
         let searches = match (searches, vector) {
             (Some(_), _) if alone => return Err(ApiError::field("conflict", "searches", "one search, or `searches`; not both")),
             (Some(searches), _) => searches,
-            (None, Some(vector)) => vec![OneSearch { vector, k, ef, recall, with_payload }],
+            (None, Some(vector)) => vec![OneSearch { vector, k, ef, recall, with_payload, filter }],
             (None, None) => return Err(missing("vector")),
         };
         too_many("searches", searches.len(), SEARCHES_MAX)?;
@@ -203,7 +206,9 @@ impl Search {
                 (None, None) => Effort::Auto,
             };
             let (k, with_payload) = (search.k.unwrap_or(K), search.with_payload.unwrap_or(false));
-            Ok(collection::Search { vector: search.vector.0, k, effort, with_payload })
+            let filter = search.filter.as_ref().map(filter_json::parse).transpose();
+            let filter = filter.map_err(|what| in_search(ApiError::field("bad_filter", "filter", what), place, alone))?;
+            Ok(collection::Search { vector: search.vector.0, k, effort, with_payload, filter })
         });
         Ok((searches.collect::<Result<_, _>>()?, alone))
     }
@@ -260,7 +265,11 @@ mod tests {
         assert_eq!(refusal::<Insert>(r#"{"vector": "AAAA"}"#), ("wrong_type", field("vector")));
         assert_eq!(refusal::<Insert>(r#"{"points": [{"vector": [1]}, {}]}"#), ("missing_field", field("points[1].vector")));
         assert_eq!(refusal::<Insert>(r#"{"points": [{"colour": 1}]}"#), ("unknown_field", field("points[0].colour")));
-        assert_eq!(refusal::<Search>(r#"{"vector": [1], "filter": {}}"#), ("unknown_field", field("filter")));
+        assert_eq!(refusal::<Search>(r#"{"vector": [1], "filters": {}}"#), ("unknown_field", field("filters")));
+        let filter = |filter: &str| parse::<Search>(format!(r#"{{"vector": [1], "filter": {filter}}}"#).as_bytes()).unwrap().searches();
+        assert!(filter(r#""price < 3""#).is_ok() && filter(r#"{"column": "price", "lt": 3}"#).is_ok());
+        let error = filter(r#"{"column": "price"}"#).unwrap_err();
+        assert_eq!((error.code, error.field), ("bad_filter", field("filter")));
         assert_eq!(refusal::<Ids>("{}"), ("missing_field", field("ids")));
         assert_eq!(refusal::<Ids>(r#"{"ids": [1, 2.5]}"#), ("wrong_type", field("ids[1]")));
     }

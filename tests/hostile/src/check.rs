@@ -1,6 +1,7 @@
 //! What must hold for any bytes. Each function takes them as they are and, once more, with all checks repaired; it panics
 //! when the bar is missed and returns otherwise. Answers of sound files are compared by the tests through [`answers`].
 
+use nearshore_core::filter::{Filter, SelectError};
 use nearshore_core::format::{Kind, Plan, Reader, Refine};
 use nearshore_core::index::Index;
 use nearshore_core::search::{Scratch, SearchError, SearchParams};
@@ -55,6 +56,7 @@ pub fn open_search(bytes: &[u8]) {
             }
         }
         let _ = (index.quality().map(|rows| rows.len()), index.meta().map(|meta| meta.len()));
+        let _ = index.columns().map(|columns| columns.len());
         if checked.is_ok() && index.meta().is_ok() {
             // What `check` accepts reads through: rows, ids and payloads at least.
             assert!((0..index.len().min(100) as u32).all(|row| index.payload(row, &mut payload).is_ok()));
@@ -93,6 +95,34 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
                 all.push(answer);
             }
         }
+    }
+    all.extend(FILTERS.iter().flat_map(|text| filtered(index, text)));
+    all
+}
+
+/// Conditions on the columns of the samples.
+const FILTERS: [&str; 4] = ["n >= 3 and n < 20 or n is null", "w > \"a\" and w <= \"ccc\"", "w in (\"a\", \"bb\") and not n = 9", "n = 7"];
+
+/// The rows that a condition selects, and the answers among them; none where the file has no such columns.
+fn filtered<B: AsRef<[u8]>>(index: &Index<B>, text: &str) -> Vec<Answer> {
+    let filter = Filter::parse(text).expect("a condition");
+    let rows = match index.select(&filter) {
+        Ok(rows) => rows,
+        Err(SelectError::Corrupt(corrupt)) => return vec![Err(corrupt.into()); 4],
+        Err(_) => return Vec::new(),
+    };
+    assert!(rows.iter().all(|row| (row as usize) < index.len()), "a row that does not exist");
+    let mut all = vec![Ok(rows.iter().map(|row| (0, 0, row)).collect())];
+    let query: Vec<f32> = (0..index.dimensions()).map(|column| ((column * 31 + 9) % 97) as f32).collect();
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    for plan in [None, Some(Plan::Walk), Some(Plan::Scan)] {
+        let mut params = SearchParams::ef(8).k(4);
+        params.plan = plan;
+        all.push(index.search_where(Query::F32(&query), &params, &rows, &mut scratch, &mut hits).map(|stats| {
+            assert!(hits.len() <= params.k && hits.iter().all(|hit| rows.contains(hit.row)), "a hit that does not match");
+            assert!(stats.hops <= 64 * (index.len() as u64 + 64) && stats.distances <= 1 << 24, "a walk in circles: {stats:?}");
+            hits.iter().map(|hit| (hit.id, hit.distance.to_bits(), hit.row)).collect()
+        }));
     }
     all
 }

@@ -1,5 +1,5 @@
 //! Small sound files with every table that a search reads: two layers, payload, ids of their own, tombstones, duplicates,
-//! quality, originals. Written by hand and not by a build, so that they hold what builds rarely make.
+//! quality, originals, columns of numbers and of texts. Written by hand and not by a build, so that they hold what builds rarely make.
 
 use nearshore_core::format::{Element, FileSpec, Kind, Metric, Plan, Refine, TableSpec, Writer, build_id, encoding};
 
@@ -94,6 +94,13 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         (TableSpec::table(Kind::Upper, upper.len() as u64 / 24, 24).parameter(2).block_rows(1), upper),
         (TableSpec::table(Kind::IdsIndex, rows - TOMBSTONES.len() as u64, 16), ids.collect()),
         (TableSpec::blob(Kind::Deleted, rows / 8).required().extra(TOMBSTONES.len() as u64), vec![0b100, 0, 1]),
+        (TableSpec::table(Kind::DupOf, 1, 8), words([6, 7])),
+        (TableSpec::table(Kind::Columns, 2, 128), [describe("n", 3, 0, 23), describe("w", 0, 0, 0)].concat()),
+        (TableSpec::table(Kind::Column, rows, 8).block_rows(5), (0..ROWS).flat_map(|row| n(row).to_le_bytes()).collect()),
+        (TableSpec::blob(Kind::ColumnNulls, rows / 8).block_rows(2), vec![0b10_0000, 0, 0b1_0001]),
+        (TableSpec::table(Kind::Column, rows, 4).instance(1).encoding(3), words((0..ROWS as u32).map(|row| row % 3))),
+        (TableSpec::table(Kind::ColumnEnds, 3, 8).instance(1).block_rows(1), [1u64, 3, 6].map(u64::to_le_bytes).concat()),
+        (TableSpec::blob(Kind::ColumnText, 6).instance(1), b"abbccc".to_vec()),
         (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),
         (TableSpec::table(Kind::Originals, rows, 32).encoding(element as u32).block_rows(8), originals),
     ];
@@ -122,6 +129,19 @@ fn codes(records: &[u8]) -> (TableSpec, Vec<u8>) {
     }
     let spec = TableSpec::table(Kind::CodesRows, ROWS as u64, CODES.1 as u32);
     (spec.encoding(encoding::CODES_U4).parameter(CODES.0 as u32).block_rows(5), rows)
+}
+
+/// A row of `columns`.
+fn describe(name: &str, nulls: u64, low: i64, high: i64) -> Vec<u8> {
+    let mut row = [(name.len() as u64).to_le_bytes(), nulls.to_le_bytes(), low.to_le_bytes(), high.to_le_bytes()].concat();
+    row.extend_from_slice(name.as_bytes());
+    row.resize(128, 0);
+    row
+}
+
+/// The value of column `n`; rows 5, 16 and 20 have none.
+fn n(row: usize) -> i64 {
+    if [5, 16, 20].contains(&row) { 0 } else { row as i64 }
 }
 
 fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {

@@ -6,10 +6,14 @@ use nearshore_hostile::{repair, sample};
 
 /// Writes `value` at byte `at` of a row of a table of a sound file, makes all checksums right, and returns what `check` says.
 fn said(kind: Kind, row: u32, at: usize, value: &[u8]) -> String {
+    said_of(kind, 0, row, at, value)
+}
+
+fn said_of(kind: Kind, instance: u32, row: u32, at: usize, value: &[u8]) -> String {
     let mut file = sample::file(Metric::L2, Element::F32);
     let index = Index::open(&file[..]).expect("a sound file");
     index.check(&mut |_, _| {}).expect("a sound file");
-    let place = index.reader().section(kind, 0).expect("a sample has all tables").place(row).expect("a row of it");
+    let place = index.reader().section(kind, instance).expect("a sample has all tables").place(row).expect("a row of it");
     drop(index);
     file[place + at..place + at + value.len()].copy_from_slice(value);
     repair(&mut file);
@@ -44,5 +48,37 @@ fn values_that_contradict_others_are_found() {
     ] {
         let said = said(kind, row, at, value);
         assert!(said.contains(found), "{kind:?}, row {row}, byte {at}: {said}");
+    }
+}
+
+#[test]
+fn columns_that_contradict_themselves_are_found() {
+    let number = "another number of rows without a value, or another smallest or largest one, than it says";
+    for (kind, instance, row, at, value, found) in [
+        (Kind::DupOf, 0, 0, 0, &[5][..], "columns without a pair in `dup_of` for every duplicate"),
+        (Kind::DupOf, 0, 0, 4, &[6], "no pair of a row and a later one"),
+        (Kind::DupOf, 0, 0, 4, &[200], "no pair of a row and a later one"),
+        (Kind::Columns, 0, 0, 0, &[0], "a column without a name"),
+        (Kind::Columns, 0, 0, 0, &[97], "a column without a name"),
+        (Kind::Columns, 0, 0, 32, &[0xFF], "a column without a name"),
+        (Kind::Columns, 0, 1, 32, b"n", "two columns of one name"),
+        (Kind::Columns, 0, 1, 4, &[1], "bytes beside its fields are not zero"),
+        (Kind::Columns, 0, 1, 40, &[1], "bytes beside its fields are not zero"),
+        (Kind::Columns, 0, 0, 8, &[2], number),
+        (Kind::Columns, 0, 0, 16, &[1], number),
+        (Kind::Columns, 0, 0, 24, &[22], number),
+        (Kind::Columns, 0, 1, 16, &[1], number),
+        (Kind::Column, 0, 0, 0, &[99], number),
+        (Kind::Column, 0, 5, 0, &[1], "a value in a row without one"),
+        (Kind::Column, 1, 3, 0, &[3], "a word beyond its dictionary"),
+        (Kind::ColumnNulls, 0, 0, 0, &[0], number),
+        (Kind::ColumnEnds, 1, 0, 0, &[4], "the words' ends do not ascend"),
+        (Kind::ColumnEnds, 1, 2, 0, &[5], "text behind the last word"),
+        (Kind::ColumnEnds, 1, 2, 0, &[7], "range beyond the end of the blob"),
+        (Kind::ColumnText, 1, 0, 0, b"z", "words out of order, or not UTF-8"),
+        (Kind::ColumnText, 1, 5, 0, &[0xFF], "words out of order, or not UTF-8"),
+    ] {
+        let said = said_of(kind, instance, row, at, value);
+        assert!(said.contains(found), "{kind:?} #{instance}, row {row}, byte {at}: {said}");
     }
 }

@@ -30,7 +30,8 @@ fn flip(file: &mut [u8], bit: usize, expected: &[check::Answer]) {
 fn every_bit_flip_gives_an_error_or_the_same_answer() {
     let mut file = sample::all().remove(0);
     let expected = check::answers(&Index::open(&file[..]).expect("a sound file"));
-    assert!(expected.iter().all(|answer| answer.as_ref().is_ok_and(|hits| hits.len() == 5)), "{expected:?}");
+    assert!(expected[..18].iter().all(|answer| answer.as_ref().is_ok_and(|hits| hits.len() == 5)), "{expected:?}");
+    assert!(expected[18..].iter().all(|answer| answer.as_ref().is_ok_and(|rows| !rows.is_empty())), "{expected:?}");
     for bit in 0..file.len() * 8 {
         flip(&mut file, bit, &expected);
     }

@@ -78,6 +78,7 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 originals: true,
                 layers: nearshore_core::build::Layers::Many,
                 codes: if dimensions % 2 == 0 { Codes::U4 } else { Codes::None },
+                columns: false,
                 suffix: "",
             };
             let made = golden.make();

@@ -6,6 +6,7 @@
 //! what it does not survive.
 
 mod pages;
+mod values;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,8 +19,9 @@ use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
 use super::error::{DataError, Fault};
 use super::spool::RowWriter;
-use super::{DIMENSIONS_MAX, Dataset, Options};
+use super::{ColumnChoice, DIMENSIONS_MAX, Dataset, Options};
 use crate::io::MappedFile;
+use nearshore_core::filter::ColumnType;
 
 /// Records decoded at a time: a batch of the widest vectors stays under 10 MiB.
 const BATCH: usize = 64;
@@ -69,6 +71,12 @@ fn read_columns(bytes: Bytes, name: &str, options: &Options<'_>) -> Result<Datas
         if let Some(column) = columns.payload {
             group.payloads(column, &mut rows)?;
         }
+        for (number, &(leaf, kind)) in columns.values.iter().enumerate() {
+            if group.before == 0 && rows.column(root(&schema.column(leaf))).is_none() {
+                rows.add_column(root(&schema.column(leaf)), Some(kind))?;
+            }
+            group.values(leaf, number, &mut rows)?;
+        }
         before += count;
         let total = u64::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(before).max(1);
         (options.progress)((u128::from(size) * u128::from(before) / u128::from(total)) as u64, Some(size));
@@ -81,10 +89,13 @@ struct Columns {
     vector: usize,
     id: Option<usize>,
     payload: Option<usize>,
+    /// Of values for filters, with their types.
+    values: Vec<(usize, ColumnType)>,
 }
 
 impl Columns {
     fn choose(schema: &SchemaDescriptor, name: &str, options: &Options<'_>) -> Result<Self, DataError> {
+        let input = name;
         let lists: Vec<usize> = (0..schema.num_columns()).filter(|&leaf| is_numbers(&schema.column(leaf))).collect();
         let named = |wanted: &str| (0..schema.num_columns()).find(|&leaf| root(&schema.column(leaf)) == wanted);
         let all = || (0..schema.num_columns()).map(|leaf| root(&schema.column(leaf)).to_owned()).collect::<Vec<_>>().join(", ");
@@ -126,7 +137,26 @@ impl Columns {
             return Err(DataError::malformed(name, what).field(root(&column)));
         }
         let payload = options.payload.map(|column| flat(column, "a column of text, bytes or numbers")).transpose()?;
-        Ok(Self { vector, id, payload })
+        let values = match options.columns {
+            None => Vec::new(),
+            Some(ColumnChoice::All) => {
+                let others = (0..schema.num_columns()).filter(|&leaf| leaf != vector && Some(leaf) != id && Some(leaf) != payload);
+                let flat = others.filter(|&leaf| schema.column(leaf).max_rep_level() == 0 && schema.column(leaf).path().parts().len() == 1);
+                flat.filter_map(|leaf| Some((leaf, values::kind(&schema.column(leaf)).ok()?))).collect()
+            }
+            Some(ColumnChoice::Named(names)) => {
+                let one = |name: &String| {
+                    let leaf = flat(name, "a column of numbers, booleans or text")?;
+                    let kind = values::kind(&schema.column(leaf));
+                    kind.map(|kind| (leaf, kind)).map_err(|what| DataError::malformed(input, what).field(name.as_str()))
+                };
+                let mut found = names.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+                let mut seen = Vec::new();
+                found.retain(|&(leaf, _)| !seen.contains(&leaf) && (seen.push(leaf), true).1);
+                found
+            }
+        };
+        Ok(Self { vector, id, payload, values })
     }
 }
 

@@ -181,3 +181,27 @@ fn no_truncation_and_no_flipped_byte_is_worse_than_an_error() {
     }
     std::panic::set_hook(hook);
 }
+
+#[test]
+fn columns_have_the_types_of_the_schema() {
+    use super::super::ColumnChoice;
+    use nearshore_core::filter::{Filter, select};
+    let bytes = good(Compression::SNAPPY);
+    let data = open(&bytes, &Options { columns: Some(ColumnChoice::All), ..Options::default() }).unwrap();
+    let columns = data.columns();
+    let types: Vec<_> = columns.iter().map(|column| (column.name, column.values.kind().as_str())).collect();
+    assert_eq!(types, [("title", "string"), ("weight", "f64")]);
+    let found = |text: &str| select(&columns, 3, &Filter::parse(text).unwrap()).unwrap();
+    assert_eq!((found("title in ('a', 'b')"), found("title is null"), found("weight = 0.5")), (vec![0, 2], vec![1], vec![0, 1, 2]));
+    let names = ["id", "weight", "id"].map(str::to_owned);
+    let data = open(&bytes, &Options { columns: Some(ColumnChoice::Named(&names)), ..Options::default() }).unwrap();
+    let columns = data.columns();
+    assert_eq!(columns.iter().map(|column| column.name).collect::<Vec<_>>(), ["id", "weight"]);
+    assert_eq!(select(&columns, 3, &Filter::parse("id >= 8").unwrap()).unwrap(), [1, 2]);
+    let names = ["embedding".to_owned()];
+    let error = open(&bytes, &Options { columns: Some(ColumnChoice::Named(&names)), ..Options::default() }).unwrap_err();
+    assert_eq!(error, "x: field embedding: a nested column; a column of numbers, booleans or text would be right");
+    let names = ["price".to_owned()];
+    let error = open(&bytes, &Options { columns: Some(ColumnChoice::Named(&names)), ..Options::default() }).unwrap_err();
+    assert!(error.starts_with("x: field price: no such column; a column of numbers, booleans or text would be right"), "{error}");
+}

@@ -1,0 +1,104 @@
+//! Rows as bits, 64 a word, the lowest bit first.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A set of the rows below a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bitmap {
+    words: Vec<u64>,
+    rows: usize,
+}
+
+impl Bitmap {
+    /// No row.
+    pub(crate) fn new(rows: usize) -> Self {
+        Self { words: vec![0; rows.div_ceil(64)], rows }
+    }
+
+    /// Rows that may be in it.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    #[inline(always)]
+    pub(crate) fn contains(&self, row: u32) -> bool {
+        self.words.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 != 0)
+    }
+
+    pub(crate) fn insert(&mut self, row: u32) {
+        if let Some(word) = self.words.get_mut(row as usize / 64) {
+            *word |= 1 << (row % 64);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, row: u32) {
+        if let Some(word) = self.words.get_mut(row as usize / 64) {
+            *word &= !(1 << (row % 64));
+        }
+    }
+
+    /// The words, the last one with bits of rows alone as long as writers keep to that.
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
+    /// Rows in it.
+    pub(crate) fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Its rows, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().zip(0u32..).flat_map(|(&word, index)| {
+            let mut rest = word;
+            core::iter::from_fn(move || {
+                let bit = rest.trailing_zeros();
+                let more = rest != 0;
+                rest &= rest.wrapping_sub(1);
+                more.then(|| index * 64 + bit)
+            })
+        })
+    }
+
+    /// The rows at these ranks, which ascend (0 is the lowest row in the set).
+    pub(crate) fn at_ranks(&self, ranks: &[u64]) -> Vec<u32> {
+        let mut found = Vec::with_capacity(ranks.len());
+        let mut ranks = ranks.iter().copied().peekable();
+        let mut before = 0u64;
+        for (&word, index) in self.words.iter().zip(0u32..) {
+            let end = before + u64::from(word.count_ones());
+            while let Some(rank) = ranks.next_if(|&rank| rank < end) {
+                let mut rest = word;
+                (before..rank).for_each(|_| rest &= rest.wrapping_sub(1));
+                found.push(index * 64 + rest.trailing_zeros());
+            }
+            before = end;
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_set_holds(steps in proptest::collection::vec((0u32..300, any::<bool>()), 0..200)) {
+            let (mut bitmap, mut set) = (Bitmap::new(290), BTreeSet::new());
+            for (row, put) in steps {
+                if put { bitmap.insert(row) } else { bitmap.remove(row) }
+                if put && row < 320 { set.insert(row); } else { set.remove(&row); }
+            }
+            prop_assert!(bitmap.iter().eq(set.iter().copied()));
+            prop_assert_eq!(bitmap.count(), set.len());
+            prop_assert!((0..400).all(|row| bitmap.contains(row) == set.contains(&row)));
+            let ranks: Vec<u64> = (0..set.len() as u64).step_by(3).collect();
+            let rows: Vec<u32> = set.iter().copied().step_by(3).collect();
+            prop_assert_eq!(bitmap.at_ranks(&ranks), rows);
+        }
+    }
+}

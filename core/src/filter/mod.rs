@@ -1,0 +1,43 @@
+//! Filters: typed columns beside the rows, and which rows a condition on them selects.
+//!
+//! ```text
+//! value    types of columns, numbers as keys that sort as they do     expr    a condition, in postfix
+//! column   what a build is given, and what it makes of it             parse   its text form
+//! bind     a condition with the columns of one file found             eval    its rows, 4,096 at a time
+//! bitmap   rows as bits                                               set     the rows of a file that a search may return
+//! ```
+//! Every value has a key, an `i64` that sorts as the values do: an integer is its own, a float's is its bits in total
+//! order, a string's is its place in the column's sorted dictionary. So whatever a condition compares, a test is one
+//! range of keys, or a set of them, and one loop serves all types.
+//!
+//! Two truth values: a row without a value fails every comparison, and `not` turns around what it stands before, so
+//! `not price < 20` holds where there is no price, `price >= 20` does not.
+
+mod bind;
+mod bitmap;
+mod column;
+mod error;
+mod eval;
+mod expr;
+mod parse;
+mod set;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bind::{BindError, Columns, Program};
+pub(crate) use bitmap::Bitmap;
+pub(crate) use column::{Coded, check, read_bits, word_keys};
+pub use column::{ColumnInput, Values, select};
+pub use error::{ColumnError, FilterError, FilterFault, SelectError};
+pub use expr::{Compare, Filter};
+pub use set::RowSet;
+pub(crate) use value::Keys;
+pub use value::{ColumnType, Value};
+
+/// Columns of a file at most: with all their tables they leave room in the directory.
+pub const COLUMNS_MAX: usize = crate::format::COLUMNS_MAX as usize;
+
+/// Bytes of a column's name at most.
+pub const NAME_MAX: usize = 96;

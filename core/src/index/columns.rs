@@ -1,0 +1,232 @@
+//! The columns of an open file: read where they lie, checked before they are believed.
+
+use super::Index;
+use super::view::{corrupt, corrupt_row, word};
+use crate::error::Corrupt;
+use crate::filter::{self, BindError, ColumnType, Columns, Filter, Keys, NAME_MAX, Program, RowSet, SelectError, Value};
+use crate::format::{Kind, Reader, Section};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+/// Bytes of a `columns` row before the name.
+const HEAD: usize = 32;
+
+/// What a file says about one of its columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnInfo {
+    /// What filters call it.
+    pub name: String,
+    /// Type of its values.
+    pub kind: ColumnType,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// The smallest and the largest number; `None` for texts, and where no row has a value.
+    pub range: Option<(Value, Value)>,
+    /// Different texts; 0 for other types.
+    pub words: u64,
+}
+
+/// One column with its tables.
+pub(super) struct Stored<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ColumnType,
+    /// Rows without a value, smallest and largest value as bits: as the file says.
+    pub(super) says: [u64; 3],
+    pub(super) values: Section<'a>,
+    pub(super) nulls: Option<Section<'a>>,
+    /// Ends of the words, and their text, of a column of texts.
+    pub(super) words: Option<(Section<'a>, Section<'a>)>,
+}
+
+pub(super) fn u64_at(row: &[u8], at: usize) -> u64 {
+    row.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// All columns, in their order.
+pub(super) fn stored<B: AsRef<[u8]>>(reader: &Reader<B>) -> Result<Vec<Stored<'_>>, Corrupt> {
+    let Some(table) = reader.section(Kind::Columns, 0) else { return Ok(Vec::new()) };
+    let mut columns = Vec::new();
+    // The header's check has bounded their number.
+    for instance in 0..table.rows() as u32 {
+        let row = table.row(instance)?;
+        let bad = |what| corrupt_row(&table, instance, what);
+        let length = word(row, 0).unwrap_or(0) as usize;
+        let name = row.get(HEAD..HEAD + NAME_MAX).and_then(|name| name.get(..length)).filter(|name| !name.is_empty());
+        let name = name.and_then(|name| core::str::from_utf8(name).ok()).ok_or_else(|| bad("a column without a name"))?;
+        let values = reader.section(Kind::Column, instance).ok_or_else(|| bad("a column without a table"))?;
+        let kind = ColumnType::of(values.table().encoding).ok_or_else(|| bad("a column of unknown type"))?;
+        let words = match kind {
+            ColumnType::Text => {
+                let (ends, text) = (reader.section(Kind::ColumnEnds, instance), reader.section(Kind::ColumnText, instance));
+                Some(ends.zip(text).ok_or_else(|| bad("a column of texts without a dictionary"))?)
+            }
+            _ => None,
+        };
+        let says = [8, 16, 24].map(|at| u64_at(row, at));
+        columns.push(Stored { name, kind, says, values, nulls: reader.section(Kind::ColumnNulls, instance), words });
+    }
+    Ok(columns)
+}
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// What the columns of the file are, in its order; no column: an empty list.
+    ///
+    /// # Errors
+    /// A damaged block, or a column that lacks a table.
+    pub fn columns(&self) -> Result<Vec<ColumnInfo>, Corrupt> {
+        let rows = self.len() as u64;
+        let info = |column: Stored<'_>| {
+            let [nulls, low, high] = column.says;
+            let value = |bits: u64| match column.kind {
+                ColumnType::I64 => Some(Value::I64(bits.cast_signed())),
+                ColumnType::F64 => Some(Value::F64(f64::from_bits(bits))),
+                ColumnType::Bool => Some(Value::Bool(bits != 0)),
+                ColumnType::Text => None,
+            };
+            let range = value(low).zip(value(high)).filter(|_| nulls < rows);
+            let words = column.words.map_or(0, |(ends, _)| ends.rows());
+            ColumnInfo { name: column.name.into(), kind: column.kind, nulls, range, words }
+        };
+        Ok(stored(&self.reader)?.into_iter().map(info).collect())
+    }
+
+    /// The rows that meet a condition, tombstones left out: for [`Index::search_where`], any number of times.
+    ///
+    /// Cost: a pass over the columns that the condition names, about 2 ns a row and comparison (more for long lists); memory: one bit a row.
+    ///
+    /// # Errors
+    /// A condition that does not fit the columns, or a damaged block.
+    pub fn select(&self, filter: &Filter) -> Result<RowSet, SelectError> {
+        let columns = stored(&self.reader).map_err(SelectError::Corrupt)?;
+        let program = Program::bind(filter, columns.as_slice()).map_err(|error| match error {
+            BindError::Filter(error) => SelectError::Filter(error),
+            BindError::Columns(corrupt) => SelectError::Corrupt(corrupt),
+        })?;
+        let selected = || {
+            let mut rows = program.select(columns.as_slice(), self.len())?;
+            if let Some(deleted) = self.reader.section(Kind::Deleted, 0) {
+                for (words, first) in rows.words_mut().chunks_mut(64).zip((0..).step_by(64 * 64)) {
+                    let mut dead = [0; 64];
+                    read_blob_bits(&deleted, first, &mut dead)?;
+                    words.iter_mut().zip(dead).for_each(|(word, dead)| *word &= !dead);
+                }
+            }
+            RowSet::new(rows, twins(&self.reader), self.reader.header().superblock.build_id)
+        };
+        selected().map_err(SelectError::Corrupt)
+    }
+}
+
+/// Pairs (row that stands in the graph, exact duplicate of it), ascending.
+pub(super) fn twins<B: AsRef<[u8]>>(reader: &Reader<B>) -> impl Iterator<Item = Result<(u32, u32), Corrupt>> + '_ {
+    let rows = reader.header().superblock.rows;
+    let table = reader.section(Kind::DupOf, 0);
+    let pairs = table.map_or(0, |table| table.rows() as u32);
+    (0..pairs).zip(core::iter::repeat(table)).filter_map(move |(pair, table)| {
+        let table = table?;
+        let read = table.row(pair).map(|row| (word(row, 0).unwrap_or(0), word(row, 1).unwrap_or(0)));
+        Some(read.and_then(|(node, twin)| {
+            let fits = node < twin && u64::from(twin) < rows;
+            if fits { Ok((node, twin)) } else { Err(corrupt_row(&table, pair, "no pair of a row and a later one")) }
+        }))
+    })
+}
+
+/// Bits of the rows from `first` on, a multiple of 64; zeros beyond the last one.
+fn read_blob_bits(blob: &Section<'_>, first: u32, out: &mut [u64]) -> Result<(), Corrupt> {
+    out.fill(0);
+    let mut bytes = [0; 64 * 8];
+    let end = blob.rows().min(u64::from(first / 8) + 8 * out.len().min(64) as u64);
+    let (mut at, mut filled) = (first / 8, 0);
+    while u64::from(at) < end {
+        let rest = blob.rows_from(at)?;
+        let count = rest.len().min(bytes.len() - filled).min((end - u64::from(at)) as usize);
+        bytes[filled..filled + count].copy_from_slice(&rest[..count]);
+        (at, filled) = (at + count as u32, filled + count);
+    }
+    filter::read_bits(&bytes[..filled], out);
+    Ok(())
+}
+
+impl Stored<'_> {
+    /// A word of the dictionary, into a buffer.
+    pub(super) fn word(&self, index: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+        out.clear();
+        let Some((ends, text)) = &self.words else { return Ok(()) };
+        let start = if index > 0 { u64_at(ends.row(index - 1)?, 0) } else { 0 };
+        let length = u64_at(ends.row(index)?, 0).checked_sub(start);
+        let length = length.ok_or_else(|| corrupt_row(ends, index, "the words' ends do not ascend"))?;
+        text.read_blob(start, length, out)
+    }
+
+    /// Words below a text, or also those equal to it.
+    fn count_below(&self, text: &str, with: bool) -> Result<u32, Corrupt> {
+        let Some((ends, _)) = &self.words else { return Ok(0) };
+        let (mut low, mut high) = (0, ends.rows().min(u64::from(u32::MAX)) as u32);
+        let mut word = Vec::new();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            self.word(middle, &mut word)?;
+            if word.as_slice() < text.as_bytes() || (with && word == text.as_bytes()) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
+impl Columns for [Stored<'_>] {
+    type Error = Corrupt;
+
+    fn find(&self, name: &str) -> Result<Option<(usize, ColumnType)>, Corrupt> {
+        Ok(self.iter().position(|column| column.name == name).map(|at| (at, self[at].kind)))
+    }
+
+    fn names(&self) -> Result<Vec<String>, Corrupt> {
+        Ok(self.iter().map(|column| column.name.into()).collect())
+    }
+
+    fn texts(&self, column: usize, low: Bound<&str>, high: Bound<&str>) -> Result<Keys, Corrupt> {
+        let column = &self[column];
+        let words = column.words.map_or(0, |(ends, _)| ends.rows().min(u64::from(u32::MAX)) as u32);
+        filter::word_keys(low, high, words, |text, with| column.count_below(text, with))
+    }
+
+    fn keys(&self, column: usize, first: u32, out: &mut [i64]) -> Result<(), Corrupt> {
+        let Stored { kind, values, .. } = &self[column];
+        let (mut row, mut done) = (first, 0);
+        while done < out.len() {
+            let rows = values.rows_from(row)?;
+            let count = (rows.len() / kind.bytes()).min(out.len() - done);
+            if count == 0 {
+                return Err(corrupt(values, 0, "a value is missing"));
+            }
+            read_keys(*kind, rows, &mut out[done..done + count]);
+            (row, done) = (row + count as u32, done + count);
+        }
+        Ok(())
+    }
+
+    fn nulls(&self, column: usize, first: u32, out: &mut [u64]) -> Result<(), Corrupt> {
+        match &self[column].nulls {
+            Some(nulls) => read_blob_bits(nulls, first, out),
+            None => {
+                out.fill(0);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One loop a type, so that none of them branches on it.
+fn read_keys(kind: ColumnType, rows: &[u8], out: &mut [i64]) {
+    match kind {
+        ColumnType::I64 => out.iter_mut().zip(rows.chunks_exact(8)).for_each(|(out, bytes)| *out = ColumnType::I64.key(bytes)),
+        ColumnType::F64 => out.iter_mut().zip(rows.chunks_exact(8)).for_each(|(out, bytes)| *out = ColumnType::F64.key(bytes)),
+        ColumnType::Bool => out.iter_mut().zip(rows).for_each(|(out, &byte)| *out = i64::from(byte)),
+        ColumnType::Text => out.iter_mut().zip(rows.chunks_exact(4)).for_each(|(out, bytes)| *out = ColumnType::Text.key(bytes)),
+    }
+}

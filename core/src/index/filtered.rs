@@ -1,0 +1,126 @@
+//! Search among the rows that a filter selected: which plan, and that none of them returns too little.
+//!
+//! | rows that match | plan |
+//! |---|---|
+//! | few beside what a walk costs | exact scan of them |
+//! | more, but hardly any near the query | exact scan up to a few times as many, then a walk without the stop rule |
+//! | more | a walk among matching rows ([`Beam::search_among`](crate::graph::beam)) |
+//!
+//! A walk that is short of hits, or dearer than the scan would be, ends in the exact scan. Which plan is taken depends on
+//! the file, the set, the query and the parameters alone: costs are constants here, measured once, not timed.
+
+use super::rank::Ranker;
+use super::view::BaseGraph;
+use super::{Index, Loaded};
+use crate::filter::RowSet;
+use crate::format::{Kind, Plan, Refine};
+use crate::search::check;
+use crate::search::quality::Setting;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::vectors::Query;
+use alloc::vec::Vec;
+
+/// Rows that are scanned in the time of a walk among them, for each node of its pool.
+const SCAN_ROWS_A_NODE: usize = 30;
+
+/// The same where fewer rows match near the query than elsewhere: there walks are longer, and find less.
+const FAR_SCAN_ROWS_A_NODE: usize = 150;
+
+/// Nodes in a pool for each hit that a walk under the stop rule comes to in effect.
+const NODES_A_HIT: usize = 8;
+
+/// Standard deviations by which there are fewer: what chance does not make.
+const FAR_SIGMAS: u64 = 4;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// As [`Index::search`], among `rows`: as many hits as are wanted, or all of them where they are fewer.
+    ///
+    /// [`SearchParams::plan`] decides between scan and walk where it is given; else the number of rows does.
+    ///
+    /// # Errors
+    /// As [`Index::search`], and a set that was made for another file.
+    pub fn search_where(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        rows: &RowSet,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        hits.clear();
+        params.validate()?;
+        check::query(query, self.dimensions())?;
+        if !rows.is_of(self.len(), self.reader.header().superblock.build_id) {
+            return Err(SearchError::Parameter { parameter: "rows", must: "selected in the same file" });
+        }
+        let loaded = self.loaded()?;
+        let refine = self.resolve_refine(params)?;
+        scratch.query.query(&loaded.space, self.kernels, query);
+        check::prepared(&loaded.space, &scratch.query)?;
+        let records = self.records(loaded)?;
+        let ranker = Ranker { only: Some(rows), ..Ranker::new(records, None) };
+        let walks = match params.plan {
+            _ if rows.len() <= params.k => false,
+            Some(Plan::Tiles) => return Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
+            Some(plan) => plan == Plan::Walk,
+            None => self.plan() != Plan::Scan,
+        };
+        let mut stats = Stats::default();
+        if walks && self.walk_where(loaded, &ranker, rows, params, refine, scratch, &mut stats, hits)? {
+            Hit::finish(hits, params.k, params.radius);
+            return Ok(stats);
+        }
+        hits.clear();
+        let scanned = self.scan_rows(&ranker, rows.iter(), params, refine, scratch, hits)?;
+        Ok(Stats { distances: stats.distances + scanned.distances, ..stats })
+    }
+
+    /// Walks; true when the hits are as many as are wanted, or as there are.
+    #[expect(clippy::too_many_arguments, reason = "the first half of a search, called in one place")]
+    fn walk_where(
+        &self,
+        loaded: &Loaded,
+        ranker: &Ranker<'_>,
+        among: &RowSet,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        stats: &mut Stats,
+        hits: &mut Vec<Hit>,
+    ) -> Result<bool, SearchError> {
+        let lacks = "has no graph: choose the plan scan";
+        let edges = self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })?;
+        let (rows, records) = (self.len(), ranker.records);
+        let guide = self.guide(loaded, records);
+        let graph = BaseGraph { edges, guide, nodes: rows };
+        let mut limits = Setting::choose(params, refine, &loaded.quality).limits(params.k, self.metric(), rows);
+        let pool = if limits.stop < f32::INFINITY { limits.ef.min(limits.k * NODES_A_HIT) } else { limits.ef };
+        let scans_up_to = |rows_a_node: usize| params.plan.is_none() && among.len() <= pool.saturating_mul(rows_a_node);
+        if scans_up_to(SCAN_ROWS_A_NODE) {
+            return Ok(false);
+        }
+        let entry = self.descend(guide, scratch, stats)?;
+        let (found, seen) = scratch.beam.count_around(&graph, entry, among.nodes(), stats)?;
+        let missing = (seen * among.len() as u64 / rows as u64).saturating_sub(found);
+        // Were rows to match by chance, the variance of their number would be at most its mean.
+        if missing * missing > FAR_SIGMAS * FAR_SIGMAS * (missing + found) {
+            if scans_up_to(FAR_SCAN_ROWS_A_NODE) {
+                return Ok(false);
+            }
+            // Far away all distances are alike: a rule that compares them would not stop. The pool grows as the root of how
+            // rare matching rows are, so that one in ten costs as much and finds as much as every second (measured).
+            let root = ((rows as u64 * 10_000) / (2 * among.len() as u64)).isqrt().max(100) as usize;
+            (limits.ef, limits.stop) = ((pool.saturating_mul(root) / 100).min(rows), f32::INFINITY);
+        }
+        // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
+        let entries = [entry, edges.table().extra as u32];
+        // A walk that has cost half of what the scan would is not one of those that are cheaper.
+        let budget = if params.plan.is_none() { among.len() as u64 / 2 } else { among.len() as u64 };
+        let done = scratch.beam.search_among(&graph, &scratch.query, among.nodes(), &among.seeds, entries, limits, budget, stats)?;
+        if !done {
+            return Ok(false);
+        }
+        self.rank(guide.codes.is_some(), records, ranker, params, refine, scratch, stats, hits)?;
+        Ok(hits.len() >= params.k.min(among.len()))
+    }
+}

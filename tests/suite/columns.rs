@@ -1,0 +1,93 @@
+//! Filters on golden files: what they select, and what searches among it find.
+
+use std::fs;
+
+use nearshore_core::distance::Kernels;
+use nearshore_core::filter::{ColumnType, Filter, Value};
+use nearshore_core::format::Plan;
+use nearshore_core::index::Index;
+use nearshore_core::search::{Scratch, SearchParams};
+use nearshore_core::vectors::Query;
+use nearshore_tests::columns::{WORDS, flag, n, word, x};
+use nearshore_tests::golden::{FOLDER, Golden, all};
+use nearshore_tests::{place, rows};
+
+type Passes = fn(usize) -> bool;
+
+/// Conditions, and what they mean for an input row.
+const CONDITIONS: [(&str, Passes); 12] = [
+    ("n < 0", |row| n(row).is_some_and(|n| n < 0)),
+    ("n >= -9223372036854775808 and n <= 9.3e18", |row| n(row).is_some()),
+    ("not n < 0.5", |row| n(row).is_none_or(|n| n >= 1)),
+    ("n is null or x is null", |row| n(row).is_none() || x(row).is_none()),
+    ("x = 0", |row| x(row) == Some(0.0)),
+    ("x between -1.25 and 3", |row| x(row).is_some_and(|x| (-1.25..=3.0).contains(&x))),
+    ("flag", |row| flag(row) == Some(true)),
+    ("not flag and flag is not null", |row| flag(row) == Some(false)),
+    ("word > \"a\" and word <= \"b\"", |row| word(row).is_some_and(|word| word > "a" && word <= "b")),
+    ("word in (\"caf\u{e9}\", \"missing\", \"\")", |row| [Some("caf\u{e9}"), Some("")].contains(&word(row))),
+    ("word != \"ab\"", |row| word(row).is_some_and(|word| word != "ab")),
+    ("full = 91 or full = 119", |row| row == 91 || row == 119),
+];
+
+fn golden() -> (Golden, Vec<u8>) {
+    let golden = all().into_iter().find(|golden| golden.columns).expect("a golden file with columns");
+    let file = fs::read(place(&format!("{FOLDER}/{}.shore", golden.name()))).expect("the file");
+    (golden, file)
+}
+
+#[test]
+fn conditions_select_the_rows_that_they_mean() {
+    let (golden, file) = golden();
+    let ids = rows::large_ids(golden.rows);
+    let index = Index::open(file).expect("a file");
+    for (text, passes) in CONDITIONS {
+        let selected = index.select(&Filter::parse(text).expect(text)).expect(text);
+        let mut found: Vec<u64> = selected.iter().map(|row| index.id_of(row).expect("a row")).collect();
+        found.sort_unstable();
+        let mut wanted: Vec<u64> = (0..golden.rows).filter(|&row| passes(row)).map(|row| ids[row]).collect();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted, "{text}");
+        assert!(!found.is_empty() && found.len() < golden.rows, "{text}");
+    }
+}
+
+#[test]
+fn every_backend_finds_the_same_by_every_plan_and_as_many_as_there_are() {
+    let (golden, file) = golden();
+    let mut answers = Vec::new();
+    for kernels in Kernels::available() {
+        let index = Index::open(&file).expect("a file").with_kernels(kernels);
+        let (mut scratch, mut hits, mut answer) = (Scratch::new(), Vec::new(), Vec::new());
+        for (text, _) in CONDITIONS {
+            let rows = index.select(&Filter::parse(text).expect(text)).expect(text);
+            for plan in [Plan::Scan, Plan::Walk] {
+                let query: Vec<i8> = (0..golden.dimensions).map(|column| column as i8 * 9 - 30).collect();
+                let params = SearchParams::ef(20).k(5).plan(plan);
+                let stats = index.search_where(Query::I8(&query), &params, &rows, &mut scratch, &mut hits).expect(text);
+                assert_eq!(hits.len(), rows.len().min(5), "{text}, {plan}");
+                assert!(hits.iter().all(|hit| rows.contains(hit.row)));
+                answer.push((stats, hits.iter().map(|hit| (hit.id, hit.distance.to_bits())).collect::<Vec<_>>()));
+            }
+        }
+        answers.push(answer);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+#[test]
+fn a_file_says_what_its_columns_are() {
+    let (golden, file) = golden();
+    let index = Index::open(file).expect("a file");
+    let columns = index.columns().expect("columns");
+    let described: Vec<_> = columns.iter().map(|column| (column.name.as_str(), column.kind)).collect();
+    let types = [ColumnType::I64, ColumnType::F64, ColumnType::Bool, ColumnType::Text, ColumnType::I64];
+    assert_eq!(described, ["n", "x", "flag", "word", "full"].into_iter().zip(types).collect::<Vec<_>>());
+    let without: Vec<u64> = columns.iter().map(|column| column.nulls).collect();
+    let count = |none: &dyn Fn(usize) -> bool| (0..golden.rows).filter(|&row| none(row)).count() as u64;
+    let none = [count(&|row| n(row).is_none()), count(&|row| x(row).is_none()), count(&|row| flag(row).is_none())];
+    assert_eq!(without, [none[0], none[1], none[2], count(&|row| word(row).is_none()), 0]);
+    assert_eq!(columns[0].range, Some((Value::I64(i64::MIN + 1), Value::I64(i64::MAX - 2))));
+    assert_eq!(columns[3].range, None);
+    assert_eq!((columns[3].words, columns[4].range.clone()), (WORDS.len() as u64, Some((Value::I64(0), Value::I64(119)))));
+}
