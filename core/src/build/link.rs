@@ -52,15 +52,8 @@ pub(super) fn link<P: Par>(
     let mut layers: Vec<Layer> = Vec::new();
     for (layer, &nodes) in sizes.iter().enumerate().rev() {
         let degree = if layer == 0 { params.m * 2 } else { params.m };
-        let leaves = LeafParams {
-            degree,
-            leaf: leaf(nodes),
-            fanout: fanout(params, nodes),
-            near: NEAR.max(degree),
-            far: 1,
-            seed: params.seed,
-            selection,
-        };
+        let leaves =
+            LeafParams { degree, leaf: leaf(nodes), fanout: fanout(params, nodes), near: NEAR.max(degree), seed: params.seed, selection };
         // The layers above hold a small share of the nodes: the count stands still for them.
         let mut tell = |done| progress(if layer == 0 { done } else { 0 });
         layers.push(leaves::build(records, nodes, layers.last(), &leaves, par, &mut tell)?);

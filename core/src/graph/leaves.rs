@@ -36,8 +36,6 @@ pub struct LeafParams {
     pub fanout: usize,
     /// Nearest nodes of a leaf that are candidates.
     pub near: usize,
-    /// Edges that a node keeps in a leaf beyond its nearest, fewer than `degree`.
-    pub far: usize,
     /// Decides who leads the leaves.
     pub seed: u64,
     /// How neighbours are chosen in the end.
@@ -110,7 +108,7 @@ pub fn build<P: Par>(
         par.chunks(found, 1, &mut workers, |_, found, worker| {
             for Found { leaf, edges } in found {
                 // A lone leaf has to bring all that its nodes will ever see.
-                let most = if leaves.len() == 1 { params.degree - params.far } else { params.degree.div_ceil(2) };
+                let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
                 worker.search_leaf(records, &leaves[*leaf], params, most, edges);
             }
         });
@@ -217,7 +215,7 @@ impl Kept {
 }
 
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: at most `most` near ones, and far ones.
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: at most `most`.
     fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, u64)>) {
         edges.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
@@ -242,30 +240,7 @@ impl Worker {
                     }
                 }
             }
-            if self.nearest.len() == params.near {
-                self.look_farther(i, size, stride, params.far);
-            }
             edges.extend(self.kept.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept }.key())));
-        }
-    }
-
-    /// Keeps up to `most` more of the rest of the leaf: where rows stand in clusters, these alone lead out of one. What a kept
-    /// neighbour hides, however little, is dropped; of what remains the nearest is kept, and so on.
-    fn look_farther(&mut self, i: usize, size: usize, stride: usize, most: usize) {
-        let limit = self.nearest.limit();
-        let distances = &self.matrix[i * stride..][..size];
-        let far = (0..).zip(distances).map(|(node, &distance)| Neighbor { distance, node });
-        self.candidates.clear();
-        self.candidates.extend(far.filter(|far| far.node as usize != i && far.key() > limit));
-        let near = self.kept.len();
-        for at in 0..near + most {
-            if at >= near {
-                let Some(nearest) = self.candidates.iter().min_by_key(|far| far.key()) else { return };
-                self.kept.push(*nearest);
-            }
-            let kept = self.kept[at].node;
-            let others = &self.matrix[kept as usize * stride..][..size];
-            self.candidates.retain(|far| far.node != kept && others[far.node as usize] >= far.distance);
         }
     }
 
@@ -302,7 +277,8 @@ impl Worker {
         super::sort(&mut self.candidates);
         self.candidates.dedup();
         if self.candidates.len() <= view.layer.degree() {
-            list.clone_from(&self.candidates);
+            list.clear();
+            list.extend_from_slice(&self.candidates);
         } else {
             let Ok(()) = self.selector.select(view, &self.candidates, view.layer.degree(), selection, list);
         }

@@ -63,9 +63,12 @@ pub(super) fn carve<P: Par>(records: Records<'_>, nodes: usize, carving: Carving
     let mut round = 0;
     while let Some(mut group) = open.pop() {
         if group.nodes.len() <= carving.leaf {
+            // Small groups that stand together may share nodes.
             sort::by_key(&mut group.nodes, |node| *node);
             group.nodes.dedup();
-            leaves.push(group.nodes);
+            if group.nodes.len() > 1 {
+                leaves.push(group.nodes);
+            }
             continue;
         }
         let (fanout, depth) = (group.fanout, group.depth + 1);
@@ -96,14 +99,14 @@ pub(super) fn carve<P: Par>(records: Records<'_>, nodes: usize, carving: Carving
         }
         open.push(Group { nodes: small, fanout: 1, depth });
     }
-    leaves.retain(|leaf| leaf.len() > 1);
     leaves
 }
 
 /// For each of `group` the numbers of its `fanout` nearest leaders.
 fn assign<P: Par>(records: Records<'_>, group: &[u32], leaders: &[u32], fanout: usize, par: &P, workers: &mut [Assigner]) -> Vec<u32> {
     // Side by side they stay in the cache.
-    let near: Vec<u8> = leaders.iter().flat_map(|&leader| records.record(leader)).copied().collect();
+    let mut near = Vec::with_capacity(leaders.len() * records.space.layout.stride);
+    leaders.iter().for_each(|&leader| near.extend_from_slice(records.record(leader)));
     let near = Records { bytes: &near, ..records };
     let mut joined = vec![0; group.len() * fanout];
     par.chunks(&mut joined, TASK_NODES * fanout, workers, |task, joined, worker| {
