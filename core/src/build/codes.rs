@@ -7,6 +7,7 @@ use crate::quant::{CodeLayout, Prepared};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::str::FromStr;
 
 /// Rows of one task.
 const TASK_ROWS: usize = 256;
@@ -29,6 +30,14 @@ impl Codes {
             Self::None => "none",
             Self::U4 => "u4",
         }
+    }
+}
+
+impl FromStr for Codes {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::None, Self::U4].into_iter().find(|codes| codes.as_str() == word).ok_or("must be none or u4")
     }
 }
 

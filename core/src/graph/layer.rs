@@ -89,6 +89,13 @@ impl Records<'_> {
         &self.bytes[node as usize * stride..][..stride]
     }
 
+    /// Prepares `node` as a query.
+    #[inline]
+    pub fn prepare(&self, node: u32, query: &mut Prepared) {
+        let (record, layout) = (self.record(node), &self.space.layout);
+        query.record(self.space, &record[..layout.factors], &layout.factors(record));
+    }
+
     /// Distances of the records that start at the places in `buffers`, `out.len()` of them.
     #[inline]
     pub fn distances_at(&self, query: &Prepared, buffers: &mut Buffers, out: &mut [f32]) {
@@ -147,9 +154,7 @@ impl Graph for LayerView<'_> {
 impl Nodes for LayerView<'_> {
     #[inline]
     fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Infallible> {
-        let (record, space) = (self.records.record(node), self.records.space);
-        let factors = space.layout.factors(record);
-        query.record(space, &record[..space.layout.factors], &factors);
+        self.records.prepare(node, query);
         Ok(())
     }
 }

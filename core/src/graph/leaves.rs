@@ -77,11 +77,11 @@ struct Found {
     edges: Vec<(u32, u64)>,
 }
 
-/// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well. `progress(done)` is told in nodes and may
-/// stop the build: then `None` is returned.
+/// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
+/// `progress(done)` is told in nodes and may stop the build: then `None` is returned.
 ///
-/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of
-/// `nodes` lists twice.
+/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice; 16 bytes a
+/// slot for what nodes keep of their leaves, beside two layers.
 pub fn build<P: Par>(
     records: Records<'_>,
     nodes: usize,
@@ -246,7 +246,7 @@ impl Worker {
 
     /// Distances of all pairs of `leaf`, `stride` apart; a node's distance from itself is not set.
     fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], stride: usize) {
-        let (space, layout) = (records.space, &records.space.layout);
+        let record_bytes = records.space.layout.stride;
         self.bytes.clear();
         leaf.iter().for_each(|&node| self.bytes.extend_from_slice(records.record(node)));
         if self.matrix.len() < stride * leaf.len() {
@@ -254,10 +254,9 @@ impl Worker {
         }
         let own = Records { bytes: &self.bytes, ..records };
         for i in 0..leaf.len() {
-            let record = own.record(i as u32);
-            self.query.record(space, &record[..layout.factors], &layout.factors(record));
+            own.prepare(i as u32, &mut self.query);
             self.buffers.places.clear();
-            self.buffers.places.extend((i + 1..leaf.len()).map(|j| j * layout.stride));
+            self.buffers.places.extend((i + 1..leaf.len()).map(|j| j * record_bytes));
             self.row.resize(leaf.len() - i - 1, 0.0);
             own.distances_at(&self.query, &mut self.buffers, &mut self.row);
             for (j, &distance) in (i + 1..).zip(&self.row) {

@@ -4,9 +4,9 @@
 //! each node joins its nearest few; a group that is still too large is carved again by leaders of its
 //! own. Groups that came out small stand together, so that no node sees few others.
 
-use super::Neighbor;
 use super::layer::Records;
 use super::pool::Pool;
+use super::{Buffers, Neighbor};
 use crate::format::Metric;
 use crate::par::Par;
 use crate::quant::{Prepared, Space};
@@ -39,8 +39,8 @@ const TASK_NODES: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Assigner {
     query: Prepared,
-    places: Vec<usize>,
-    dots: Vec<i32>,
+    buffers: Buffers,
+    distances: Vec<f32>,
     nearest: Pool,
 }
 
@@ -119,17 +119,14 @@ fn assign<P: Par>(records: Records<'_>, group: &[u32], leaders: &[u32], fanout: 
 
 impl Assigner {
     fn assign(&mut self, records: Records<'_>, leaders: Records<'_>, node: u32, joined: &mut [u32]) {
-        let (space, layout) = (records.space, &records.space.layout);
-        let record = records.record(node);
-        self.query.record(space, &record[..layout.factors], &layout.factors(record));
-        self.places.clear();
-        self.places.extend((0..leaders.rows()).map(|at| at * layout.stride));
-        self.dots.resize(leaders.rows(), 0);
-        space.dots(records.kernels, &self.query, leaders.bytes, &self.places, &mut self.dots);
+        records.prepare(node, &mut self.query);
+        self.buffers.places.clear();
+        self.buffers.places.extend((0..leaders.rows()).map(|at| at * leaders.space.layout.stride));
+        self.distances.resize(leaders.rows(), 0.0);
+        leaders.distances_at(&self.query, &mut self.buffers, &mut self.distances);
         self.nearest.reset(joined.len());
-        for (at, &dot) in (0..).zip(&self.dots) {
-            let factors = layout.factors(leaders.record(at));
-            self.nearest.insert(Neighbor { distance: space.distance(&self.query, &factors, dot), node: at }.key());
+        for (node, &distance) in (0..).zip(&self.distances) {
+            self.nearest.insert(Neighbor { distance, node }.key());
         }
         joined.iter_mut().zip(self.nearest.iter()).for_each(|(joined, leader)| *joined = leader.node);
     }

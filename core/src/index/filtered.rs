@@ -14,7 +14,6 @@ use super::view::BaseGraph;
 use super::{Index, Loaded};
 use crate::filter::RowSet;
 use crate::format::{Kind, Plan, Refine};
-use crate::search::check;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use crate::vectors::Query;
@@ -47,16 +46,10 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
-        hits.clear();
-        params.validate()?;
-        check::query(query, self.dimensions())?;
+        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
         if !rows.is_of(self.len(), self.reader.header().superblock.build_id) {
             return Err(SearchError::Parameter { parameter: "rows", must: "selected in the same file" });
         }
-        let loaded = self.loaded()?;
-        let refine = self.resolve_refine(params)?;
-        scratch.query.query(&loaded.space, self.kernels, query);
-        check::prepared(&loaded.space, &scratch.query)?;
         let records = self.records(loaded)?;
         let ranker = Ranker { only: Some(rows), ..Ranker::new(records, None) };
         let walks = match params.plan {

@@ -145,6 +145,22 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
+        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
+        match params.plan.unwrap_or(self.plan()) {
+            Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
+            Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
+            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
+        }
+    }
+
+    /// What every search begins with: checks, and the query prepared.
+    fn begin(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(&Loaded, Refine), SearchError> {
         hits.clear();
         params.validate()?;
         check::query(query, self.dimensions())?;
@@ -152,11 +168,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let refine = self.resolve_refine(params)?;
         scratch.query.query(&loaded.space, self.kernels, query);
         check::prepared(&loaded.space, &scratch.query)?;
-        match params.plan.unwrap_or(self.plan()) {
-            Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
-            Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
-            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
-        }
+        Ok((loaded, refine))
     }
 
     /// Reads the payload of `row` into `out`; empty where it has none.

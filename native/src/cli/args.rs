@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
-use nearshore::build::Builder;
+use nearshore::build::{Builder, Codes};
 use nearshore::dataset::{Format, Options};
 use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
@@ -139,8 +139,8 @@ pub(crate) struct BuildArgs {
     pub(crate) originals: String,
     /// What guides walks: records (none), or four bits a dimension beside them (u4): an eighth faster, and
     /// a third larger without originals
-    #[arg(long, default_value = "none", value_name = "none|u4", value_parser = ["none", "u4"])]
-    pub(crate) codes: String,
+    #[arg(long, default_value = "none", value_parser = words::<Codes>(&["none", "u4"]))]
+    pub(crate) codes: Codes,
     /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row
     #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Codes, Input, Stage, Summary, build_with_columns};
+use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_with_columns};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::WriteError;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     params.builder = args.builder;
     params.seed = args.seed;
     params.originals = args.originals == "keep";
-    params.codes = codes(&args.codes);
+    params.codes = args.codes;
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
         let name = match stage {
@@ -67,16 +67,12 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &data, &summary, wall, common.verbose > 0)) }
 }
 
-fn codes(word: &str) -> Codes {
-    if word == "u4" { Codes::U4 } else { Codes::None }
-}
-
 fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: usize, wall: f64) -> Value {
     let cpu = cpu_seconds();
     json!({
         "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
         "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "builder": args.builder.as_str(), "seed": args.seed,
-        "originals": args.originals == "keep", "codes": codes(&args.codes).as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "originals": args.originals == "keep", "codes": args.codes.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
         "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
         "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
