@@ -9,8 +9,8 @@ use crate::par::Par;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
-/// Nearest nodes of a leaf that are candidates: twice as many change nothing (100,000 rows).
-const NEAR: usize = 64;
+/// Nearest nodes of a leaf that are candidates: twice as many cost a quarter of the time and change nothing (10,000 to 100,000 rows).
+const NEAR: usize = 32;
 
 /// `ef_construction` for which the numbers below were measured; half and twice of it move the number of leaves by a quarter and a half.
 const EF_USUAL: usize = 200;
@@ -31,7 +31,7 @@ fn leaf(nodes: usize) -> usize {
 /// recall at equal effort (measured at 10,000, 60,000 and 100,000 rows).
 fn fanout(params: &BuildParams, nodes: usize) -> usize {
     let doublings = (nodes >> 14).checked_ilog2().map_or(0, |log| log as usize + 1);
-    ((5 + doublings * 3 / 2) * (EF_USUAL + params.ef_construction)).div_ceil(2 * EF_USUAL).clamp(3, 64)
+    ((7 + doublings * 3 / 2) * (EF_USUAL + params.ef_construction)).div_ceil(2 * EF_USUAL).clamp(3, 64)
 }
 
 /// Links `sizes[l]` nodes in layer `l`; `None` when `progress(done)`, told in nodes of the base layer, breaks.

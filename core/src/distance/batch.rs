@@ -28,6 +28,20 @@ const FACTORS: usize = 16;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
+/// `body` for each `n` below `count`, at most 4, written out: sums that a loop indexes live in memory wherever the compiler does not
+/// unroll it, and that costs WebAssembly half of its speed.
+macro_rules! each {
+    ($n:ident of $count:ident, $body:block) => {
+        each!($n of $count, $body, 0, 1, 2, 3)
+    };
+    ($n:ident of $count:ident, $body:block, $($at:literal),*) => {
+        $(if $count > $at {
+            let $n: usize = $at;
+            $body
+        })*
+    };
+}
+
 /// How a row is cut into steps of [`WORDS`] codes.
 pub(super) trait Row {
     /// The bytes of a step.
@@ -138,7 +152,7 @@ pub(super) fn dots<S: Simd, R: Row>(simd: S, query: &[i16], base: &[u8], offsets
         return;
     }
     let rest = query.len() % WORDS;
-    let query = Query { whole: query.as_chunks().0, tail: R::tail(query, rest), rest, bytes: R::bytes(query.len()) };
+    let query = Query { whole: query.as_chunks().0, tail: if rest == 0 { [0; WORDS] } else { R::tail(query, rest) }, rest, bytes: R::bytes(query.len()) };
     let grouped = if R::SINGLY { 0 } else { offsets.len() / GROUP * GROUP };
     let (groups, rest) = (offsets[..grouped].as_chunks::<GROUP>().0, &offsets[grouped..]);
     let (out_groups, out_rest) = out.split_at_mut(grouped);
@@ -199,26 +213,26 @@ impl Query<'_> {
         // Cut to one length, so that no step of the loop needs a bounds check.
         let steps = self.whole.len();
         let (mut cut, mut ahead) = ([[].as_slice(); N], [[].as_slice(); N]);
-        for n in 0..N {
+        each!(n of N, {
             cut[n] = &R::steps(rows[n])[..steps];
             ahead[n] = &R::steps(next[n])[..steps];
-        }
+        });
         for (i, query) in self.whole.iter().enumerate() {
-            if i % (LINE / size_of::<R::Step>()) == 0 {
+            if PREFETCHES && i % (LINE / size_of::<R::Step>()) == 0 {
                 for ahead in ahead {
                     prefetch_line(&ahead[i].as_ref()[0]);
                 }
             }
             let query = simd.load_i16(query);
-            for n in 0..N {
+            each!(n of N, {
                 sums[n] = simd.multiply_add(sums[n], query, R::widen(simd, &cut[n][i]));
-            }
+            });
         }
         if self.rest != 0 {
             let query = simd.load_i16(&self.tail);
-            for n in 0..N {
+            each!(n of N, {
                 sums[n] = simd.multiply_add(sums[n], query, R::widen(simd, &R::last(rows[n])));
-            }
+            });
         }
         for next in next {
             if let Some(last) = next.last() {
@@ -226,9 +240,9 @@ impl Query<'_> {
             }
         }
         let mut out = [0; N];
-        for n in 0..N {
+        each!(n of N, {
             out[n] = simd.sum_i32(sums[n]);
-        }
+        });
         out
     }
 }
