@@ -1,6 +1,6 @@
 """Tests of the independent reader itself: its hash against the vectors of xxHash's own sanity test.
 
-What it says about files is tested from the other side, by crates that write them: `core/tests/independent_reader.rs`.
+What it says about files is tested from the other side, by crates that write them: `core/tests/suite/independent_reader.rs`.
 """
 
 import re

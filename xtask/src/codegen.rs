@@ -92,7 +92,7 @@ const BACKENDS: &[Backend] = &[
     Backend {
         name: "wasm128",
         triple: "wasm32-unknown-unknown",
-        flags: &["-C", "target-feature=+simd128"],
+        flags: &["-Ctarget-feature=+simd128"],
         width: "x", // the lanes in f32x4, i16x8: every vector instruction names them
         // The kernels on pairs of byte rows are brief loops there (core/src/distance/brief.rs).
         entries: &[
@@ -116,25 +116,29 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         return Err(format!("codegen takes no arguments, found {unknown}"));
     }
     let (mut looked, mut wrong) = (0, Vec::new());
-    let mut assembly = (String::new(), String::new());
+    let mut triples: Vec<&str> = BACKENDS.iter().map(|backend| backend.triple).collect();
+    triples.dedup();
+    let mut there = Vec::new();
+    for triple in triples {
+        if installed(triple)? {
+            there.push(triple);
+        } else {
+            println!("NOT LOOKED AT: {triple} (rustup target add {triple})");
+        }
+    }
+    if there.is_empty() {
+        return Err("codegen: no target of any backend is installed".into());
+    }
+    let assemblies = emit(&there)?;
     for backend in BACKENDS {
-        if !installed(backend.triple)? {
-            println!("NOT LOOKED AT: {} (rustup target add {})", backend.name, backend.triple);
-            continue;
-        }
-        if assembly.0 != backend.triple {
-            assembly = (backend.triple.to_owned(), emit(backend)?);
-        }
+        let Some((_, assembly)) = assemblies.iter().find(|(triple, _)| triple == backend.triple) else { continue };
         for (entry, needs) in backend.entries {
             looked += 1;
-            match function(&assembly.1, backend.name, entry) {
+            match function(assembly, backend.name, entry) {
                 Some(body) => wrong.extend(faults(backend, entry, needs, &body)),
                 None => wrong.push(format!("{} {entry}: not found in the assembly", backend.name)),
             }
         }
-    }
-    if looked == 0 {
-        return Err("codegen: no target of any backend is installed".into());
     }
     if wrong.is_empty() {
         println!("codegen: {looked} kernels use full-width registers, no calls in loops, no fused multiply-add");
@@ -153,31 +157,41 @@ fn installed(triple: &str) -> Result<bool, String> {
     Ok(output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).exists())
 }
 
-/// The assembly of `nearshore-core` for the backend's target, as the release profile compiles it.
-fn emit(backend: &Backend) -> Result<String, String> {
+/// The assembly of `nearshore-core` for each of `triples`, as the release profile compiles it: one cargo for all, which keeps every
+/// core of the machine busy.
+fn emit(triples: &[&str]) -> Result<Vec<(String, String)>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in the workspace")?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("codegen");
-    std::fs::create_dir_all(&target).map_err(|error| format!("{}: {error}", target.display()))?;
     let target = std::path::absolute(target).map_err(|error| error.to_string())?;
-    let file = target.join(format!("{}.s", backend.triple));
-    // The file is no output that cargo knows of: were nothing to build, it would be last time's.
-    let _ = std::fs::remove_dir_all(target.join(backend.triple));
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .current_dir(root)
-        .args(["rustc", "--quiet", "--package", "nearshore-core", "--lib", "--release", "--target", backend.triple])
-        .arg("--target-dir")
-        .arg(&target)
-        .arg("--")
-        .arg(format!("--emit=asm={}", file.display()))
-        .args(["-C", "codegen-units=1"])
-        .args(backend.flags)
-        .env_remove("RUSTFLAGS")
-        .status()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
-    if !status.success() {
-        return Err(format!("cargo rustc for {} failed", backend.triple));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["build", "--quiet", "--package", "nearshore-core", "--lib", "--release", "--target-dir"]).arg(&target);
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    for triple in triples {
+        // What earlier runs left has other names when anything changed, and would be found as well.
+        let _ = std::fs::remove_dir_all(target.join(triple));
+        let flags: Vec<_> = BACKENDS.iter().filter(|backend| backend.triple == *triple).flat_map(|backend| backend.flags).collect();
+        let flags = flags.iter().fold("--emit=asm -Ccodegen-units=1".to_owned(), |all, flag| format!("{all} {flag}"));
+        let name = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+        cargo.args(["--target", triple]).env(name, flags);
     }
-    std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
+    let status = cargo.status().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !status.success() {
+        return Err(format!("cargo build for {} failed", triples.join(", ")));
+    }
+    triples.iter().map(|&triple| Ok((triple.to_owned(), assembly(&target.join(triple).join("release/deps"))?))).collect()
+}
+
+/// The one assembly of the core in a folder of cargo's.
+fn assembly(folder: &Path) -> Result<String, String> {
+    let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("nearshore_core-") && name.ends_with(".s") {
+            return std::fs::read_to_string(&path).map_err(wrong);
+        }
+    }
+    Err(format!("{}: no assembly of nearshore-core", folder.display()))
 }
 
 /// The instructions and labels of one table entry.

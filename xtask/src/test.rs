@@ -4,7 +4,9 @@
 //! listed at the end, and the very last line says `N passed, M failed`. The numbers are the sums of what the test runners reported; a
 //! step without a runner of its own (formatting, lints) is one check.
 //!
-//! The steps share what they compile: checks first, then one test profile, then one release profile.
+//! The steps share what they compile: checks first, then one test profile, then one release profile. Cargo compiles a dependency again
+//! for each set of features that a selection of packages asks of it, so every step that tests or runs the native crates selects them
+//! with their development dependencies.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 
@@ -96,11 +98,18 @@ fn docs(_: &mut Tally) -> Result<()> {
         .run()
 }
 
-/// Unit, property, baseline and hostile tests of every crate, and the examples in their documentation.
+/// Unit, property, baseline and hostile tests of every crate, programs in C and C++ among them, and the examples in their documentation.
 fn crates(tally: &mut Tally) -> Result<()> {
     // Some compare with the independent reader.
     setup::python()?;
-    tally.runner(cargo(&["test", "--workspace", "--exclude", "xtask", "--exclude", "nearshore-capi", "--no-fail-fast"]))?;
+    // The bindings have no tests of their own, and what they depend on asks for more of what all depend on.
+    let elsewhere = ["--exclude", "xtask", "--exclude", "nearshore-wasm"];
+    for compiler in ["cc", "c++"] {
+        if find(&[compiler]).is_none() {
+            println!("skipped: programs for {compiler}, which is not on the PATH");
+        }
+    }
+    tally.runner(cargo(&["test", "--workspace", "--no-fail-fast"]).args(elsewhere))?;
     // In the profile that is compiled already, as this program runs in it.
     tally.runner(cargo(&["test", "--package", "xtask", "--profile", "dev"]))
 }
@@ -110,16 +119,11 @@ fn reader(tally: &mut Tally) -> Result<()> {
     tally.runner(program(setup::python()?).args(["-m", "unittest", "discover", "--start-directory", "tests/reader"]))
 }
 
-/// The C interface: programs in C and C++, and through Python the adapter for ann-benchmarks.
+/// The C interface through Python: the adapter for ann-benchmarks. (Programs in C and C++ are tests of its crate.)
 fn capi(tally: &mut Tally) -> Result<()> {
-    for compiler in ["cc", "c++"] {
-        if find(&[compiler]).is_none() {
-            println!("skipped: programs for {compiler}, which is not on the PATH");
-        }
-    }
-    tally.runner(cargo(&["test", "--package", "nearshore-capi"]))?;
-    cargo(&["build", "--package", "nearshore-capi"]).run()?;
-    let library = workspace::target().join(format!("debug/{DLL_PREFIX}nearshore_c{DLL_SUFFIX}"));
+    // The library lies beside the tests that link to it.
+    cargo(&["test", "--package", "nearshore-capi", "--package", "nearshore", "--test", "from_c", "--no-run"]).run()?;
+    let library = workspace::target().join(format!("debug/deps/{DLL_PREFIX}nearshore_c{DLL_SUFFIX}"));
     match setup::numpy() {
         Ok(python) => {
             let arguments = ["-m", "unittest", "discover", "--start-directory", "tests/ann-benchmarks"];
@@ -141,8 +145,8 @@ fn package(tally: &mut Tally) -> Result<()> {
 
 /// Golden files and builds in Node, in Chromium and on the command line: the native library's answers and bytes.
 fn conformance(tally: &mut Tally) -> Result<()> {
-    // In the profile that the tests have compiled already.
-    cargo(&["build", "--package", "nearshore", "--bins"]).run()?;
+    // The one that the tests of the command run.
+    cargo(&["test", "--package", "nearshore", "--test", "suite", "--no-run"]).run()?;
     let binary = workspace::target().join("debug/nearshore");
     tally.runner(program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?).env("NEARSHORE", binary))
 }

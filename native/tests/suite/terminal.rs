@@ -1,13 +1,10 @@
 //! What a person sees who watches a build, and who has had enough of it.
-#![cfg(target_os = "linux")]
-
-mod support;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{Ran, Sandbox, fbin, numbers};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Ran, Sandbox, fbin, numbers};
 
 const DIMENSIONS: usize = 8;
 const ROWS: usize = 6_000;

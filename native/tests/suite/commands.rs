@@ -1,12 +1,10 @@
 //! Every command of the real binary, when all is well.
 
-mod support;
-
 use std::io::Read;
 use std::process::Stdio;
 
+use crate::support::{Sandbox, fbin, jsonl, keys, numbers};
 use serde_json::Value;
-use support::{Sandbox, fbin, jsonl, keys, numbers};
 
 /// More than are scanned without asking.
 const ROWS: usize = 2100;

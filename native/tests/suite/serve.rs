@@ -1,19 +1,17 @@
 //! The server as clients meet it: the real binary over real sockets.
 
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::served::Served;
+use crate::support::{Sandbox, fbin, numbers};
 use nearshore::format::Metric;
 use nearshore::live::{Live, LiveParams};
 use nearshore::search::{Scratch, SearchParams};
 use nearshore::server::ROUTES;
 use nearshore::{AsQuery as _, Index, base64};
 use serde_json::{Value, json};
-use support::served::Served;
-use support::{Sandbox, fbin, numbers};
 
 const DIMENSIONS: usize = 8;
 

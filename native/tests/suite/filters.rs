@@ -1,9 +1,7 @@
 //! Columns in, filters on: the commands from a file of rows to a measured answer.
 
-mod support;
-
+use crate::support::{Sandbox, fbin, jsonl, numbers};
 use serde_json::Value;
-use support::{Sandbox, fbin, jsonl, numbers};
 
 /// More than are scanned without asking.
 const ROWS: usize = 3000;

@@ -1,6 +1,6 @@
 //! What the tests of the command share: a folder, made-up vectors, and the real binary.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(feature = "server")]
 pub(crate) mod served;
 
 use std::ffi::OsStr;

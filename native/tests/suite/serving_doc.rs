@@ -1,16 +1,14 @@
 //! `docs/serving.md` as a reader would run it: every command in order, in one shell, and the answers that it promises.
 
-mod support;
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::{Ran, Sandbox};
 use serde_json::Value;
-use support::{Ran, Sandbox};
 
-const PAGE: &str = include_str!("../../docs/serving.md");
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../../docs/serving.md");
+const README: &str = include_str!("../../../README.md");
 
 /// Where the page's server listens. A free port takes its place here, or two tests on one machine would meet.
 const ADDRESS: &str = "127.0.0.1:6333";

@@ -1,13 +1,11 @@
 //! Every way in which a command may fail: the exit code, one line that says what would be right, and nothing left.
 
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{Ran, Sandbox, fbin, jsonl, names, numbers};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Ran, Sandbox, fbin, jsonl, names, numbers};
 
 #[test]
 fn a_command_that_makes_no_sense_is_usage() {

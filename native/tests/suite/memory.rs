@@ -2,15 +2,12 @@
 //!
 //! Anonymous memory is what a build cannot give back (the pages of mapped inputs it can), and `ulimit -d` bounds it without
 //! sampling: an allocation beyond ends the process.
-#![cfg(target_os = "linux")]
-
-mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::process::{Command, Output, Stdio};
 
-use support::{Sandbox, numbers};
+use crate::support::{Sandbox, numbers};
 
 /// Few long rows: their 64 MiB are far more than all that is kept.
 const ROWS: usize = 8192;

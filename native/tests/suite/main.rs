@@ -1,0 +1,14 @@
+//! What users meet, from outside: the real binary and the real server. One program, as each would link the whole library anew.
+
+mod commands;
+mod failures;
+mod filters;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(feature = "server")]
+mod serve;
+#[cfg(feature = "server")]
+mod serving_doc;
+mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
