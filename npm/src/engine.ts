@@ -34,7 +34,7 @@ export class Engine implements Methods {
         this.#panic = `a panic at ${file}:${line}`;
       },
     });
-    this.#memory = glue.initSync({ module }).memory;
+    this.#memory = glue.initSync(module).memory;
     this.#core = new glue.Engine();
   }
 
@@ -112,19 +112,20 @@ export class Engine implements Methods {
     return new Uint32Array(answer, 0, 1)[0] === 1 ? answer : null;
   }
 
-  add(call: AddCall): number {
+  add(call: AddCall): void {
     this.#fill(SLOT.ids, call.ids);
     this.#fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
     this.#check(this.#core.add(elementOf(call.vectors), call.replace));
-    const [size = 0] = this.#numbers();
-    return size;
   }
 
-  delete(id: bigint): { deleted: boolean; size: number } {
+  delete(id: bigint): boolean {
     this.#check(this.#core.delete(id));
-    const [size = 0, deleted = 0] = this.#numbers();
-    return { deleted: deleted === 1, size };
+    return this.#numbers()[0] === 1;
+  }
+
+  compact(): void {
+    this.#check(this.#core.compact());
   }
 
   save(): Uint8Array {

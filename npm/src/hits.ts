@@ -36,6 +36,7 @@ export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits
     const stats: SearchStats = {
       distances: words[w + 2]! + words[w + 3]! * 0x1_0000_0000,
       hops: words[w + 4]! + words[w + 5]! * 0x1_0000_0000,
+      ef: words[w + 1]!,
       rounds: 0,
       requests: 0,
       bytes: 0,

@@ -65,8 +65,9 @@ export interface Calls {
   search: [SearchCall, ArrayBuffer];
   has: [bigint, boolean];
   get: [bigint, ArrayBuffer | null];
-  add: [AddCall, number];
-  delete: [bigint, { deleted: boolean; size: number }];
+  add: [AddCall, void];
+  delete: [bigint, boolean];
+  compact: [null, void];
   save: [null, Uint8Array];
   verify: [null, void];
   describe: [null, Described];

@@ -92,7 +92,7 @@ export class Index {
     return opened("reader", source, options, (link, described, read) => new Index(link, described, read));
   }
 
-  /** What this index is. */
+  /** What this index is; after a change, what it has become. */
   get info(): IndexInfo {
     return this.#info;
   }
@@ -177,9 +177,15 @@ export class Index {
     return this.#closed ? Promise.reject(closed()) : this.#link.call(name, given, options);
   }
 
-  /** @internal */
-  protected resized(rows: number): void {
-    this.#info = { ...this.#info, rows };
+  /** @internal Makes a call that changes the index, and looks what has become of it: a call that failed may have made a file live. */
+  protected async change<K extends CallName>(name: K, given: Given<K>): Promise<Returned<K>> {
+    const done = this.call(name, given);
+    const described = this.call("describe", null);
+    try {
+      return await done;
+    } finally {
+      this.#info = infoOf(this.#link, await described);
+    }
   }
 
   #demandOpen(): void {
@@ -211,7 +217,7 @@ export class LiveIndex extends Index {
 
   /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
   async add(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
-    await this.#add([id], oneVector(vector, this.info), options && "payload" in options ? { ...options, payloads: [options.payload ?? null] } : options, false);
+    return this.#add([id], oneVector(vector, this.info), options && { ...options, payloads: [options.payload ?? null] }, false);
   }
 
   /** Adds many rows; all of them, or none. */
@@ -222,20 +228,27 @@ export class LiveIndex extends Index {
 
   /** Deletes a row; whether it was there. */
   async delete(id: Id): Promise<boolean> {
-    const { deleted, size } = await this.call("delete", oneId(id));
-    this.resized(size);
-    return deleted;
+    return this.change("delete", oneId(id));
+  }
+
+  /**
+   * Drops deleted rows, and what replaced rows left, and repairs the graph around them. Writes do so themselves once a fifth of all
+   * rows is gone; before a {@link Index.save} it makes the smallest file. A pass over all rows; where there is nothing to drop, nothing
+   * changes.
+   */
+  async compact(): Promise<void> {
+    return this.change("compact", null);
   }
 
   /** Gives the row with this id another vector (and payload), or adds it. */
   async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
-    await this.#add([id], oneVector(vector, this.info), options && "payload" in options ? { ...options, payloads: [options.payload ?? null] } : options, true);
+    return this.#add([id], oneVector(vector, this.info), options && { ...options, payloads: [options.payload ?? null] }, true);
   }
 
   async #add(ids: Ids, vectors: Form, options: AddManyOptions | undefined, replace: boolean): Promise<void> {
     if (options?.columns !== undefined) throw unsupported("columns are not there yet");
     const rows = ids.length;
-    this.resized(await this.call("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), replace }));
+    return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), replace });
   }
 }
 

@@ -103,6 +103,8 @@ export interface SearchStats {
   readonly distances: number;
   /** Nodes of the graph that were expanded. */
   readonly hops: number;
+  /** The effort of the walk that gave the answer: candidates it kept, at least `k`, more where the index found that it takes more. 0 for a scan. */
+  readonly ef: number;
   /** Dependent rounds of requests. */
   readonly rounds: number;
   /** Requests sent. */
@@ -146,7 +148,10 @@ export interface QualityRow {
   readonly hops: number;
 }
 
-/** What an index is. */
+/**
+ * What an index is. One that was created, or changed after it was loaded, is no file: `fileBytes` and `buildId` are 0, `identity` is zeros,
+ * `quality` and `meta` are empty, and `originals` are not kept. (Searches go by the table that the file brought while it still holds.)
+ */
 export interface IndexInfo {
   readonly rows: number;
   readonly dimensions: number;
@@ -203,7 +208,7 @@ export interface BuildOptions {
   columns?: unknown;
   /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
   onProgress?: (progress: BuildProgress) => void | boolean;
-  /** Stops the build; inline, a running build only notices between progress reports. */
+  /** Stops the build. Inline nothing else runs while it does: there only what `onProgress` does can fire the signal. */
   signal?: AbortSignal;
   /** Build and search in a worker? As in {@link OpenOptions}. */
   worker?: boolean;

@@ -100,3 +100,61 @@ test("deleting most rows leaves an index that still finds the rest", async () =>
   assert.equal(live.size, 80);
   for (let i = 0; i < 400; i += 5) assert.equal((await live.search(row(i), { k: 1 }))[0].id, i);
 });
+
+/** A file of `count` rows with originals, payloads and a measured table, opened so that it can change. */
+async function loaded(count, options = {}) {
+  const made = await Index.build(Array.from({ length: count }, (_, i) => i), vectors.subarray(0, count * DIMENSIONS), { dimensions: DIMENSIONS, metric: "cosine", m: 8, seed: 5, ...options });
+  return Index.load(await made.save());
+}
+
+test("info of a loaded file tells what the first change makes of it", async () => {
+  const live = await loaded(300, { payloads: Array.from({ length: 300 }, (_, i) => `row ${i}`) });
+  const file = live.info;
+  assert.ok(file.originals && file.payload && file.fileBytes > 0 && file.quality.length > 0 && file.meta.rows === 300 && file.refine === "originals");
+  assert.equal(await live.delete(4711), false);
+  await live.compact();
+  assert.deepEqual(live.info, file, "nothing was changed yet");
+
+  await live.add(1000, row(400));
+  const { rows: count, dimensions, metric, element, seed, payload, originals, refine, plan, fileBytes, buildId, identity, quality, meta } = live.info;
+  assert.deepEqual({ count, dimensions, metric, element, seed, payload }, { count: 301, dimensions: DIMENSIONS, metric: "cosine", element: "f32", seed: 5n, payload: true });
+  assert.deepEqual({ originals, refine, plan }, { originals: false, refine: "records", plan: "scan" });
+  assert.deepEqual({ fileBytes, buildId, identity, quality, meta }, { fileBytes: 0, buildId: 0n, identity: "0".repeat(32), quality: [], meta: {} });
+  await live.addMany(Array.from({ length: 60 }, (_, i) => 2000 + i), vectors.subarray(410 * DIMENSIONS, 470 * DIMENSIONS));
+  assert.equal(live.info.rows, 361);
+  const again = await Index.load(await live.save());
+  assert.ok(again.info.fileBytes > 0 && again.info.payload && !again.info.originals && again.info.rows === 361);
+});
+
+test("info tells the truth after a change that was refused, and of how searches go", async () => {
+  const live = await loaded(300);
+  await assert.rejects(live.add(7, row(400)), failure("invalid-argument"));
+  assert.deepEqual([live.info.rows, live.info.originals, live.info.payload], [300, false, false]);
+  const many = rows(2100, DIMENSIONS, 9);
+  const large = await Index.create({ dimensions: DIMENSIONS, efConstruction: 20, m: 4 });
+  assert.equal(large.info.plan, "scan");
+  await large.addMany(Array.from({ length: 2100 }, (_, i) => i), many, { payloads: Array.from({ length: 2100 }, () => "p") });
+  assert.deepEqual([large.info.plan, large.info.payload], ["walk", true]);
+});
+
+test("compact drops what deletes and updates left", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  await live.addMany(Array.from({ length: 100 }, (_, i) => i), vectors.subarray(0, 100 * DIMENSIONS));
+  for (let id = 0; id < 10; id++) await live.delete(id);
+  for (let id = 10; id < 15; id++) await live.update(id, row(200 + id));
+  const before = (await live.save()).length;
+  await live.compact();
+  const bytes = await live.save();
+  assert.ok(bytes.length < before, `${bytes.length} after, ${before} before`);
+  assert.equal(live.size, 90);
+  const hits = await live.search(row(212), { k: 90 });
+  assert.deepEqual([hits.length, hits[0].id], [90, 12]);
+  // A file with tombstones loses them as well; one without stays the file that it is.
+  const saved = await Index.load(bytes);
+  await saved.compact();
+  assert.equal(saved.info.fileBytes, bytes.length);
+  await saved.delete(50);
+  const gone = await Index.load(await saved.save());
+  await gone.compact();
+  assert.deepEqual([gone.info.rows, gone.info.fileBytes], [89, 0]);
+});

@@ -205,7 +205,7 @@ impl Case {
             params,
             ids: value["ids"].as_array()?.iter().map(|id| id.as_str()?.parse().ok()).collect::<Option<_>>()?,
             bits: value["bits"].as_array()?.iter().map(|bits| Some(bits.as_u64()? as u32)).collect::<Option<_>>()?,
-            stats: Stats { distances: number("distances")?, hops: number("hops")? },
+            stats: Stats { distances: number("distances")?, hops: number("hops")?, ..Stats::default() },
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The one buffer through which answers leave.
 //!
 //! ```text
-//! search, for each query:   u32 hits, u32 zero, u64 distances, u64 hops
+//! search, for each query:   u32 hits, u32 ef, u64 distances, u64 hops
 //!                           hits x { u64 id, f32 distance, u32 payload bytes (NONE: the row has none, or it was not asked for) }
 //!                           the payloads, one after the other, padded with zeros to 8 bytes
 //! get:                      u32 found, u32 payload bytes or NONE, dimensions x f32, the payload
@@ -55,7 +55,7 @@ impl Answer {
         mut payload: impl FnMut(&Hit, &mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.u32(hits.len() as u32);
-        self.u32(0);
+        self.u32(stats.ef as u32);
         self.u64(stats.distances);
         self.u64(stats.hops);
         let first = self.bytes.len();

@@ -130,7 +130,8 @@ impl Engine {
 
     /// Answers with what the index is:
     /// u64 rows, file bytes, seed, build id; 16 bytes of identity; u32 dimensions, metric, element, plan, refine, flags (1: payloads,
-    /// 2: originals, 4: kernels of simd128), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`.
+    /// 2: originals, 4: kernels of simd128), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`. What only
+    /// a file has is zero, or empty, for a live index.
     pub fn describe(&mut self) -> u32 {
         let result = self.tell();
         self.end(result)
@@ -287,9 +288,9 @@ impl Engine {
                 answer.u32(params.dimensions as u32);
                 answer.u32(params.metric as u32);
                 answer.u32(params.element as u32);
-                answer.u32(Plan::Walk as u32);
+                answer.u32(live.plan() as u32);
                 answer.u32(Refine::Records as u32);
-                [KERNELS, 0, 0].iter().for_each(|&value| answer.u32(value));
+                [u32::from(live.has_payloads()) | KERNELS, 0, 0].iter().for_each(|&value| answer.u32(value));
             }
         }
         Ok(())

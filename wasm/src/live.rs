@@ -1,7 +1,7 @@
 //! Indexes that rows are added to.
 //!
 //! A file that was loaded stays a file, and is searched as one, until the first change asks for a graph that can change; its originals are
-//! left behind then.
+//! left behind then. A call that would change nothing leaves it a file.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -27,16 +27,25 @@ impl Engine {
     }
 
     /// Adds the rows in the buffers `Ids`, `Query` (their vectors), `Payloads` and `Ends`: all, or none. `replace` takes the place of the
-    /// row that has the id. Answers with u32 rows that can be found.
+    /// row that has the id.
     pub fn add(&mut self, form: u32, replace: bool) -> u32 {
         let result = self.add_rows(form, replace);
         self.inputs.release();
         self.end(result)
     }
 
-    /// Deletes a row; answers with u32 rows that can be found, and 1 when the row was there, else 0.
+    /// Deletes a row; answers with u32 1 when the row was there, else 0.
     pub fn delete(&mut self, id: u64) -> u32 {
         let result = self.delete_row(id);
+        self.end(result)
+    }
+
+    /// Drops the tombstones.
+    pub fn compact(&mut self) -> u32 {
+        let result = match &self.state {
+            State::File(index) if index.deleted() == 0 => Ok(()),
+            _ => live(&mut self.state).map(Live::compact),
+        };
         self.end(result)
     }
 }
@@ -62,15 +71,12 @@ impl Engine {
             }
         }
         tidy(live);
-        self.answer.clear();
-        self.answer.u32(live.len() as u32);
         Ok(())
     }
 
     fn delete_row(&mut self, id: u64) -> Result<(), Failure> {
-        let (rows, deleted) = match &self.state {
-            // A file that would lose nothing stays a file.
-            State::File(index) if index.row_of(id)?.is_none() => (index.len() - index.deleted() as usize, false),
+        let deleted = match &self.state {
+            State::File(index) if index.row_of(id)?.is_none() => false,
             _ => {
                 let live = live(&mut self.state)?;
                 let deleted = match live.delete(id) {
@@ -79,11 +85,10 @@ impl Engine {
                     Err(error) => return Err(error.into()),
                 };
                 tidy(live);
-                (live.len(), deleted)
+                deleted
             }
         };
         self.answer.clear();
-        self.answer.u32(rows as u32);
         self.answer.u32(u32::from(deleted));
         Ok(())
     }

@@ -72,7 +72,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "6";
+const STEPS: &str = "7";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -195,8 +195,13 @@ const GLUE_END: (&str, &str) = ("return Object.assign(__wbg_init, { initSync }, 
 
 /// What the script has for finding, fetching and compiling, which the package does for itself: from here to there. The bundler keeps
 /// functions inside functions, used or not.
-const GLUE_CUTS: &[(&str, &str)] =
-    &[("let script_src;", "class Engine {"), ("async function __wbg_load(", "function initSync("), ("let __wbg_init_promise;", GLUE_END.1)];
+const GLUE_CUTS: &[(&str, &str)] = &[
+    ("let script_src;", "class Engine {"),
+    ("async function __wbg_load(", "function initSync("),
+    ("let __wbg_init_promise;", GLUE_END.1),
+    ("if (module !== undefined) {", "const imports = "),
+    ("if (!(module instanceof WebAssembly.Module)) {", "const instance = "),
+];
 
 /// The types of the function that the script becomes.
 const GLUE_TYPES: &str = "

@@ -37,6 +37,23 @@ impl Builder {
 }
 
 /// What decides a build, beside the rows.
+/// ```
+/// use core::ops::ControlFlow;
+/// use nearshore_core::build::{BuildParams, Input, build};
+/// use nearshore_core::distance::Kernels;
+/// use nearshore_core::format::{Element, Metric};
+/// use nearshore_core::par::Serial;
+/// use nearshore_core::vectors::Vectors;
+///
+/// let params = BuildParams::new(Metric::Cosine).m(24).ef_construction(400).seed(7);
+/// let rows: Vec<u8> = [[1.0_f32, 0.0], [0.0, 1.0], [0.6, 0.8]].iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+/// let vectors = Vectors::packed(Element::F32, 2, &rows).expect("whole rows");
+/// let input = Input { vectors, ids: Some(&[10, 20, 30]), payloads: None };
+/// let (file, summary) = build(&input, &params, &Serial, Kernels::best(), &mut |_, _, _| ControlFlow::Continue(()), Vec::new())?;
+/// assert_eq!(summary.rows, 3);
+/// assert_eq!(file.len() as u64, summary.file_bytes);
+/// # Ok::<(), nearshore_core::build::BuildError<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BuildParams {
@@ -83,6 +100,80 @@ impl Default for BuildParams {
             codes: Codes::None,
             quality: true,
         }
+    }
+}
+
+impl BuildParams {
+    /// The defaults under a metric.
+    #[must_use]
+    pub fn new(metric: Metric) -> Self {
+        Self { metric, ..Self::default() }
+    }
+
+    /// Sets the neighbours of a node.
+    #[must_use]
+    pub fn m(self, m: usize) -> Self {
+        Self { m, ..self }
+    }
+
+    /// Sets how many candidates a row's neighbours are chosen from.
+    #[must_use]
+    pub fn ef_construction(self, ef_construction: usize) -> Self {
+        Self { ef_construction, ..self }
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Keeps the input rows, or drops them.
+    #[must_use]
+    pub fn originals(self, originals: bool) -> Self {
+        Self { originals, ..self }
+    }
+
+    /// Sets how neighbours are found.
+    #[must_use]
+    pub fn builder(self, builder: Builder) -> Self {
+        Self { builder, ..self }
+    }
+
+    /// Sets the layers of the graph.
+    #[must_use]
+    pub fn layers(self, layers: Layers) -> Self {
+        Self { layers, ..self }
+    }
+
+    /// Chooses neighbours by the heuristic, or the nearest.
+    #[must_use]
+    pub fn heuristic(self, heuristic: bool) -> Self {
+        Self { heuristic, ..self }
+    }
+
+    /// Makes candidates' neighbours candidates, or not.
+    #[must_use]
+    pub fn extend_candidates(self, extend_candidates: bool) -> Self {
+        Self { extend_candidates, ..self }
+    }
+
+    /// Fills up with discarded candidates, or not.
+    #[must_use]
+    pub fn keep_pruned(self, keep_pruned: bool) -> Self {
+        Self { keep_pruned, ..self }
+    }
+
+    /// Sets what guides the walks of the file.
+    #[must_use]
+    pub fn codes(self, codes: Codes) -> Self {
+        Self { codes, ..self }
+    }
+
+    /// Measures recall and stores the table, or not.
+    #[must_use]
+    pub fn quality(self, quality: bool) -> Self {
+        Self { quality, ..self }
     }
 }
 

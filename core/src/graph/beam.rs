@@ -68,6 +68,7 @@ impl Beam {
         limits: Limits,
         stats: &mut Stats,
     ) -> Result<(), G::Error> {
+        stats.ef = limits.ef as u64;
         self.pool.reset(limits.ef);
         self.visited.reset(graph.nodes());
         self.visited.insert(limits.hidden);

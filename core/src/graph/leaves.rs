@@ -98,7 +98,8 @@ pub fn build<P: Par>(
         progress(done as usize).is_continue().then_some(())
     };
     let mut assigners: Vec<Assigner> = (0..par.threads()).map(|_| Assigner::default()).collect();
-    let leaves = carve(records, nodes, Carving { leaf: params.leaf, fanout: params.fanout, seed: params.seed }, par, &mut assigners);
+    let carving = Carving { leaf: params.leaf, fanout: params.fanout, seed: params.seed };
+    let leaves = carve(records, nodes, carving, par, &mut assigners, &mut |done| tell(0, done))?;
     drop(assigners);
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
     let mut kept = Kept::new(nodes, params.degree * 2);

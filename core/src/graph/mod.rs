@@ -61,6 +61,9 @@ pub struct Stats {
     pub distances: u64,
     /// Nodes expanded.
     pub hops: u64,
+    /// The effort of the walk that gave the answer, nodes kept in its pool: at least `k`, more where a quality table, tombstones or a
+    /// first walk that was short of hits asked for more. 0: a scan gave it.
+    pub ef: u64,
 }
 
 /// Buffers that a [`Graph`] fills while it computes distances; kept from call to call.

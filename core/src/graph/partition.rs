@@ -35,6 +35,9 @@ const DEPTH_MAX: usize = 6;
 /// Nodes that one task assigns.
 const TASK_NODES: usize = 64;
 
+/// Nodes that are assigned between two reports.
+const STEP_NODES: usize = 1 << 12;
+
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Assigner {
@@ -53,16 +56,28 @@ struct Group {
 
 /// Groups the first `nodes` nodes of `records` into leaves, each ascending and without repeats.
 ///
+/// `progress(done)` is told in nodes, and may stop it: then `None` is returned.
+///
 /// Cost: `nodes` x leaders distances a level of carving.
-pub(super) fn carve<P: Par>(records: Records<'_>, nodes: usize, carving: Carving, par: &P, workers: &mut [Assigner]) -> Vec<Vec<u32>> {
+pub(super) fn carve<P: Par>(
+    records: Records<'_>,
+    nodes: usize,
+    carving: Carving,
+    par: &P,
+    workers: &mut [Assigner],
+    progress: &mut dyn FnMut(usize) -> Option<()>,
+) -> Option<Vec<Vec<u32>>> {
     // Among rows an inner product knows no near and far: the longest would draw all others.
     let space = Space { metric: Metric::L2, ..records.space.clone() };
     let records = Records { space: &space, ..records };
     let mut leaves = Vec::new();
     let mut open = vec![Group { nodes: (0..nodes as u32).collect(), fanout: carving.fanout, depth: 0 }];
+    // Three quarters of the time go to the first level, which meets the most leaders; then places in leaves are what is done.
+    let (mut first, mut placed) = (0, 0);
     let mut round = 0;
     while let Some(mut group) = open.pop() {
         if group.nodes.len() <= carving.leaf {
+            placed += group.nodes.len();
             // Small groups that stand together may share nodes.
             sort::by_key(&mut group.nodes, |node| *node);
             group.nodes.dedup();
@@ -81,7 +96,20 @@ pub(super) fn carve<P: Par>(records: Records<'_>, nodes: usize, carving: Carving
         let drawn = seed::sample(seed::hash(carving.seed, 0x006C_6561_6465_7273, round), group.nodes.len() as u64, leaders);
         round += 1;
         let leaders: Vec<u32> = drawn.iter().map(|&at| group.nodes[at as usize]).collect();
-        let joined = assign(records, &group.nodes, &leaders, fanout, par, workers);
+        // Side by side they stay in the cache.
+        let mut near = Vec::with_capacity(leaders.len() * records.space.layout.stride);
+        leaders.iter().for_each(|&leader| near.extend_from_slice(records.record(leader)));
+        let near = Records { bytes: &near, ..records };
+        let mut joined = vec![0; group.nodes.len() * fanout];
+        for (step, joined) in group.nodes.chunks(STEP_NODES).zip(joined.chunks_mut(STEP_NODES * fanout)) {
+            progress((3 * first + placed / carving.fanout.max(1)) / 4)?;
+            par.chunks(joined, TASK_NODES * fanout, workers, |task, joined, worker| {
+                for (node, joined) in step[task * TASK_NODES..].iter().zip(joined.chunks_exact_mut(fanout)) {
+                    worker.assign(records, near, *node, joined);
+                }
+            });
+            first += if depth == 1 { step.len() } else { 0 };
+        }
         let mut parts: Vec<Vec<u32>> = vec![Vec::new(); leaders.len()];
         for (&node, joined) in group.nodes.iter().zip(joined.chunks_exact(fanout)) {
             joined.iter().for_each(|&leader| parts[leader as usize].push(node));
@@ -99,25 +127,11 @@ pub(super) fn carve<P: Par>(records: Records<'_>, nodes: usize, carving: Carving
         }
         open.push(Group { nodes: small, fanout: 1, depth });
     }
-    leaves
-}
-
-/// For each of `group` the numbers of its `fanout` nearest leaders.
-fn assign<P: Par>(records: Records<'_>, group: &[u32], leaders: &[u32], fanout: usize, par: &P, workers: &mut [Assigner]) -> Vec<u32> {
-    // Side by side they stay in the cache.
-    let mut near = Vec::with_capacity(leaders.len() * records.space.layout.stride);
-    leaders.iter().for_each(|&leader| near.extend_from_slice(records.record(leader)));
-    let near = Records { bytes: &near, ..records };
-    let mut joined = vec![0; group.len() * fanout];
-    par.chunks(&mut joined, TASK_NODES * fanout, workers, |task, joined, worker| {
-        for (node, joined) in group[task * TASK_NODES..].iter().zip(joined.chunks_exact_mut(fanout)) {
-            worker.assign(records, near, *node, joined);
-        }
-    });
-    joined
+    Some(leaves)
 }
 
 impl Assigner {
+    /// The numbers of a node's nearest leaders, as many as `joined` holds.
     fn assign(&mut self, records: Records<'_>, leaders: Records<'_>, node: u32, joined: &mut [u32]) {
         records.prepare(node, &mut self.query);
         self.buffers.places.clear();

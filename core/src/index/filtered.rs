@@ -65,7 +65,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         hits.clear();
         let scanned = self.scan_rows(&ranker, rows.iter(), params, refine, scratch, hits)?;
-        Ok(Stats { distances: stats.distances + scanned.distances, ..stats })
+        Ok(Stats { distances: stats.distances + scanned.distances, ef: 0, ..stats })
     }
 
     /// Walks; true when the hits are as many as are wanted, or as there are.

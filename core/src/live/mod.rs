@@ -32,8 +32,9 @@ mod search;
 pub use error::LiveError;
 pub use reader::LiveReader;
 
+use crate::build::plan_of;
 use crate::distance::Kernels;
-use crate::format::{Element, Metric};
+use crate::format::{Element, Metric, Plan};
 use crate::graph::NONE;
 use crate::graph::beam::Beam;
 use crate::graph::select::Selector;
@@ -250,6 +251,16 @@ impl Live {
     /// Whether no row lives.
     pub fn is_empty(&self) -> bool {
         self.slots.len() == 0
+    }
+
+    /// How searches go that do not say: by a scan while there are few rows.
+    pub fn plan(&self) -> Plan {
+        plan_of(self.shared.store.len() as usize)
+    }
+
+    /// Whether any row came with a payload, one that is a tombstone included.
+    pub fn has_payloads(&self) -> bool {
+        self.shared.store.has_payloads()
     }
 
     /// Tombstones: what [`Live::compact`] would free.

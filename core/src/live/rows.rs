@@ -119,6 +119,8 @@ pub(super) struct Store {
     /// Slots of a chunk, as a power of two.
     chunk_bits: u32,
     length: AtomicU32,
+    /// Whether a row has a payload.
+    with_payload: AtomicBool,
 }
 
 impl Store {
@@ -126,7 +128,7 @@ impl Store {
         let row = stride + 2 * m * size_of::<AtomicU32>() + size_of::<[usize; 3]>();
         let chunk_bits = (CHUNK_BYTES / row).max(1).ilog2().min(CHUNK_BITS_MAX);
         let groups = (0..GROUPS).map(|_| OnceBox::new()).collect();
-        Self { groups, stride, degree: 2 * m, m, chunk_bits, length: AtomicU32::new(0) }
+        Self { groups, stride, degree: 2 * m, m, chunk_bits, length: AtomicU32::new(0), with_payload: AtomicBool::new(false) }
     }
 
     /// Neighbour slots of a row in `layer` (0 is the base).
@@ -185,9 +187,14 @@ impl Store {
             let _ = chunk.upper[at].set(Box::new(Upper { slots }));
         }
         if !payload.is_empty() {
+            self.with_payload.store(true, Ordering::Relaxed);
             let _ = chunk.payloads[at].set(Box::new(payload.into()));
         }
         chunk.records.push(record).then_some(slot)
+    }
+
+    pub(super) fn has_payloads(&self) -> bool {
+        self.with_payload.load(Ordering::Relaxed)
     }
 
     /// Lets readers see the row that was appended last.

@@ -93,8 +93,7 @@ impl Shared {
             } else {
                 // Pruning may cut rows off until a save or a compaction mends that.
                 let scanned = self.scan(rows, params, scratch, hits);
-                stats.distances += scanned.distances;
-                return stats;
+                return Stats { distances: stats.distances + scanned.distances, ef: 0, ..stats };
             }
         }
         Hit::finish(hits, params.k, params.radius);

@@ -30,7 +30,7 @@ const EXAMPLES: &str = "Examples:
   nearshore bench vectors.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
   nearshore serve data
 
-Exit codes: 0 done, 1 found what should not be, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
+Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
 
 /// What every command takes.
 #[derive(Debug, Args)]

@@ -136,7 +136,7 @@ impl Report<'_> {
     fn ef(&self, setting: &SearchParams) -> usize {
         let refine = setting.refine.unwrap_or(self.index.refine());
         let table = self.index.quality().unwrap_or_default();
-        nearshore::search::quality::Setting::choose(setting, refine, table).ef
+        nearshore::search::quality::Setting::choose(setting, refine, table).limits(setting.k, self.index.metric(), self.index.len()).ef
     }
 
     fn threads(&self) -> usize {

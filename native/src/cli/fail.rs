@@ -19,11 +19,6 @@ pub(crate) struct Fail {
 }
 
 impl Fail {
-    /// A search or a verification found what it should not.
-    pub(crate) fn found(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into(), chain: Vec::new() }
-    }
-
     /// The command makes no sense.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, message: message.into(), chain: Vec::new() }
@@ -42,6 +37,11 @@ impl Fail {
     /// The index is damaged.
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into(), chain: Vec::new() }
+    }
+
+    /// The command was told to stop.
+    pub(crate) fn interrupted() -> Self {
+        Self { code: 130, message: "interrupted".to_owned(), chain: Vec::new() }
     }
 
     /// An output that could not be begun or finished: one that exists is a matter of usage.

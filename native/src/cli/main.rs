@@ -5,7 +5,6 @@
 //! | code | means |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | a search or a verification found what it should not |
 //! | 2 | the command was not understood |
 //! | 3 | an input is wrong: the message says file, row and field |
 //! | 4 | the system could not read or write, or the disk is full |

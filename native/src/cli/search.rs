@@ -128,8 +128,8 @@ impl Answer {
             }
             write!(out, "}}")?;
         }
-        let Stats { distances, hops, .. } = self.stats;
-        write!(out, "],\"distances\":{distances},\"hops\":{hops}}}")
+        let Stats { distances, hops, ef } = self.stats;
+        write!(out, "],\"distances\":{distances},\"hops\":{hops},\"ef\":{ef}}}")
     }
 
     fn write_text(&self, out: &mut dyn Write, query: Option<usize>, verbose: bool, with_payload: bool) -> io::Result<()> {
@@ -145,7 +145,8 @@ impl Answer {
             writeln!(out)?;
         }
         if verbose {
-            writeln!(out, "      {} distances, {} hops", self.stats.distances, self.stats.hops)?;
+            let Stats { distances, hops, ef } = self.stats;
+            writeln!(out, "      {distances} distances, {hops} hops, ef {ef}")?;
         }
         Ok(())
     }

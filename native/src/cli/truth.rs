@@ -81,7 +81,7 @@ fn explain(error: ExactError, base: &Dataset, queries: &Dataset) -> Fail {
         ExactError::Row(row) => (base, row),
         ExactError::Query(row) => (queries, row),
         ExactError::Shape => return Fail::input(format!("{}: more than 4,294,967,295 rows", base.name())),
-        ExactError::Interrupted => return Fail::found("interrupted"),
+        ExactError::Interrupted => return Fail::interrupted(),
     };
     let at = row as usize;
     match data.check_finite(at..at + 1) {

@@ -60,8 +60,13 @@ fn the_keys_of_json_are_stable() {
     assert!(["ef", "recall", "distances", "hops", "queries", "k"].iter().all(|key| quality.get(key).is_some()), "{quality}");
     let search = sandbox.run("search base.shore --queries query.fbin --json --k 3").json();
     assert_eq!(keys(&search), ["k", "results"]);
-    assert_eq!(keys(&search["results"][0]), ["distances", "hits", "hops"]);
+    assert_eq!(keys(&search["results"][0]), ["distances", "ef", "hits", "hops"]);
     assert_eq!(keys(&search["results"][49]["hits"][2]), ["distance", "id"]);
+    // As many candidates as hits at least; a scan keeps none.
+    let ef = |line: &str| sandbox.run(&format!("search base.shore --queries query.fbin --json {line}")).json()["results"][0]["ef"].clone();
+    assert_eq!(ef("--k 80 --ef 20 --plan walk"), 80);
+    assert_eq!(ef("--k 8 --ef 20 --plan walk"), 20);
+    assert_eq!(ef("--k 8 --plan scan"), 0);
     sandbox.run("truth base.fbin --queries query.fbin -o truth.ibin --quiet").ok();
     let bench = sandbox.run("bench base.shore --queries query.fbin --truth truth.ibin --recall 0.9,0.95 --json --threads 2").json();
     let wanted = "file rows dimensions metric k threads backend driver resident_bytes file_bytes runs";

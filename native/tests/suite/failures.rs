@@ -8,6 +8,15 @@ use crate::support::{Ran, Sandbox, fbin, jsonl, names, numbers};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
+fn help_names_the_exit_codes_that_there_are() {
+    let help = Sandbox::new().run("--help").ok();
+    let line = help.stdout.lines().find_map(|line| line.strip_prefix("Exit codes: ")).expect("exit codes");
+    let codes: Vec<&str> = line.split(", ").filter_map(|part| part.split(' ').next()).collect();
+    // Each is met by a test of this file; 1, which says everything and nothing, by none.
+    assert_eq!(codes, ["0", "2", "3", "4", "5", "130"]);
+}
+
+#[test]
 fn a_command_that_makes_no_sense_is_usage() {
     let sandbox = Sandbox::new();
     sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));

@@ -33,9 +33,10 @@ export async function builds(): Promise<void> {
   await live.add(1n, [1, 2, 3, 4], { payload: "text" });
   await live.addMany(Uint32Array.of(1), new Float32Array(4), { payloads: [null] });
   const gone: boolean = await live.delete(1);
+  const compacted: void = await live.compact();
   await live.update(1, new Float32Array(4));
   const again: LiveIndex = await Index.load(await live.save());
-  void [built, gone, again];
+  void [built, gone, compacted, again];
   // @ts-expect-error dimensions must be said
   await Index.build(null, new Float32Array(8), { metric: "l2" });
   // @ts-expect-error no such metric

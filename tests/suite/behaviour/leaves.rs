@@ -76,7 +76,7 @@ fn a_build_by_leaves_stops_when_asked() {
     let rows = bytes_of(&clusters(ROWS, 8, 20, 0.3, 1));
     let vectors = Vectors::packed(Element::F32, 8, &rows).expect("whole rows");
     let input = Input { vectors, ids: None, payloads: None };
-    let (mut calls, mut last) = (0, 0);
+    let (mut calls, mut last, mut carving) = (0, 0, 0);
     let told = build(
         &input,
         &params(Metric::L2),
@@ -87,13 +87,16 @@ fn a_build_by_leaves_stops_when_asked() {
                 calls += 1;
                 assert!(done >= last && done <= total, "{done} of {total} after {last}");
                 last = done;
+                carving += usize::from(done > 0 && done < total / 8);
             }
             ControlFlow::Continue(())
         },
         Vec::new(),
     );
     assert!(told.is_ok() && calls > 5, "{calls}");
-    for stop in [1, calls / 2, calls] {
+    // The first eighth groups rows into leaves, which takes long enough to be told of.
+    assert!(carving >= 2, "{carving}");
+    for stop in [1, 3, calls / 2, calls] {
         let mut call = 0;
         let result = build(
             &input,

@@ -28,6 +28,7 @@ impl Beam {
         budget: u64,
         stats: &mut Stats,
     ) -> Result<bool, G::Error> {
+        stats.ef = limits.ef as u64;
         self.pool.reset(limits.ef);
         self.visited.reset(graph.nodes());
         self.fresh.clear();
