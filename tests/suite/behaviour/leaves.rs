@@ -95,7 +95,7 @@ fn a_build_by_leaves_stops_when_asked() {
     );
     assert!(told.is_ok() && calls > 5, "{calls}");
     // The first eighth groups rows into leaves, which takes long enough to be told of.
-    assert!(carving >= 2, "{carving}");
+    assert!(carving >= 1, "{carving}");
     for stop in [1, 3, calls / 2, calls] {
         let mut call = 0;
         let result = build(
