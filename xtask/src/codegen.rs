@@ -5,13 +5,15 @@
 //! each target, and each entry of each backend's table must have an innermost loop
 //! - that holds the instructions which do its work (`vpmaddwd`, `f32x4.mul`, ...), often enough for the rows it sums at once,
 //! - on full-width registers only,
-//! - without a call.
+//! - without a call, and in WebAssembly without storing a vector.
 //!
 //! And no f32 kernel may hold a fused multiply-add anywhere: it would round once where the others round twice.
 //! AVX-512 is looked at whether or not this machine could run it. A target that rustup lacks is named and passed over.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::wasm;
 
 /// A target and what its backend must show.
 struct Backend {
@@ -92,7 +94,8 @@ const BACKENDS: &[Backend] = &[
     Backend {
         name: "wasm128",
         triple: "wasm32-unknown-unknown",
-        flags: &["-Ctarget-feature=+simd128"],
+        // As the download is compiled: what its size asked for once left the sums of the batches in memory.
+        flags: &["-Ctarget-feature=+simd128", "-Copt-level=2", wasm::CODE],
         width: "x", // the lanes in f32x4, i16x8: every vector instruction names them
         // The kernels on pairs of byte rows are brief loops there (core/src/distance/brief.rs).
         entries: &[
@@ -260,7 +263,9 @@ fn faults(backend: &Backend, entry: &str, needs: &[(&str, usize)], body: &[&str]
         for line in lines {
             let narrow = needs.iter().any(|(name, _)| mnemonic(line) == *name) && !line.contains(backend.width);
             let call = matches!(mnemonic(line), "call" | "callq" | "bl" | "blr" | "call_indirect");
-            if narrow || call {
+            // A sum that goes to memory and back with each step.
+            let stored = mnemonic(line) == "v128.store";
+            if narrow || call || stored {
                 say(format!("in its loop: {line}"));
             }
         }
@@ -307,6 +312,14 @@ mod tests {
         let assembly = GOOD.replace("9widen_f16", "7dot_f32").replace("testq %rsi, %rsi", "vfmadd231ps %ymm0, %ymm1, %ymm2");
         let body = function(&assembly, "avx2", "dot_f32").expect("the function is there");
         assert_eq!(faults(&BACKENDS[0], "dot_f32", &[("vcvtph2ps", 1)], &body).len(), 1);
+    }
+
+    #[test]
+    fn sums_that_live_in_memory_are_a_fault() {
+        let body = |extra: &'static str| ["loop", "i32x4.dot_i16x8_s", extra, "end_loop"];
+        let judge = |body: &[&str]| faults(&BACKENDS[3], "dots_i16_i8", &[("i32x4.dot_i16x8_s", 1)], body);
+        assert_eq!(judge(&body("i32x4.add")), Vec::<String>::new());
+        assert_eq!(judge(&body("v128.store 16")).len(), 1);
     }
 
     #[test]

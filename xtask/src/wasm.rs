@@ -41,7 +41,7 @@ const VARIANTS: [&[Variant]; 2] = [
 
 /// Code generation that a download wants: inlining where it shortens the code or where the source asks for it, no loop written twice for
 /// vectors or unrolled. The hot loops are kernels that need neither (docs/research/download-size.md).
-const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=3 \
+pub(crate) const CODE: &str = "-Cno-vectorize-loops -Cllvm-args=-inline-threshold=3 \
     -Cllvm-args=-unroll-runtime=false -Cllvm-args=-unroll-allow-partial=false";
 
 /// wasm-opt's passes. It inlines very little on top, and puts functions of like names side by side, where gzip finds more in common.
