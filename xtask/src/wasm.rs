@@ -72,7 +72,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "7";
+const STEPS: &str = "8";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -193,14 +193,18 @@ fn optimise(out: &Path, Variant { stem, simd, .. }: &Variant) -> Result<()> {
 /// The end of the script that wasm-bindgen writes, and what it becomes.
 const GLUE_END: (&str, &str) = ("return Object.assign(__wbg_init, { initSync }, exports);", "return { initSync, ...exports };");
 
-/// What the script has for finding, fetching and compiling, which the package does for itself: from here to there. The bundler keeps
-/// functions inside functions, used or not.
+/// What the script has for finding, fetching and compiling, which the package does for itself, and for freeing an engine, which goes with
+/// its instance: from here to there. The bundler keeps functions inside functions, used or not.
 const GLUE_CUTS: &[(&str, &str)] = &[
     ("let script_src;", "class Engine {"),
     ("async function __wbg_load(", "function initSync("),
     ("let __wbg_init_promise;", GLUE_END.1),
     ("if (module !== undefined) {", "const imports = "),
     ("if (!(module instanceof WebAssembly.Module)) {", "const instance = "),
+    ("__destroy_into_raw() {", "/**"),
+    ("EngineFinalization.register(", "return this;"),
+    ("if (Symbol.dispose)", "exports.Engine"),
+    ("const EngineFinalization", "function getStringFromWasm0"),
 ];
 
 /// The types of the function that the script becomes.
