@@ -107,6 +107,14 @@ pub struct Target {
     pub after: Measured,
 }
 
+impl Target {
+    /// Whether the new table reaches the recall, as near as the queries can tell.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.after.recall + self.after.recall_error.max(0.001) >= f64::from(self.recall)
+    }
+}
+
 /// A new table, and what it changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuned {
@@ -138,7 +146,9 @@ impl fmt::Display for TuneError {
         match self {
             Self::Empty => write!(f, "no rows; an index with some would be right"),
             Self::Dimensions { found, wanted } => write!(f, "queries of {found} dimensions; {wanted} as in the index would be right"),
-            Self::Queries { found } => write!(f, "{found} queries; at least {QUERIES_MIN}, for a recall to one in a hundred, would be right"),
+            Self::Queries { found } => {
+                write!(f, "{found} queries; at least {QUERIES_MIN}, for a recall to one in a hundred, would be right")
+            }
             Self::K { k, rows } => write!(f, "k is {k}; 1 to {rows}, as many as the index has rows, would be right"),
             Self::Recall { recall } => write!(f, "a recall of {recall}; above 0 and at most 1 would be right"),
             Self::TruthQueries { found, wanted } => write!(f, "answers of {found} queries; {wanted} would be right"),

@@ -28,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   nearshore search vectors.shore --vector '[0.1, 0.2, 0.3]' --k 5
   nearshore truth vectors.fbin --queries queries.fbin --metric cosine -o truth.ibin
   nearshore bench vectors.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+  nearshore tune vectors.shore --queries queries.fbin -o tuned.shore
   nearshore serve data
 
 Exit codes: 0 done, 1 found what should not be, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// Finds exact answers by comparing everything with everything
     #[command(after_help = TRUTH_EXAMPLES)]
     Truth(TruthArgs),
+    /// Measures anew, on your queries, which effort gives which recall, and writes a copy of the index that knows
+    #[command(after_help = TUNE_EXAMPLES)]
+    Tune(TuneArgs),
     /// Says what is in an index: sections, bytes, options, quality table
     Info(FileArgs),
     /// Checks every block and every bound of an index
@@ -286,6 +290,43 @@ pub(crate) struct TruthArgs {
     /// Ids of the base in a file: u64 little-endian, .npy, or .txt with one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+const TUNE_EXAMPLES: &str =
+    "A build measures on rows of its own. Queries of another kind, such as questions where rows are articles, need more effort for
+the same --recall; this finds out how much. Use queries like those to come, a few hundred of them, and none that is a row.
+
+Examples:
+  nearshore tune base.shore --queries queries.fbin
+  nearshore tune base.shore --queries queries.fbin --truth truth.ibin --recall 0.95 -o tuned.shore";
+
+#[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// The index; it stays as it is
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// Their exact answers (.ibin, .ivecs) [default: an exact scan finds them]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) truth: Option<PathBuf>,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Recalls to compare the old table and the new one by
+    #[arg(long, value_name = "R,R,...", value_delimiter = ',', default_value = "0.9,0.95,0.99")]
+    pub(crate) recall: Vec<f32>,
+    /// The same index with the new table, as another file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How the file is read: into memory at once, or mapped; changes cost, never answers
+    #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap"]))]
+    pub(crate) driver: Driver,
     #[command(flatten)]
     pub(crate) from: InputArgs,
     /// Replaces an existing file

@@ -27,6 +27,7 @@ mod search;
 mod serve;
 mod signals;
 mod truth;
+mod tune;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(args, common),
         Command::Bench(args) => bench::run(args, common),
         Command::Truth(args) => truth::run(args, common),
+        Command::Tune(args) => tune::run(args, common),
         Command::Info(args) => info::run(args, common),
         Command::Verify(args) => verify::run(args, common),
         #[cfg(feature = "server")]
