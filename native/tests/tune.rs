@@ -96,10 +96,7 @@ fn all_but_the_quality_table_stays() {
         assert!(compared >= 5);
         let info = sandbox.run("info new.shore --json").json();
         let quality = &info["quality"][0];
-        assert_eq!(
-            (quality["source"].as_str(), quality["queries"].as_u64(), quality["k"].as_u64()),
-            (Some("queries"), Some(400), Some(5))
-        );
+        assert_eq!((quality["source"].as_str(), quality["queries"].as_u64(), quality["k"].as_u64()), (Some("queries"), Some(400), Some(5)));
         assert!(sandbox.run("info new.shore").ok().stdout.contains("measured on 400 queries that were given"));
         let search = |file: &str| sandbox.run(&format!("search {file} --queries far-b.fbin --ef 40 --json")).ok().stdout;
         assert_eq!(search("base.shore"), search("new.shore"), "the same effort, the same answers");

@@ -18,6 +18,7 @@ mod args;
 mod bench;
 mod build;
 mod completions;
+mod concurrent;
 mod fail;
 mod info;
 mod output;
