@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Measures recall, speed and memory of an index
     #[command(after_help = BENCH_EXAMPLES)]
-    Bench(BenchArgs),
+    Bench(Box<BenchArgs>),
     /// Finds exact answers by comparing everything with everything
     #[command(after_help = TRUTH_EXAMPLES)]
     Truth(TruthArgs),
