@@ -152,7 +152,12 @@ pub(super) fn dots<S: Simd, R: Row>(simd: S, query: &[i16], base: &[u8], offsets
         return;
     }
     let rest = query.len() % WORDS;
-    let query = Query { whole: query.as_chunks().0, tail: if rest == 0 { [0; WORDS] } else { R::tail(query, rest) }, rest, bytes: R::bytes(query.len()) };
+    let query = Query {
+        whole: query.as_chunks().0,
+        tail: if rest == 0 { [0; WORDS] } else { R::tail(query, rest) },
+        rest,
+        bytes: R::bytes(query.len()),
+    };
     let grouped = if R::SINGLY { 0 } else { offsets.len() / GROUP * GROUP };
     let (groups, rest) = (offsets[..grouped].as_chunks::<GROUP>().0, &offsets[grouped..]);
     let (out_groups, out_rest) = out.split_at_mut(grouped);
