@@ -6,7 +6,7 @@
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
-//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast;
+//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
 //! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP (feature `server`).
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
@@ -27,6 +27,7 @@ mod par;
 mod queries;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod tune;
 
 pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};

@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
     Step { name: "miri", needs: &[], full: true, run: miri },
+    Step { name: "loom", needs: &[], full: true, run: loom },
     Step { name: "fuzz", needs: &[], full: true, run: fuzz },
     Step { name: "benches", needs: &[], full: true, run: benches },
 ];
@@ -213,6 +214,14 @@ fn emulated(tally: &mut Tally) -> Result<()> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner)
             .env("NEARSHORE_TEST_BACKENDS", "neon"),
     )
+}
+
+/// The live index's readers beside its writer, in every order in which they may meet.
+fn loom(tally: &mut Tally) -> Result<()> {
+    let arguments = ["test", "--package", "nearshore-core", "--lib", "live::model"];
+    // Its own target folder: everything is compiled with another flag.
+    let target = workspace::target().join("loom");
+    tally.runner(cargo(&arguments).env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target))
 }
 
 /// The rows of the live index, written while they are read, under an interpreter that knows every rule of memory.

@@ -19,7 +19,7 @@ use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
 use crate::search::QualityRow;
 use crate::search::doubt::keep_in_doubt;
-use crate::search::quality::Setting;
+use crate::search::quality::{FROM_ROWS, Setting};
 use crate::seed;
 use crate::vectors::Query;
 use alloc::vec::Vec;
@@ -264,7 +264,7 @@ impl Bench<'_> {
                 k: K as u32,
                 rerank: rerank as u32,
                 queries: probes.len() as u32,
-                source: 0,
+                source: FROM_ROWS,
                 recall: (mean(&|probe| u64::from(probe.found[refine as usize])) / K as f64) as f32,
                 distances: (mean(&|probe| probe.stats.distances) + again) as f32,
                 hops: mean(&|probe| probe.stats.hops) as f32,

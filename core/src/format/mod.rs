@@ -10,6 +10,7 @@
 //! hash    checks, digests, identity        reader  a whole file, verified on first touch
 //! table   where a row lies                 verify  every byte at once
 //! shape   what each kind must look like    spec, writer  places first, then bytes forward, header last
+//! rewrite a file anew with one other table
 //! ```
 //! Bytes are typed at this door. Numbers from a file stay `u64` until they are known to be in bounds, no product of them
 //! is taken unchecked, and nothing is allocated that the real length of the file does not justify. What this module does
@@ -40,6 +41,7 @@ mod hash;
 mod header;
 mod raw;
 mod reader;
+mod rewrite;
 mod section;
 mod shape;
 mod spec;
@@ -56,6 +58,7 @@ pub use hash::{Digest, build_id};
 pub use header::{Header, Superblock};
 pub use raw::HEADER_BYTES;
 pub use reader::Reader;
+pub use rewrite::RewriteError;
 pub use section::Section;
 pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, encoding};
 pub use spec::{FileSpec, TableSpec};

@@ -117,7 +117,7 @@ impl TableSpec {
     }
 
     /// Places the table at `offset`.
-    fn place(&self, offset: u64) -> Result<Table, BadField> {
+    pub(super) fn place(&self, offset: u64) -> Result<Table, BadField> {
         let kind = self.kind as u16;
         let bad = |field, value, must| BadField { section: kind, instance: self.instance, field, value, must };
         for (field, value) in [("stride", self.stride), ("rows a block", self.block_rows)] {

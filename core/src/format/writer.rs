@@ -76,12 +76,16 @@ impl<S: Sink> Writer<S> {
     /// # Errors
     /// When the specification breaks one of them.
     pub fn new(sink: S, file: &FileSpec, tables: &[TableSpec]) -> Result<Self, WriteError<S::Error>> {
-        let mut header = spec::header(file, tables).map_err(WriteError::Spec)?;
+        Self::with_header(sink, spec::header(file, tables).map_err(WriteError::Spec)?)
+    }
+
+    /// The same for a header whose tables have their places.
+    pub(super) fn with_header(sink: S, mut header: Header) -> Result<Self, WriteError<S::Error>> {
         match Header::parse(&header.encode(), header.superblock.file_bytes) {
             Ok(_) => {}
             Err(OpenError::Field(bad)) => return Err(WriteError::Spec(bad)),
             Err(_) => {
-                let (value, must) = (tables.len() as u64, Must::Be("a header that a reader accepts"));
+                let (value, must) = (header.tables.len() as u64, Must::Be("a header that a reader accepts"));
                 let bad = BadField { section: 0, instance: 0, field: "section count", value, must };
                 return Err(WriteError::Spec(bad));
             }

@@ -7,6 +7,7 @@
 
 use super::insert::SELECTION;
 use super::parts::Parts;
+use super::sync::Arc;
 use super::{Live, Shared};
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{Layer, LayerView};
@@ -29,7 +30,7 @@ impl Live {
     /// Drops tombstones and repairs the graph. Readers go on meanwhile and see the new state at
     /// their next search. Cost: a pass over all rows, and a pruning of those next to a dead one.
     pub fn compact(&mut self) {
-        let old = alloc::sync::Arc::clone(&self.shared);
+        let old = Arc::clone(&self.shared);
         let parts = old.parts().without_dead(&old);
         self.replace(parts.into_shared(&self.params, &old));
     }

@@ -6,11 +6,9 @@
 //! keeps the old one until its next replacement, rather than wait. So what lives beside the current
 //! state is what readers hold, however long they sleep.
 
+use super::sync::{Arc, AtomicPtr, AtomicUsize, OnceBox, Ordering, fence};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use once_cell::race::OnceBox;
 
 /// Where readers find the current state.
 pub(super) struct Current<T> {
@@ -33,25 +31,30 @@ impl<T> Current<T> {
 
     /// The current state.
     pub(super) fn take(&self) -> Arc<T> {
-        self.taking.fetch_add(1, Ordering::SeqCst);
-        let state = self.state.load(Ordering::SeqCst);
+        self.taking.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let state = self.state.load(Ordering::Acquire);
         // SAFETY: `state` came from `Arc::into_raw`, and this place's count of it still stands:
-        // `Publisher` drops a replaced state only when it read `taking` as 0 after the replacement.
-        // In the one order of these SeqCst accesses, that read comes either before the announcement
-        // above, and then the load above found the replacement; or after the withdrawal below.
+        // `Publisher` drops a replaced state only when it read `taking` as 0 after the replacement
+        // and a fence. In the one order of SeqCst fences, that fence comes either before the one
+        // above, and then the load above found the replacement; or after it, and then that read
+        // knew of the announcement, so it was 0 because of the withdrawal below, which comes after
+        // the counting in (the read acquires what the withdrawal releases).
         let taken = unsafe {
             Arc::increment_strong_count(state);
             Arc::from_raw(state)
         };
-        self.taking.fetch_sub(1, Ordering::SeqCst);
+        self.taking.fetch_sub(1, Ordering::Release);
         taken
     }
 }
 
 impl<T> Drop for Current<T> {
     fn drop(&mut self) {
+        // Nobody else is left, and what they did came before: whatever the ordering, this is the last state.
+        let state = self.state.load(Ordering::Relaxed);
         // SAFETY: from `Arc::into_raw`, and the count is this place's own, which ends here.
-        drop(unsafe { Arc::from_raw(*self.state.get_mut()) });
+        drop(unsafe { Arc::from_raw(state) });
     }
 }
 
@@ -75,7 +78,7 @@ impl<T> Publisher<T> {
 
     /// Makes `state` the current one.
     pub(super) fn replace(&mut self, state: Arc<T>) {
-        let old = self.current.state.swap(Arc::into_raw(state).cast_mut(), Ordering::SeqCst);
+        let old = self.current.state.swap(Arc::into_raw(state).cast_mut(), Ordering::AcqRel);
         // SAFETY: from `Arc::into_raw`; the swap took it out of its place, so its count is ours.
         self.replaced.push(unsafe { Arc::from_raw(old) });
         self.free();
@@ -83,7 +86,9 @@ impl<T> Publisher<T> {
 
     /// Drops what was replaced, unless someone may be about to be counted in.
     fn free(&mut self) {
-        if self.current.taking.load(Ordering::SeqCst) == 0 {
+        // Against the fence in `Current::take`.
+        fence(Ordering::SeqCst);
+        if self.current.taking.load(Ordering::Acquire) == 0 {
             self.replaced.clear();
         }
     }
@@ -99,7 +104,7 @@ impl<T> Drop for Publisher<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;

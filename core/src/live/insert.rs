@@ -1,5 +1,6 @@
 //! Inserting (Malkov & Yashunin 2016, Algorithm 1), one row at a time, while others search.
 
+use super::sync::Ordering;
 use super::{Live, LiveError, Shared, Work};
 use crate::format::Metric;
 use crate::graph::beam::Limits;
@@ -8,7 +9,6 @@ use crate::graph::{Graph, NONE, Neighbor, Stats, hnsw};
 use crate::quant::{Encoding, Factors, exact};
 use crate::search::{SearchError, check};
 use crate::vectors::Query;
-use core::sync::atomic::Ordering;
 
 /// Nearest rows that are compared byte by byte with a new one.
 const TWIN_CANDIDATES: usize = 8;

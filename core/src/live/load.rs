@@ -1,5 +1,6 @@
 //! Any file as a live index.
 
+use super::sync::Ordering;
 use super::{Live, LiveError, LiveParams, Shared, meta};
 use crate::error::{Corrupt, OpenError};
 use crate::format::{Kind, Section};
@@ -10,7 +11,6 @@ use crate::quant::{Encoding, Factors, RecordLayout, Space};
 use crate::search::SearchError;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 impl Live {
     /// Takes up a file, saved or built. Everything is read and checked; originals and columns are left behind.

@@ -23,11 +23,14 @@ mod graph;
 mod insert;
 mod load;
 mod meta;
+#[cfg(all(loom, test))]
+mod model;
 mod parts;
 mod reader;
 mod rows;
 mod save;
 mod search;
+mod sync;
 
 pub use error::LiveError;
 pub use reader::LiveReader;
@@ -42,12 +45,11 @@ use crate::quant::{Encoding, Prepared, RecordLayout, Space};
 use crate::search::{Hit, QualityRow, Scratch, SearchError, SearchParams, Stats};
 use crate::slots::Slots;
 use crate::vectors::Query;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering};
 use current::Publisher;
 use rows::Store;
+use sync::{Arc, AtomicU32, Ordering};
 
 /// What a live index is made with.
 #[derive(Clone, Copy, Debug, PartialEq)]

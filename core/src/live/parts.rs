@@ -3,6 +3,7 @@
 //! Saving, loading and compacting all go through this shape, so the file writer and the mending of
 //! reachability exist once.
 
+use super::sync::Ordering;
 use super::{LiveParams, Shared};
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{Layer, Records};
@@ -11,7 +12,6 @@ use crate::graph::{Buffers, Graph, NONE, Neighbor, reach};
 use crate::quant::Prepared;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 /// Nodes by level, highest first, so that a layer is a prefix; node 0 is the entry.
 pub(super) struct Parts {

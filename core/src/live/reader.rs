@@ -2,9 +2,9 @@
 
 use super::Shared;
 use super::current::Current;
+use super::sync::Arc;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use crate::vectors::Query;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -61,7 +61,7 @@ impl LiveReader {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use crate::format::Metric;
     use crate::live::{Live, LiveParams};

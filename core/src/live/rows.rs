@@ -13,21 +13,14 @@
 //! The `unsafe` is in [`Records`], which is sound whoever calls it: it does not rely on there
 //! being one writer.
 
+use super::sync::{AtomicBool, AtomicU32, AtomicUsize, CHUNK_BITS_MAX, GROUP_BITS, GROUPS, OnceBox, Ordering, Places};
 use crate::graph::NONE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use once_cell::race::OnceBox;
 
 /// Bytes that a chunk may have, so that the first row of a large dimension costs no more.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Slots of a chunk at most, as a power of two.
-const CHUNK_BITS_MAX: u32 = 10;
-/// Slots of a group, as a power of two.
-const GROUP_BITS: u32 = 20;
-/// Groups of a store: 2^32 slots in all.
-const GROUPS: usize = 1 << (32 - GROUP_BITS);
 
 /// A cache line, so that records of 64-byte strides start on one.
 #[repr(C, align(64))]
@@ -40,6 +33,8 @@ struct Records {
     slots: usize,
     length: AtomicUsize,
     appending: AtomicBool,
+    /// One a slot, for the model alone.
+    places: Places,
 }
 
 // SAFETY: `lines` is written only in `push`, by the one thread that holds `appending`, beyond
@@ -52,7 +47,7 @@ impl Records {
     fn new(stride: usize, slots: usize) -> Self {
         let lines = (slots * stride).div_ceil(size_of::<Line>());
         let lines = (0..lines).map(|_| UnsafeCell::new(Line([0; 64]))).collect();
-        Self { lines, stride, slots, length: AtomicUsize::new(0), appending: AtomicBool::new(false) }
+        Self { lines, stride, slots, length: AtomicUsize::new(0), appending: AtomicBool::new(false), places: Places::new(slots) }
     }
 
     /// Appends a record of `stride` bytes; false when there is no room, the length is another, or
@@ -64,6 +59,7 @@ impl Records {
         let slot = self.length.load(Ordering::Relaxed);
         let room = slot < self.slots;
         if room {
+            self.places.write(slot);
             let place = UnsafeCell::raw_get(self.lines.as_ptr()).cast::<u8>();
             // SAFETY: `slot < self.slots`, so the `stride` bytes lie inside `lines`, whose cells
             // are contiguous and hold plain bytes; nobody reads at or beyond `length`, and
@@ -80,6 +76,7 @@ impl Records {
         if slot >= self.length.load(Ordering::Acquire) {
             return None;
         }
+        self.places.read(slot);
         let place = UnsafeCell::raw_get(self.lines.as_ptr()).cast::<u8>();
         // SAFETY: below `length`, so inside `lines`, written before the release store that the
         // load above acquired, and never written again.
@@ -292,7 +289,7 @@ impl Store {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;

@@ -1,6 +1,7 @@
 //! A live index as a file.
 
 use super::parts::Parts;
+use super::sync::Ordering;
 use super::{Live, Shared, meta};
 use crate::build::write::{Content, File};
 use crate::build::{BuildError, plan_of};
@@ -8,7 +9,6 @@ use crate::format::{Digest, Refine, Sink};
 use crate::graph::order;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
-use core::sync::atomic::Ordering;
 
 impl Live {
     /// Writes the index as a `.shore` file, tombstones included, and returns the sink.

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::graph::LiveLayer;
+use super::sync::Ordering;
 use crate::build::plan_of;
 use crate::format::{Plan, Refine};
 use crate::graph::beam::Limits;
@@ -11,7 +12,6 @@ use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats, check};
 use crate::vectors::Query;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 /// Rows whose distances are computed together by a scan.
 const TOGETHER: usize = 128;

@@ -1,7 +1,8 @@
 //! The quality table: what recall each effort was measured to give, on this very file.
 //!
 //! A build searches for some of its own rows, each left out of its own answer, at a ladder of
-//! efforts, and stores what it saw. `recall: 0.95` then picks the cheapest row that reached it.
+//! efforts, and stores what it saw; a table measured on other queries may take its place.
+//! `recall: 0.95` then picks the cheapest row that reached it.
 //! The table says what was measured and on what; a search never claims a recall.
 
 use super::params::{Effort, SearchParams};
@@ -12,6 +13,11 @@ use alloc::vec::Vec;
 
 /// Bytes of a row of the table.
 pub const QUALITY_BYTES: usize = 48;
+
+/// A source of measured queries: rows of the file, each left out of its own answer.
+pub const FROM_ROWS: u32 = 0;
+/// A source of measured queries: queries that were given.
+pub const FROM_QUERIES: u32 = 1;
 
 /// `ef` for a recall where nothing was measured: what 100,000 text embeddings of 384 dimensions
 /// took at `m` 16, with a margin.
@@ -41,7 +47,7 @@ pub struct QualityRow {
     pub rerank: u32,
     /// Queries measured.
     pub queries: u32,
-    /// Where they came from: 0 = rows of the file, each left out of its own answer.
+    /// Where they came from: [`FROM_ROWS`], [`FROM_QUERIES`].
     pub source: u32,
     /// Share of the true `k` nearest that were found.
     pub recall: f32,

@@ -1,6 +1,6 @@
 //! What the command line understands. Every option is here; what they do is in the file of their command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -28,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   nearshore search vectors.shore --vector '[0.1, 0.2, 0.3]' --k 5
   nearshore truth vectors.fbin --queries queries.fbin --metric cosine -o truth.ibin
   nearshore bench vectors.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+  nearshore tune vectors.shore --queries queries.fbin -o tuned.shore
   nearshore serve data
 
 Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
@@ -59,10 +60,13 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Measures recall, speed and memory of an index
     #[command(after_help = BENCH_EXAMPLES)]
-    Bench(BenchArgs),
+    Bench(Box<BenchArgs>),
     /// Finds exact answers by comparing everything with everything
     #[command(after_help = TRUTH_EXAMPLES)]
     Truth(TruthArgs),
+    /// Measures anew, on your queries, which effort gives which recall, and writes a copy of the index that knows
+    #[command(after_help = TUNE_EXAMPLES)]
+    Tune(TuneArgs),
     /// Says what is in an index: sections, bytes, options, quality table
     Info(FileArgs),
     /// Checks every block and every bound of an index
@@ -231,15 +235,21 @@ blocks of the file (64 KiB at most) that a first query would touch, and their by
 
 Examples:
   nearshore bench base.shore --queries queries.fbin --truth truth.ibin --ef 10,20,40,80
-  nearshore bench base.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99 --threads 8 --json";
+  nearshore bench base.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99 --threads 8 --json
+  nearshore bench concurrent base.shore --queries queries.fbin";
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) mode: Option<BenchMode>,
     /// The index
-    pub(crate) file: PathBuf,
+    // Optional to the parser alone, because a mode does without.
+    #[arg(required = true)]
+    pub(crate) file: Option<PathBuf>,
     /// Queries, one a row, in any input format
-    #[arg(long, value_name = "FILE")]
-    pub(crate) queries: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) queries: Option<PathBuf>,
     /// Their exact answers (.ibin, .ivecs), for the recall; `nearshore truth` makes them. May hold those of further queries behind
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
@@ -256,6 +266,61 @@ pub(crate) struct BenchArgs {
     pub(crate) only: FilterArgs,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+}
+
+impl BenchArgs {
+    /// The index, there unless a mode was chosen.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The queries, likewise.
+    pub(crate) fn queries(&self) -> &Path {
+        self.queries.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchMode {
+    /// Measures readers of the index alone, then beside a writer that inserts into it, then the writer alone
+    #[command(after_help = CONCURRENT_EXAMPLES)]
+    Concurrent(ConcurrentArgs),
+}
+
+const CONCURRENT_EXAMPLES: &str =
+    "The index is taken into memory as a live one; its file stays as it is. Ctrl-C ends it early and prints what was measured.
+
+Examples:
+  nearshore bench concurrent base.shore --queries queries.fbin
+  nearshore bench concurrent base.shore --queries queries.fbin --insert more.fbin --readers 16 --seconds 30 --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConcurrentArgs {
+    /// The index
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// Vectors to insert, in any input format [default: rows of the index, each moved a tenth of the way to another]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) insert: Option<PathBuf>,
+    /// Threads that search
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) readers: u16,
+    /// How long each of the three parts lasts
+    #[arg(long, default_value_t = 5.0, value_name = "S")]
+    pub(crate) seconds: f64,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Effort: candidates kept while walking
+    #[arg(long, value_name = "N", conflicts_with = "recall")]
+    pub(crate) ef: Option<usize>,
+    /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
+    #[arg(long, value_name = "R")]
+    pub(crate) recall: Option<f32>,
     #[command(flatten)]
     pub(crate) from: InputArgs,
 }
@@ -286,6 +351,43 @@ pub(crate) struct TruthArgs {
     /// Ids of the base in a file: u64 little-endian, .npy, or .txt with one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+const TUNE_EXAMPLES: &str =
+    "A build measures on rows of its own. Queries of another kind, such as questions where rows are articles, need more effort for
+the same --recall; this finds out how much. Use queries like those to come, a few hundred of them, and none that is a row.
+
+Examples:
+  nearshore tune base.shore --queries queries.fbin
+  nearshore tune base.shore --queries queries.fbin --truth truth.ibin --recall 0.95 -o tuned.shore";
+
+#[derive(Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// The index; it stays as it is
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// Their exact answers (.ibin, .ivecs) [default: an exact scan finds them]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) truth: Option<PathBuf>,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Recalls to compare the old table and the new one by
+    #[arg(long, value_name = "R,R,...", value_delimiter = ',', default_value = "0.9,0.95,0.99")]
+    pub(crate) recall: Vec<f32>,
+    /// The same index with the new table, as another file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How the file is read: into memory at once, or mapped; changes cost, never answers
+    #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap"]))]
+    pub(crate) driver: Driver,
     #[command(flatten)]
     pub(crate) from: InputArgs,
     /// Replaces an existing file

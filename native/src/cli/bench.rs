@@ -10,7 +10,8 @@ use nearshore::search::{Effort, SearchParams};
 use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
 
-use super::args::{BenchArgs, Common};
+use super::args::{BenchArgs, BenchMode, Common};
+use super::concurrent;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
@@ -20,27 +21,31 @@ use super::search::{check_dimensions, params};
 const WARM_UP: usize = 2_000;
 
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
+    if let Some(BenchMode::Concurrent(args)) = &args.mode {
+        return concurrent::run(args, common);
+    }
     let opening = std::time::Instant::now();
-    let driver = args.plan.driver.for_many_searches(&args.file);
-    let index = Index::open_with(&args.file, driver)?;
+    let driver = args.plan.driver.for_many_searches(args.file());
+    let index = Index::open_with(args.file(), driver)?;
     let opened = opening.elapsed().as_secs_f64();
     let progress = Progress::new(common);
-    let data = Dataset::open(&args.queries, &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
+    let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
     let queries = Queries::of(&data)?;
     drop(data);
-    check_dimensions(&index, &args.file, &queries, &args.queries.display().to_string())?;
+    check_dimensions(&index, args.file(), &queries, &args.queries().display().to_string())?;
     let truth = args.truth.as_deref().map(|path| Truth::open(path).map_err(Fail::from)).transpose()?;
     let filter = args.only.parse()?;
     let selecting = std::time::Instant::now();
-    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
+    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), &error))?;
     let selected = rows.as_ref().map(|rows| (rows.len(), selecting.elapsed().as_secs_f64() * 1e6));
     if let Some(truth) = &truth {
         check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
     }
-    let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
+    let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(args.file(), &error))?;
     let settings = settings(args);
     let mut bench = Bench::new(&*index, &queries, truth.as_ref(), args.k, &pool).only(rows.as_ref());
-    let explain = |error: QueryError| Fail::search(&args.file, &format!("{}: row {}", args.queries.display(), error.query), &error.error);
+    let explain =
+        |error: QueryError| Fail::search(args.file(), &format!("{}: row {}", args.queries().display(), error.query), &error.error);
     let total = settings.len() as u64;
     if let Some(first) = settings.first() {
         bench.warm_up(first, WARM_UP, &pool).map_err(explain)?;
@@ -60,7 +65,7 @@ fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, rows: usize) 
     let name = args.truth.as_deref().unwrap_or("truth".as_ref()).display();
     let (found, wanted) = (truth.queries(), queries.len());
     if found < wanted {
-        return Err(Fail::input(format!("{name}: answers of {found} queries; {wanted} as in {} would be right", args.queries.display())));
+        return Err(Fail::input(format!("{name}: answers of {found} queries; {wanted} as in {} would be right", args.queries().display())));
     }
     if truth.k() < args.k.min(rows) {
         return Err(Fail::input(format!("{name}: {} answers a query; at least {} for --k would be right", truth.k(), args.k)));
@@ -91,7 +96,7 @@ impl Report<'_> {
     fn json(&self) -> Value {
         let Self { args, index, .. } = self;
         let mut value = json!({
-            "file": args.file.display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
+            "file": args.file().display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
             "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(),
             "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
             "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
@@ -148,7 +153,7 @@ impl Report<'_> {
         writeln!(
             out,
             "{}: {} rows x {} dimensions, {}, k {}, {} thread(s), {}, {}",
-            args.file.display(),
+            args.file().display(),
             index.len(),
             index.dimensions(),
             index.metric(),

@@ -71,6 +71,11 @@ impl Fail {
         }
     }
 
+    /// A measurement that a signal cut short, after what it came to was printed.
+    pub(crate) fn cut_short() -> Self {
+        Self { code: 130, message: "interrupted; the figures are those until then".to_owned(), chain: Vec::new() }
+    }
+
     /// Prints it and says how to exit.
     pub(crate) fn report(&self, verbose: bool) -> ExitCode {
         let mut err = io::stderr().lock();

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use nearshore::format::{Kind, Table};
 use nearshore::search::QualityRow;
+use nearshore::search::quality::FROM_QUERIES;
 use nearshore::{ColumnInfo, Index, filter};
 use serde_json::{Value, json};
 
@@ -74,7 +75,8 @@ pub(super) fn quality_json(table: &[QualityRow]) -> Value {
     let row = |row: &QualityRow| {
         json!({
             "plan": row.plan.as_str(), "ef": row.ef, "gamma": rounded(f64::from(row.gamma)), "refine": row.refine.as_str(), "k": row.k,
-            "rerank": row.rerank, "queries": row.queries, "recall": rounded(f64::from(row.recall)),
+            "rerank": row.rerank, "queries": row.queries, "source": if row.source == FROM_QUERIES { "queries" } else { "rows" },
+            "recall": rounded(f64::from(row.recall)),
             "distances": rounded(f64::from(row.distances)), "hops": rounded(f64::from(row.hops)),
         })
     };
@@ -117,7 +119,11 @@ fn write_text(
         writeln!(out, "  {label:<16} {:>12} {:>8} {:>12} {:>10}", table.rows, table.stride, bytes_of(table), table.blocks())?;
     }
     if let Some(first) = quality.first() {
-        writeln!(out, "\n  recall@{}, measured on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
+        let QualityRow { k, queries, source, .. } = first;
+        match *source {
+            FROM_QUERIES => writeln!(out, "\n  recall@{k}, measured on {queries} queries that were given:")?,
+            _ => writeln!(out, "\n  recall@{k}, measured on {queries} of the rows, each left out of its own answer:")?,
+        }
         write_quality(out, quality, common.verbose > 0)?;
     }
     Ok(())

@@ -17,6 +17,7 @@ mod args;
 mod bench;
 mod build;
 mod completions;
+mod concurrent;
 mod fail;
 mod info;
 mod output;
@@ -26,6 +27,7 @@ mod search;
 mod serve;
 mod signals;
 mod truth;
+mod tune;
 mod verify;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(args, common),
         Command::Bench(args) => bench::run(args, common),
         Command::Truth(args) => truth::run(args, common),
+        Command::Tune(args) => tune::run(args, common),
         Command::Info(args) => info::run(args, common),
         Command::Verify(args) => verify::run(args, common),
         #[cfg(feature = "server")]

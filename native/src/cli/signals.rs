@@ -1,5 +1,5 @@
-//! Ctrl-C and its relatives: whatever the program does at that moment, it removes what it has begun and ends. A server is
-//! asked to stop first; the second signal ends it all the same.
+//! Ctrl-C and its relatives: whatever the program does at that moment, it removes what it has begun and ends. A server,
+//! and a measurement that can be cut short, are asked to stop first; the second signal ends them all the same.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -12,7 +12,6 @@ use signal_hook::iterator::Signals;
 static GRACEFUL: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 /// Has `stop` called by the first of those signals; the one after it ends the program.
-#[cfg(feature = "server")]
 pub(crate) fn stop_gracefully(stop: impl FnOnce() + Send + 'static) {
     *GRACEFUL.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Box::new(stop));
 }

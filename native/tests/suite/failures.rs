@@ -195,6 +195,9 @@ fn a_full_disk_is_said_and_leaves_nothing() {
     assert_eq!(std::fs::read(folder.join("x.shore")).unwrap(), b"precious");
     sandbox.run("build b.jsonl -o x.shore --tmp small").fails(4, &["b.jsonl: temporary copy", "--tmp DIR", "No space left on device"]);
     sandbox.run("truth b.fbin --queries b.fbin -o small/t.ibin").fails(4, &["small/t.ibin", "No space left on device"]);
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    sandbox.run("tune b.shore --queries b.fbin -o small/t.shore").fails(4, &["small/t.shore", "No space left on device"]);
+    std::fs::remove_file(sandbox.path("b.shore")).unwrap();
     assert_eq!(names(&folder), ["x.shore"]);
     drop(disk);
     assert_eq!(sandbox.names(), ["b.fbin", "b.jsonl", "small"]);

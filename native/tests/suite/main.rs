@@ -1,6 +1,7 @@
 //! What users meet, from outside: the real binary and the real server. One program, as each would link the whole library anew.
 
 mod commands;
+mod concurrent;
 mod failures;
 mod filters;
 #[cfg(target_os = "linux")]
@@ -12,3 +13,4 @@ mod serving_doc;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod tune;

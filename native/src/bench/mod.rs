@@ -4,6 +4,10 @@
 //! groups. `qps` divides by the wall clock, `qps_cpu` by the processor time of the searching threads alone, which is
 //! what a machine shared with others can compare. What a query touches is counted outside the timed passes, by asking a
 //! few of them of an index that was just opened.
+//!
+//! [`concurrent`] measures readers of a live index beside its writer.
+
+pub mod concurrent;
 
 use std::time::{Duration, Instant};
 
@@ -123,7 +127,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
         nanos.sort_unstable();
         let count = nanos.len() as f64;
         let cpu = self.workers.iter().map(|worker| worker.cpu).sum::<Duration>().as_secs_f64();
-        let percentile = |share: f64| nanos.get(((count * share).ceil() as usize).saturating_sub(1)).map_or(0.0, |&n| n as f64 / 1e3);
+        let percentile = |share| percentile_us(&nanos, share);
         let mean = |counter: fn(&Stats) -> u64| {
             self.answers.iter().map(|answer| counter(&answer.stats)).sum::<u64>() as f64 / self.answers.len() as f64
         };
@@ -211,6 +215,12 @@ fn search<B: AsRef<[u8]>>(
         Some(rows) => index.search_where(query, params, rows, scratch, hits),
         None => index.search(query, params, scratch, hits),
     }
+}
+
+/// What this share of the sorted times stays within, in microseconds.
+fn percentile_us<T: Copy + Into<u64>>(sorted: &[T], share: f64) -> f64 {
+    let at = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
+    sorted.get(at).map_or(0.0, |&nanos| nanos.into() as f64 / 1e3)
 }
 
 /// Processor time of the calling thread.
