@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // The index as users hold it.
 import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
@@ -160,7 +161,7 @@ export class Index {
     return this.call("save", null);
   }
 
-  /** Gives back memory and worker. Calls under way, and later ones, reject with `closed`. */
+  /** Gives back memory and worker. Later calls, and in a worker those under way, reject with `closed`. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -17,7 +17,7 @@ export type Vectors = Float32Array | Uint8Array | Int8Array | readonly Vector[];
 export type Ids = readonly Id[] | Uint32Array | BigUint64Array;
 
 /** Bytes to keep with a row; text is stored as UTF-8, anything else as JSON. */
-export type Payload = Uint8Array | string | { readonly [key: string]: unknown } | readonly unknown[] | null;
+export type Payload = Uint8Array | string | object | null;
 
 /** Anything that can give bytes of a file. Bring your own: S3, IndexedDB, a test double. */
 export interface Source {
@@ -41,7 +41,7 @@ export interface OpenOptions {
   mode?: "auto" | "lazy" | "codes" | "whole";
   /** Where read blocks are kept. A whole file is in memory anyway; an own `Cache` is not there yet. */
   cache?: "auto" | "memory" | "none" | Cache;
-  /** Search in a worker? By default in pages, not in Node and not inside workers. Without a usable worker the search runs inline. */
+  /** Search in a worker? By default in pages, not inside workers. Where there are no web workers, as in Node, all runs inline. */
   worker?: boolean;
   /** Used instead of the global `fetch`. */
   fetch?: typeof fetch;
@@ -75,7 +75,7 @@ export interface SearchOptions {
   radius?: number;
   /** Bring the payloads of the hits back (true). */
   payload?: boolean;
-  /** Rejects with `aborted` when it fires. */
+  /** Rejects with `aborted` when it fires before the answer is there; inline the answer is there at once. */
   signal?: AbortSignal;
   /** Bounds on what may be fetched. An index in memory fetches nothing, so no search of it is ever cut. */
   budget?: { bytes?: number; rounds?: number; ms?: number };

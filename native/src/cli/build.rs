@@ -9,7 +9,6 @@ use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_wit
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::WriteError;
-use nearshore::io::FileSink;
 use nearshore::search::QualityRow;
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -23,7 +22,9 @@ use super::progress::Progress;
 pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
     // First of all, so that nobody waits an hour to hear that the output exists.
-    let sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
+    let payloads = args.payload.as_deref().map(Path::new);
+    let inputs: Vec<&Path> = [Some(args.input.as_path()), args.ids.as_deref(), payloads].into_iter().flatten().collect();
+    let sink = output::begin(&args.output, args.force, &inputs)?;
     let progress = Progress::new(common);
     let reading = |done, total| progress.tell("reading", done, total);
     let columns = match args.columns.as_slice() {

@@ -1,8 +1,10 @@
 //! Standard output: text for people, one JSON object for programs.
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nearshore::io::FileSink;
 use serde_json::Value;
 
 use super::fail::Fail;
@@ -20,6 +22,18 @@ pub(crate) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> i
         Err(error) => Err(Fail::io(Path::new("standard output"), &error)),
         Ok(()) => Ok(()),
     }
+}
+
+/// Begins the file that a command makes, unless it is one that the command reads: `force` is no leave to destroy that.
+pub(crate) fn begin(path: &Path, force: bool, inputs: &[&Path]) -> Result<FileSink, Fail> {
+    let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
+    if let Some(own) = place(path)
+        && inputs.iter().any(|input| place(input) == Some(own))
+    {
+        let what = "is read by this command, so it is not replaced, --force or not; another name would be right";
+        return Err(Fail::usage(format!("{}: {what}", path.display())));
+    }
+    FileSink::create(path, force).map_err(|error| Fail::output(path, &error))
 }
 
 /// One object on one line.

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use nearshore::dataset::truth::Truth;
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::exact::{Base, ExactError, Found, nearest};
 use nearshore::filter::{Filter, select};
-use nearshore::io::FileSink;
 use nearshore::{Par, Pool};
 use serde_json::json;
 
@@ -19,7 +19,14 @@ use super::progress::Progress;
 
 pub(crate) fn run(args: &TruthArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
-    let mut sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
+    let extension = args.output.extension().unwrap_or_default();
+    let as_ivecs = extension.eq_ignore_ascii_case("ivecs");
+    if !as_ivecs && !extension.eq_ignore_ascii_case("ibin") {
+        let what = "a name that ends in .ibin (ids and distances) or .ivecs (ids) would be right";
+        return Err(Fail::usage(format!("{}: {what}", args.output.display())));
+    }
+    let inputs: Vec<&Path> = [Some(args.base.as_path()), Some(args.queries.as_path()), args.ids.as_deref()].into_iter().flatten().collect();
+    let mut sink = output::begin(&args.output, args.force, &inputs)?;
     let progress = Progress::new(common);
     let reading = |done, total| progress.tell("reading", done, total);
     let options = args.from.options(None, &reading);
@@ -53,7 +60,6 @@ pub(crate) fn run(args: &TruthArgs, common: &Common) -> Result<(), Fail> {
     let answers = nearest(from, queries.vectors(), args.metric, k, &pool, &tell).map_err(|error| explain(error, &base, &queries))?;
     progress.finish();
     let truth = truth_of(&answers, k).ok_or_else(|| Fail::input("no answers"))?;
-    let as_ivecs = args.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ivecs"));
     let written = truth.write(&mut sink, as_ivecs).and_then(|()| sink.finish());
     written.map_err(|error| Fail::output(&args.output, &error))?;
     let took = started.elapsed().as_secs_f64();

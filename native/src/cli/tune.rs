@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -58,14 +57,11 @@ pub(crate) fn run(args: &TuneArgs, common: &Common) -> Result<(), Fail> {
     if common.quiet && args.output.is_some() { Ok(()) } else { print(|out| report.write_text(out)) }
 }
 
-/// Begins the new file, unless it is the old one.
+/// Begins the new file, unless it is one of those that are read.
 fn destination(args: &TuneArgs, path: &Path) -> Result<FileSink, Fail> {
-    let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
-    if place(path).is_some_and(|new| place(&args.file) == Some(new)) {
-        let what = "is the file that is tuned, which is never changed in place; another name would be right";
-        return Err(Fail::usage(format!("{}: {what}", path.display())));
-    }
-    FileSink::create(path, args.force).map_err(|error| Fail::output(path, &error))
+    let truth = args.truth.iter().map(|truth| truth.as_path());
+    let inputs: Vec<&Path> = [args.file.as_path(), args.queries.as_path()].into_iter().chain(truth).collect();
+    output::begin(path, args.force, &inputs)
 }
 
 /// Says which file is wrong, and what would be right.

@@ -43,7 +43,9 @@ fn an_output_that_exists_is_kept_without_force() {
     sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
     sandbox.write("b.shore", b"precious");
     sandbox.run("build b.fbin -o b.shore").fails(2, &["b.shore", "exists already; --force replaces it"]);
-    sandbox.run("truth b.fbin --queries b.fbin -o b.shore").fails(2, &["--force"]);
+    sandbox.write("b.ibin", b"precious");
+    sandbox.run("truth b.fbin --queries b.fbin -o b.ibin").fails(2, &["--force"]);
+    assert_eq!(std::fs::read(sandbox.path("b.ibin")).unwrap(), b"precious");
     assert_eq!(std::fs::read(sandbox.path("b.shore")).unwrap(), b"precious");
     // A build that fails leaves it, too.
     sandbox.write("bad.fbin", &fbin(2, &[1.0, f32::NAN]));
@@ -51,8 +53,30 @@ fn an_output_that_exists_is_kept_without_force() {
     assert_eq!(std::fs::read(sandbox.path("b.shore")).unwrap(), b"precious");
     sandbox.run("build b.fbin -o b.shore --force --quiet").ok();
     sandbox.run("verify b.shore").ok();
-    assert_eq!(sandbox.names(), ["b.fbin", "b.shore", "bad.fbin"]);
+    assert_eq!(sandbox.names(), ["b.fbin", "b.ibin", "b.shore", "bad.fbin"]);
     sandbox.run("build b.fbin -o . --force").fails(2, &["is a folder"]);
+}
+
+#[test]
+fn what_a_command_reads_it_never_replaces() {
+    let sandbox = Sandbox::new();
+    let rows = fbin(2, &numbers(40, 1));
+    for name in ["b.fbin", "q.ibin"] {
+        sandbox.write(name, &rows);
+    }
+    sandbox.write("ids.txt", (0..20).map(|id| format!("{id}\n")).collect::<String>().as_bytes());
+    std::os::unix::fs::symlink("b.fbin", sandbox.path("link.fbin")).unwrap();
+    for (line, named) in [
+        ("build b.fbin -o b.fbin --force", "b.fbin"),
+        ("build b.fbin -o link.fbin --force", "link.fbin"),
+        ("build b.fbin --ids ids.txt -o ids.txt --force", "ids.txt"),
+        ("truth b.fbin --queries q.ibin --format fbin -o q.ibin --force", "q.ibin"),
+    ] {
+        sandbox.run(line).fails(2, &[named, "is read by this command"]);
+    }
+    assert_eq!(std::fs::read(sandbox.path("b.fbin")).unwrap(), rows);
+    assert_eq!(std::fs::read(sandbox.path("q.ibin")).unwrap(), rows);
+    sandbox.run("truth b.fbin --queries b.fbin -o t.csv").fails(2, &["t.csv", ".ibin"]);
 }
 
 #[test]

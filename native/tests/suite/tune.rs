@@ -152,7 +152,7 @@ fn what_cannot_be_tuned_is_said_in_one_line_and_leaves_nothing() {
     fails("--queries far-a.fbin --truth short.ibin -o x.shore", 3, &["short.ibin: 5 answers a query; at least 10"]);
     fails("--queries far-a.fbin --truth few.ibin -o x.shore", 3, &["few.ibin: answers of 99 queries; 400", "far-a.fbin"]);
     for name in ["base.shore", "./base.shore", "link.shore"] {
-        fails(&format!("--queries far-a.fbin --force -o {name}"), 2, &[name, "never changed in place"]);
+        fails(&format!("--queries far-a.fbin --force -o {name}"), 2, &[name, "is read by this command"]);
     }
     fails("--queries far-a.fbin -o there.shore", 2, &["there.shore", "--force replaces it"]);
     sandbox.run("tune absent.shore --queries far-a.fbin -o x.shore").fails(4, &["absent.shore"]);

@@ -1,0 +1,13 @@
+// Compiled, never run: a project whose settings ask for nothing beyond its target, and which checks what it imports as well.
+import { Index } from "nearshore";
+
+interface Doc {
+  title: string;
+}
+
+export async function keeps(doc: Doc): Promise<string | undefined> {
+  const index = await Index.create({ dimensions: 2, metric: "cosine" });
+  await index.add(1, [1, 0], { payload: doc });
+  const [hit] = await index.search([1, 0], { k: 1 });
+  return hit?.text();
+}
