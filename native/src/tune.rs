@@ -5,6 +5,8 @@
 //! more effort for the same recall. [`tune`] measures the ladder of a build again on such queries, through the search
 //! that answers them, and [`Tuned::write`] puts the new table into a copy of the file. Nothing else changes.
 //!
+//! (A filtered walk begins at rows drawn by the file's build id, which is another: such walks may differ.)
+//!
 //! What is right is a truth that is given, or the answer of an exact scan of the index. Where the index was built
 //! without originals the scan knows the codes alone, and so does the recall: [`TruthSource`] says which it was.
 
@@ -137,6 +139,7 @@ pub enum TuneError {
     Recall { recall: f32 },
     TruthQueries { found: usize, wanted: usize },
     TruthK { found: usize, wanted: usize },
+    TruthId { query: usize, id: u32 },
     Query(QueryError),
     Interrupted,
 }
@@ -153,6 +156,7 @@ impl fmt::Display for TuneError {
             Self::Recall { recall } => write!(f, "a recall of {recall}; above 0 and at most 1 would be right"),
             Self::TruthQueries { found, wanted } => write!(f, "answers of {found} queries; {wanted} would be right"),
             Self::TruthK { found, wanted } => write!(f, "{found} answers a query; at least {wanted} would be right"),
+            Self::TruthId { query, id } => write!(f, "query {query}: {id} is no id of the index; the answers of another index?"),
             Self::Query(QueryError { query, error }) => write!(f, "query {query}: {error}"),
             Self::Interrupted => write!(f, "interrupted"),
         }
@@ -272,6 +276,13 @@ fn check<B: AsRef<[u8]>>(index: &Index<B>, queries: &Queries, truth: Option<&Tru
     }
     if truth.k() < params.k {
         return Err(TuneError::TruthK { found: truth.k(), wanted: params.k });
+    }
+    // A table measured by the answers of other rows would make every later search wrong about its recall.
+    for query in 0..queries.len() {
+        for &id in truth.right_ids(query, params.k) {
+            let row = index.row_of(u64::from(id)).map_err(|error| TuneError::Query(QueryError { query, error }))?;
+            row.ok_or(TuneError::TruthId { query, id })?;
+        }
     }
     Ok(())
 }

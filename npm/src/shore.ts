@@ -234,8 +234,8 @@ export class LiveIndex extends Index {
 
   /**
    * Drops deleted rows, and what replaced rows left, and repairs the graph around them. Writes do so themselves once a fifth of all
-   * rows is gone; before a {@link Index.save} it makes the smallest file. A pass over all rows; where there is nothing to drop, nothing
-   * changes.
+   * rows is gone; before a {@link Index.save} it makes the smallest file. A pass over all rows, and for its time the memory
+   * of both states.
    */
   async compact(): Promise<void> {
     return this.change("compact", null);

@@ -16,8 +16,8 @@ export type Vectors = Float32Array | Uint8Array | Int8Array | readonly Vector[];
 /** Ids of many rows. */
 export type Ids = readonly Id[] | Uint32Array | BigUint64Array;
 
-/** Bytes to keep with a row; text is stored as UTF-8, anything else as JSON. */
-export type Payload = Uint8Array | string | object | null;
+/** Bytes to keep with a row; text is stored as UTF-8, anything else as JSON. (An `interface` is no such type, a type alias or `{ ...value }` is.) */
+export type Payload = Uint8Array | string | { readonly [key: string]: unknown } | readonly unknown[] | null;
 
 /** Anything that can give bytes of a file. Bring your own: S3, IndexedDB, a test double. */
 export interface Source {

@@ -32,6 +32,7 @@ const LINE: usize = 64;
 /// unroll it, and that costs WebAssembly half of its speed.
 macro_rules! each {
     ($n:ident of $count:ident, $body:block) => {
+        const { assert!($count <= 4, "rows beyond the fourth would not be summed") };
         each!($n of $count, $body, 0, 1, 2, 3)
     };
     ($n:ident of $count:ident, $body:block, $($at:literal),*) => {

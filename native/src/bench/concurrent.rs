@@ -88,7 +88,7 @@ pub fn measure(
     reader.search(queries, options, &mut |searches| searches >= WARM_UP as u64);
     reader.outcome.check()?;
     drop(reader);
-    let mut source = Source { id: live.ids().last().map_or(0, |last| last.wrapping_add(1)), next };
+    let mut source = Source { id: live.ids().last().map_or(0, |last| last.wrapping_add(1)), taken: 0, next };
     let total = 3 * options.part.as_millis() as u64;
     let mut parts = Vec::new();
     for (number, (readers, writer)) in [(options.readers, false), (options.readers, true), (0, true)].into_iter().enumerate() {
@@ -106,6 +106,8 @@ pub fn measure(
 struct Source<'a> {
     /// The next id to try.
     id: u64,
+    /// Rows taken so far, in all parts.
+    taken: u64,
     next: &'a mut (dyn FnMut(&mut Vec<f32>) -> bool + Send),
 }
 
@@ -134,6 +136,8 @@ fn part(
     let (mut written, writer) = (Written::default(), inserting.is_some());
     let started = Instant::now();
     std::thread::scope(|scope| {
+        // Should the system refuse a thread, those that run already must hear that it is over.
+        let ended = Ended(&over);
         for reader in &mut searching {
             scope.spawn(|| reader.search(queries, options, &mut |_| over.load(Ordering::Relaxed)));
         }
@@ -145,7 +149,7 @@ fn part(
             std::thread::sleep(TICK.min(options.part));
             tell(started.elapsed());
         }
-        over.store(true, Ordering::Relaxed);
+        drop(ended);
     });
     let wall = started.elapsed().as_secs_f64();
     if let Some(error) = written.error {
@@ -177,6 +181,15 @@ fn part(
         p95_us: percentile_us(&times, 0.95),
         p99_us: percentile_us(&times, 0.99),
     })
+}
+
+/// Tells all threads of a part that it is over, however that comes about.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What a reader came to.
@@ -241,10 +254,11 @@ impl Written {
         let (mut vector, before) = (Vec::new(), thread_time());
         while !over.load(Ordering::Relaxed) && (source.next)(&mut vector) {
             if let Err(error) = live.insert(source.free_id(live), Query::F32(&vector), &[]) {
-                self.error = Some(ConcurrentError::Insert(self.inserts, error));
+                self.error = Some(ConcurrentError::Insert(source.taken, error));
                 break;
             }
             self.inserts += 1;
+            source.taken += 1;
         }
         self.cpu = thread_time().saturating_sub(before);
         over.store(true, Ordering::Relaxed);

@@ -75,6 +75,7 @@ fn explain(error: TuneError, args: &TuneArgs, queries: &str) -> Fail {
         TuneError::K { k, rows } => Fail::usage(format!("--k {k}: 1 to {rows}, as many as {index} has rows, would be right")),
         TuneError::Recall { recall } => Fail::usage(format!("--recall {recall}: above 0 and at most 1 would be right")),
         TuneError::TruthQueries { .. } => Fail::input(format!("{truth}: {error}, as in {queries}")),
+        TuneError::TruthId { .. } => Fail::input(format!("{truth}: {error}")),
         TuneError::TruthK { .. } => Fail::input(format!("{truth}: {error}, for --k")),
         TuneError::Query(failed) => Fail::search(&args.file, &format!("{queries}: row {}", failed.query), &failed.error),
         TuneError::Empty => Fail::input(format!("{index}: {error}")),

@@ -136,6 +136,8 @@ fn what_cannot_be_tuned_is_said_in_one_line_and_leaves_nothing() {
     sandbox.write("none.fbin", b"");
     sandbox.write("small.fbin", &fbin(DIMENSIONS, &clumps(5, 6)));
     sandbox.run("build small.fbin -o small.shore --quiet").ok();
+    sandbox.write("other.fbin", &fbin(DIMENSIONS, &clumps(ROWS + 500, 9)));
+    sandbox.run("truth other.fbin --queries far-a.fbin --k 10 -o other.ibin --quiet").ok();
     sandbox.run("truth base.fbin --queries far-a.fbin --k 5 -o short.ibin --quiet").ok();
     sandbox.run("truth base.fbin --queries few.fbin --k 10 -o few.ibin --quiet").ok();
     sandbox.write("there.shore", b"precious");
@@ -150,6 +152,7 @@ fn what_cannot_be_tuned_is_said_in_one_line_and_leaves_nothing() {
     fails("--queries far-a.fbin --k 0", 2, &["--k 0: 1 to 2500"]);
     fails("--queries far-a.fbin --recall 1.5", 2, &["--recall 1.5: above 0"]);
     fails("--queries far-a.fbin --truth short.ibin -o x.shore", 3, &["short.ibin: 5 answers a query; at least 10"]);
+    fails("--queries far-a.fbin --truth other.ibin -o x.shore", 3, &["other.ibin: query", "is no id of the index"]);
     fails("--queries far-a.fbin --truth few.ibin -o x.shore", 3, &["few.ibin: answers of 99 queries; 400", "far-a.fbin"]);
     for name in ["base.shore", "./base.shore", "link.shore"] {
         fails(&format!("--queries far-a.fbin --force -o {name}"), 2, &[name, "is read by this command"]);

@@ -1,9 +1,7 @@
 // Compiled, never run: a project whose settings ask for nothing beyond its target, and which checks what it imports as well.
 import { Index } from "nearshore";
 
-interface Doc {
-  title: string;
-}
+type Doc = { title: string };
 
 export async function keeps(doc: Doc): Promise<string | undefined> {
   const index = await Index.create({ dimensions: 2, metric: "cosine" });
