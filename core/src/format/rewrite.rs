@@ -11,7 +11,7 @@ use super::raw::HEADER_BYTES;
 use super::reader::Reader;
 use super::section::Section;
 use super::spec::TableSpec;
-use super::table::{ALIGN_COLD, ALIGN_HOT, Table};
+use super::table::{ALIGN_COLD, ALIGN_HOT, HOT, Table};
 use super::writer::{Sink, Writer};
 use crate::error::{BadField, Corrupt, WriteError};
 use alloc::vec::Vec;
@@ -98,7 +98,8 @@ impl<B: AsRef<[u8]>> Reader<B> {
         let mut header = self.header().clone();
         let table = spec.place(HEADER_BYTES as u64)?;
         match header.tables.iter_mut().find(|old| is_of(old, spec)) {
-            Some(old) => *old = table,
+            // Where it lies says whether it is hot: all hot tables stand together.
+            Some(old) => *old = Table { flags: table.flags & !HOT | old.flags & HOT, ..table },
             None => {
                 let hot = header.tables.iter().rposition(Table::is_hot).map_or(0, |last| last + 1);
                 header.tables.insert(hot, table);
@@ -115,7 +116,8 @@ impl<B: AsRef<[u8]>> Reader<B> {
         let superblock = &mut header.superblock;
         superblock.hot = hot.map_or((HEADER_BYTES as u64, 0), |(start, end)| (start, end - start));
         superblock.file_bytes = end;
-        superblock.build_id = hash::build_id(&[&superblock.build_id.to_le_bytes(), &(spec.kind as u16).to_le_bytes(), rows]);
+        let place = [u32::from(spec.kind as u16), spec.instance, spec.stride].map(u32::to_le_bytes);
+        superblock.build_id = hash::build_id(&[&superblock.build_id.to_le_bytes(), place.as_flattened(), rows]);
         Ok(header)
     }
 }
@@ -193,6 +195,18 @@ mod tests {
                 assert_eq!(bytes, rewritten(&file, count), "the same bytes again");
             }
         }
+    }
+
+    #[test]
+    fn a_table_among_cold_ones_stays_cold() {
+        let mut tables = tables();
+        let (mut quality, rows) = tables.remove(1);
+        quality.hot = false;
+        tables.push((quality, rows));
+        let file = write(&spec(11), &tables, usize::MAX);
+        let new = Reader::open(rewritten(&file, 5)).expect("a sound file");
+        let quality = new.section(Kind::Quality, 0).expect("the table");
+        assert_eq!((quality.rows(), quality.table().is_hot()), (5, false));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Readers beside the writer, in every order in which they may meet.
+//! Readers beside the writer, in the orders in which they may meet.
 //!
 //! Loom runs each test over and over. Between any two accesses to what threads share (`sync`) another thread may go on,
-//! and a load may see any value that its ordering lets it see, so an ordering that is too weak fails here on every
-//! machine. What runs is the code that ships: the store, the replacement of states, insertion, deletion and search.
+//! and a load may see older values that its ordering lets it see, so most orderings that are too weak fail here on every
+//! machine: a relaxed publication and a missing fence do, a relaxed withdrawal in `Current::take` does not. What runs is the code that ships: the store, the replacement of states, insertion, deletion and search.
 //!
 //! What is held: no record, link or payload is ever seen before it is whole; a row whose insertion was acknowledged before
 //! a search began is found; one whose deletion was acknowledged is not; an update is seen whole. Orders in which a thread

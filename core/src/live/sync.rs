@@ -1,8 +1,8 @@
 //! What writer and readers meet at: atomics, counted states, boxes that are set once.
 //!
 //! These are the types of `core`, `alloc` and `once_cell`, under one roof so that a model checker can take their places:
-//! in a test compiled with `--cfg loom` they are loom's, which runs a test over and over, through every order in which the
-//! threads may meet, and lets a load see every value that its ordering allows. Then `model` runs the code that ships.
+//! in a test compiled with `--cfg loom` they are loom's, which runs a test over and over, through the orders in which the
+//! threads may meet, and lets a load see older values that its ordering allows. Then `model` runs the code that ships.
 //! Stores are smaller there, because each atomic of a store is one more thing to keep book of.
 
 #[cfg(not(all(loom, test)))]
