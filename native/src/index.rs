@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use nearshore_core::filter::RowSet;
 use nearshore_core::format::{HEADER_BYTES, Header, Kind};
 use nearshore_core::index;
+use nearshore_core::par::Par;
 use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use nearshore_core::vectors::Query;
 
@@ -149,6 +150,15 @@ impl Index {
         let bytes = bytes.map_err(|error| Error::io(path, error))?;
         let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         Ok(Self { index, scratch: Mutex::new(Vec::new()) })
+    }
+
+    /// Makes the codes that walks by [`Layout::Fast`](nearshore_core::search::Layout) read, where the file does not have them:
+    /// [`index::Index::derive_neighbor_codes`].
+    ///
+    /// # Errors
+    /// [`Error::Search`]: a damaged block, or a file without a graph.
+    pub fn derive_neighbor_codes(&mut self, par: &impl Par) -> Result<(), Error> {
+        Ok(self.index.derive_neighbor_codes(par)?)
     }
 
     /// Finds the nearest rows, nearest first, ties by the smaller id.

@@ -18,7 +18,7 @@ use nearshore_core::format::{Element, Header, Kind, Plan, Refine, RewriteError, 
 use nearshore_core::index::Index;
 use nearshore_core::par::Par;
 use nearshore_core::search::quality::{FROM_QUERIES, QUALITY_BYTES, Setting};
-use nearshore_core::search::{Effort, Hit, QualityRow, Scratch, SearchParams, Stats};
+use nearshore_core::search::{Effort, Hit, Layout, QualityRow, Scratch, SearchParams, Stats};
 
 use crate::bench::QueryError;
 use crate::dataset::truth::Truth;
@@ -43,11 +43,13 @@ pub struct TuneParams {
     pub k: usize,
     /// Recalls for which [`Tuned::targets`] compares the table of the file with the new one; each above 0, at most 1.
     pub recalls: Vec<f32>,
+    /// What walks read. Rows of the table for the other layout stay as they are.
+    pub layout: Layout,
 }
 
 impl Default for TuneParams {
     fn default() -> Self {
-        Self { k: 10, recalls: vec![0.9, 0.95, 0.99] }
+        Self { k: 10, recalls: vec![0.9, 0.95, 0.99], layout: Layout::Lean }
     }
 }
 
@@ -185,7 +187,7 @@ pub fn tune<B: AsRef<[u8]> + Sync, P: Par>(
     let finest = levels.iter().copied().max().unwrap_or(Refine::Records);
     let probes = (0..queries.len()).map(|_| Probe::default()).collect();
     let workers = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut tuner = Tuner { index, queries, k: params.k, par, probes, workers };
+    let mut tuner = Tuner { index, queries, k: params.k, layout: params.layout, par, probes, workers };
     let source = match truth {
         Some(truth) => {
             for (query, probe) in tuner.probes.iter_mut().enumerate() {
@@ -226,11 +228,13 @@ pub fn tune<B: AsRef<[u8]> + Sync, P: Par>(
     for &recall in &params.recalls {
         let mut by = |table: &[QualityRow]| {
             tell()?;
-            let setting = Setting::choose(&SearchParams::recall(recall).k(params.k), index.refine(), table);
+            let wanted = SearchParams::recall(recall).k(params.k).layout(params.layout);
+            let setting = Setting::choose(&wanted, index.refine(), table);
             tuner.measure(setting, index.refine())
         };
         targets.push(Target { recall, before: by(old)?, after: by(&table)? });
     }
+    table.extend(old.iter().filter(|row| row.layout != params.layout));
     Ok(Tuned { table, truth: source, targets })
 }
 
@@ -327,6 +331,7 @@ struct Tuner<'a, B, P> {
     index: &'a Index<B>,
     queries: &'a Queries,
     k: usize,
+    layout: Layout,
     par: &'a P,
     probes: Vec<Probe>,
     workers: Vec<Worker>,
@@ -378,7 +383,7 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
 
     fn measure(&mut self, setting: Setting, refine: Refine) -> Result<Measured, TuneError> {
         let k = self.k;
-        self.ask(&walk(setting, refine, k), &|probe, hits| {
+        self.ask(&walk(setting, refine, k).layout(self.layout), &|probe, hits| {
             probe.found = hits.iter().filter(|hit| probe.right.contains(&hit.id)).count().min(k);
             ControlFlow::Continue(())
         })?;
@@ -401,6 +406,7 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
         let again = refine == Refine::Originals || self.index.reader().section(Kind::CodesRows, 0).is_some();
         Ok(QualityRow {
             plan: Plan::Walk,
+            layout: self.layout,
             ef: setting.ef as u32,
             gamma: setting.gamma,
             refine,

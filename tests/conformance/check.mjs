@@ -43,7 +43,8 @@ export async function checkGolden(nearshore, name, source, expected, backend) {
     const info = index.info;
     differ("info", { rows: info.rows, dimensions: info.dimensions, metric: info.metric, element: info.element, backend: info.backend }, { rows, dimensions, metric, element, backend });
     const queries = expected.queries.map((query) => VECTORS[query.form](query));
-    for (const search of expected.searches) {
+    // The fast layout is walked by the native library alone; what lies in such a file beside it is read here, too.
+    for (const search of expected.searches.filter(({ layout }) => !layout)) {
       const hits = await index.search(queries[search.query], optionsOf(search));
       const { query, ids, bits, distances, hops, ...asked } = search;
       const found = { ids: hits.map((hit) => String(hit.id)), bits: hits.map((hit) => bitsOf(hit.distance)), distances: hits.stats.distances, hops: hits.stats.hops };
@@ -54,7 +55,7 @@ export async function checkGolden(nearshore, name, source, expected, backend) {
   } finally {
     await index.close();
   }
-  return { checked: expected.searches.length, differences };
+  return { checked: expected.searches.filter(({ layout }) => !layout).length, differences };
 }
 
 async function sha256(bytes) {

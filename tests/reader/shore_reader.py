@@ -26,6 +26,8 @@ import math
 import struct
 import sys
 
+import neighbor_codes
+from rotation import padded
 from xxh3 import u64, xxh3_64, xxh3_128
 
 NONE = 0xFFFFFFFF
@@ -121,6 +123,8 @@ class Shore:
             "upper": lambda t: t.rows <= 2**32 - 2 and t.stride % 4 == 0 and t.stride >= 16 + 4 * t.parameter,
             "codes.rows": lambda t: t.rows == n and (t.encoding != 0 or t.parameter == -(-d // 32) * 16
                                                      and t.stride % 16 == 0 and t.stride >= t.parameter + 16),
+            "neighbor.codes": lambda t: t.rows == n and (t.encoding != 0 or t.parameter % 32 == 0
+                                                         and t.stride >= t.parameter // 32 * (384 + 4 * padded(d))),
             "ids.index": lambda t: t.rows <= n and t.stride == 16,
             "dup_of": lambda t: t.rows <= n and t.stride == 8,
             "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
@@ -308,6 +312,11 @@ class Shore:
             self.check_records()
         if codes := self.table("codes.rows"):
             self.check_codes(codes)
+        if codes := self.table("neighbor.codes"):
+            try:
+                neighbor_codes.check(self, codes)
+            except AssertionError as error:
+                raise Damaged(str(error)) from None
         if edges := self.table("edges"):
             for row in range(edges.rows):
                 self.check_slots(edges, row, struct.unpack_from(f"<{edges.parameter}I", self.row(edges, row)), self.rows)

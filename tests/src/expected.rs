@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use nearshore_core::format::{Element, Metric, Plan, Refine};
 use nearshore_core::index::Index;
-use nearshore_core::search::{Effort, Hit, Scratch, SearchParams, Stats};
+use nearshore_core::search::{Effort, Hit, Layout, Scratch, SearchParams, Stats};
 use nearshore_core::vectors::{Query, decode};
 use serde_json::Value;
 
@@ -166,7 +166,7 @@ impl Expected {
 
 impl Case {
     fn write(&self) -> String {
-        let SearchParams { k, effort, plan, refine, rerank, radius, .. } = self.params;
+        let SearchParams { k, effort, plan, refine, rerank, radius, layout, .. } = self.params;
         let mut text = format!("{{\"query\":{},\"k\":{k}", self.query);
         let mut add = |key: &str, value: &dyn std::fmt::Display| write!(text, ",\"{key}\":{value}").is_ok();
         match effort {
@@ -178,6 +178,9 @@ impl Case {
         refine.map(|refine| add("refine", &format_args!("\"{}\"", refine.as_str())));
         rerank.map(|rerank| add("rerank", &rerank));
         radius.map(|radius| add("radius_bits", &radius.to_bits()));
+        if layout == Layout::Fast {
+            add("layout", &"\"fast\"");
+        }
         let ids: Vec<String> = self.ids.iter().map(|id| format!("\"{id}\"")).collect();
         add("ids", &format_args!("[{}]", ids.join(",")));
         add("bits", &format!("{:?}", self.bits).replace(' ', ""));
@@ -200,6 +203,9 @@ impl Case {
         params.refine = value["refine"].as_str().and_then(|word| word.parse().ok());
         params.rerank = number("rerank").map(|rerank| rerank as usize);
         params.radius = float("radius_bits");
+        if let Some(layout) = value["layout"].as_str() {
+            params.layout = layout.parse().ok()?;
+        }
         Some(Self {
             query: number("query")? as usize,
             params,
@@ -258,6 +264,11 @@ fn searches(golden: &Golden) -> Vec<SearchParams> {
     // Any number stands for "a radius" here: `of` puts the right one in.
     searches.push(scan(ten).refine(Refine::Records).radius(0.0));
     searches.push(walk(20).k(ten).refine(Refine::Records).radius(0.0));
+    if golden.layout == Layout::Fast {
+        for walk in [walk(10).refine(Refine::Records), walk(40).k(ten), walk(2).k(1), SearchParams::recall(0.9).plan(Plan::Walk)] {
+            searches.push(walk.layout(Layout::Fast));
+        }
+    }
     if golden.rows < 100 {
         searches.push(walk(3).k(golden.rows + 3));
         searches.push(SearchParams::default());

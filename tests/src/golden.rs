@@ -4,6 +4,7 @@ use nearshore_core::build::{BuildParams, Codes, Input, Layers, Summary, build_wi
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::par::Par;
+use nearshore_core::search::Layout;
 use nearshore_core::vectors::{Payloads, Vectors};
 use std::ops::ControlFlow;
 
@@ -47,6 +48,8 @@ pub struct Golden {
     pub layers: Layers,
     /// What guides walks.
     pub codes: Codes,
+    /// What walks may read.
+    pub layout: Layout,
     /// Whether rows have values for filters, see [`crate::columns`].
     pub columns: bool,
     /// What tells it from others of its kind in its name.
@@ -65,6 +68,7 @@ const PLAIN: Golden = Golden {
     originals: true,
     layers: Layers::Many,
     codes: Codes::None,
+    layout: Layout::Lean,
     columns: false,
     suffix: "",
 };
@@ -184,6 +188,36 @@ pub fn all() -> Vec<Golden> {
             ..PLAIN
         },
         Golden {
+            about: "codes of neighbours beside each node",
+            metric: Metric::Cosine,
+            rows: 100,
+            dimensions: 20,
+            layout: Layout::Fast,
+            suffix: "-fast",
+            ..PLAIN
+        },
+        Golden {
+            about: "codes of bytes' neighbours, a third of the rows duplicates",
+            element: Element::U8,
+            rows: 90,
+            dimensions: 70,
+            payload: true,
+            period: 60,
+            layout: Layout::Fast,
+            suffix: "-fast",
+            ..PLAIN
+        },
+        Golden {
+            about: "codes of neighbours under inner product, records alone",
+            metric: Metric::InnerProduct,
+            rows: 60,
+            dimensions: 9,
+            originals: false,
+            layout: Layout::Fast,
+            suffix: "-fast",
+            ..PLAIN
+        },
+        Golden {
             about: "columns of every type, some rows without a value; 90 of 120 rows differ",
             metric: Metric::Cosine,
             element: Element::I8,
@@ -260,6 +294,7 @@ impl Golden {
         params.originals = self.originals;
         params.layers = self.layers;
         params.codes = self.codes;
+        params.layout = self.layout;
         let input = Input {
             vectors: made.vectors(self.element, self.dimensions),
             ids: (self.ids == Ids::Large).then_some(&made.ids),

@@ -7,6 +7,8 @@
 
 use super::codes::{Coded, NodeCodes};
 use super::ingest::Arranged;
+#[cfg(feature = "codes")]
+use super::neighbors::{NodeNeighbors, Surrounded};
 use super::{BuildParams, Input, Progress, Stage};
 use crate::format::{Plan, Refine};
 use crate::graph::beam::{Beam, Limits};
@@ -14,12 +16,14 @@ use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::pool::Pool;
 use crate::graph::select::Nodes;
+#[cfg(feature = "codes")]
+use crate::graph::sweep::Sweep;
 use crate::graph::{Buffers, Graph, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
-use crate::search::QualityRow;
 use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::{FROM_ROWS, Setting};
+use crate::search::{Layout, QualityRow};
 use crate::seed;
 use crate::vectors::Query;
 use alloc::vec::Vec;
@@ -69,6 +73,8 @@ struct Worker {
     nodes: Vec<u32>,
     distances: Vec<f32>,
     buffers: Buffers,
+    #[cfg(feature = "codes")]
+    sweep: Sweep,
 }
 
 /// Everything that is measured.
@@ -80,6 +86,9 @@ pub(super) struct Bench<'a> {
     pub(super) records: Records<'a>,
     /// What guides the walks, if not the records.
     pub(super) codes: Option<&'a NodeCodes>,
+    /// What walks by the fast layout read.
+    #[cfg(feature = "codes")]
+    pub(super) neighbors: Option<&'a NodeNeighbors>,
 }
 
 /// Measures the ladder; `None` when `progress` breaks.
@@ -94,7 +103,8 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
     let sample = seed::sample(seed::hash(params.seed, 0x7175_616C, 0), nodes as u64 - 1, queries);
     let mut probes: Vec<Probe> = sample.iter().map(|&node| Probe { node: node as u32 + 1, ..Probe::default() }).collect();
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let steps = (1 + EFS.len() + GAMMAS.len()) as u64;
+    let layouts = bench.layouts();
+    let steps = (1 + layouts.len() * (EFS.len() + GAMMAS.len())) as u64;
     let mut step = 0;
     let mut tell = |step: &mut u64| {
         *step += 1;
@@ -105,24 +115,26 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
     let mut table = Vec::new();
     let plain = EFS.iter().map(|&ef| Setting { ef, gamma: 0.0 });
     let stopped = GAMMAS.iter().map(|&gamma| Setting { ef: GAMMA_EF, gamma });
-    let both: [&mut dyn Iterator<Item = Setting>; 2] = [&mut plain.into_iter(), &mut stopped.into_iter()];
-    for ladder in both {
-        for setting in ladder {
-            if setting.gamma > 0.0 && setting.limits(K, params.metric, nodes).stop == f32::INFINITY {
-                break;
-            }
-            tell(&mut step)?;
-            par.chunks(&mut probes, 8, &mut workers, |_, probes, worker| {
-                for probe in probes {
-                    bench.walk(probe, setting, worker);
+    for &layout in layouts {
+        let both: [&mut dyn Iterator<Item = Setting>; 2] = [&mut plain.clone(), &mut stopped.clone()];
+        for ladder in both {
+            for setting in ladder {
+                if setting.gamma > 0.0 && setting.limits(K, params.metric, nodes).stop == f32::INFINITY {
+                    break;
                 }
-            });
-            let rows = bench.tally(&probes, setting);
-            // The first row is that of the file's own refine level.
-            let reached = rows.first().is_some_and(|row| row.recall >= ENOUGH);
-            table.extend(rows);
-            if reached || (setting.gamma == 0.0 && setting.ef >= nodes) {
-                break;
+                tell(&mut step)?;
+                par.chunks(&mut probes, 8, &mut workers, |_, probes, worker| {
+                    for probe in probes {
+                        bench.walk(probe, setting, layout, worker);
+                    }
+                });
+                let rows = bench.tally(&probes, setting, layout);
+                // The first row is that of the file's own refine level.
+                let reached = rows.first().is_some_and(|row| row.recall >= ENOUGH);
+                table.extend(rows);
+                if reached || (setting.gamma == 0.0 && setting.ef >= nodes) {
+                    break;
+                }
             }
         }
     }
@@ -182,7 +194,7 @@ impl Bench<'_> {
 
     /// Searches as an open file would, and counts true neighbours among the first `K` by records
     /// and by originals.
-    fn walk(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
+    fn walk(&self, probe: &mut Probe, setting: Setting, layout: Layout, worker: &mut Worker) {
         let vectors = &self.input.vectors;
         let kernels = self.records.kernels;
         worker.row.resize(vectors.dimensions(), 0.0);
@@ -190,29 +202,12 @@ impl Bench<'_> {
         vectors.decode(kernels, row, &mut worker.row);
         worker.query.query(self.records.space, kernels, Query::F32(&worker.row));
         probe.stats = Stats::default();
-        let mut entry = 0;
-        for layer in self.graph.layers.iter().skip(1).rev() {
-            let view = LayerView { layer, records: self.records, nodes: layer.rows() };
-            self.step(&view, worker, entry, Limits { hidden: probe.node, ..Limits::ef(1) }, &mut probe.stats);
-            entry = worker.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
-        }
-        let layer = &self.graph.layers[0];
-        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
-        let limits = setting.limits(K, self.params.metric, layer.rows());
-        let limits = Limits { hidden: probe.node, ..limits };
-        self.step(&view, worker, entry, limits, &mut probe.stats);
-        worker.found.clear();
-        worker.found.extend(worker.beam.pool.iter().take(RERANK));
         probe.again = [0; 2];
-        if let Some(Coded { view, .. }) = self.coded(view) {
-            // The codes guided the walk; the records rank.
-            worker.nodes.clear();
-            worker.nodes.extend(worker.found.iter().map(|found| found.node));
-            worker.distances.resize(worker.nodes.len(), 0.0);
-            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
-            worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
-            crate::graph::sort(&mut worker.found);
-            probe.again = [worker.found.len() as u32; 2];
+        worker.found.clear();
+        match layout {
+            Layout::Lean => self.walk_lean(probe, setting, worker),
+            #[cfg(feature = "codes")]
+            Layout::Fast => self.walk_fast(probe, setting, worker),
         }
         let truth = &probe.truth;
         let right = |found: &[Neighbor]| found.iter().take(K).filter(|near| truth.contains(&near.node)).count() as u32;
@@ -234,6 +229,55 @@ impl Bench<'_> {
         }
     }
 
+    /// Leaves the candidates of a walk over nodes' own rows.
+    fn walk_lean(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
+        let mut entry = 0;
+        for layer in self.graph.layers.iter().skip(1).rev() {
+            let view = LayerView { layer, records: self.records, nodes: layer.rows() };
+            self.step(&view, worker, entry, Limits { hidden: probe.node, ..Limits::ef(1) }, &mut probe.stats);
+            entry = worker.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
+        }
+        let layer = &self.graph.layers[0];
+        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
+        let limits = setting.limits(K, self.params.metric, layer.rows());
+        let limits = Limits { hidden: probe.node, ..limits };
+        self.step(&view, worker, entry, limits, &mut probe.stats);
+        worker.found.extend(worker.beam.pool.iter().take(RERANK));
+        if let Some(Coded { view, .. }) = self.coded(view) {
+            // The codes guided the walk; the records rank.
+            worker.nodes.clear();
+            worker.nodes.extend(worker.found.iter().map(|found| found.node));
+            worker.distances.resize(worker.nodes.len(), 0.0);
+            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
+            worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
+            crate::graph::sort(&mut worker.found);
+            probe.again = [worker.found.len() as u32; 2];
+        }
+    }
+
+    /// Leaves the candidates of a walk by codes of neighbours.
+    #[cfg(feature = "codes")]
+    fn walk_fast(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
+        let Some(neighbors) = self.neighbors else { return };
+        let records = self.records;
+        let Worker { sweep, query, found, .. } = worker;
+        sweep.query.prepare(records.kernels, &neighbors.rotation, query, records.space.layout.dimensions);
+        let limits = setting.limits(K, self.params.metric, records.rows());
+        let limits = Limits { hidden: probe.node, ..limits };
+        let graph = Surrounded { records, neighbors };
+        let Ok(()) = sweep.search(&graph, records.kernels, query, [0], RERANK, limits, &mut probe.stats);
+        found.extend(sweep.nearest.iter());
+    }
+
+    /// The layouts that the file will have.
+    fn layouts(&self) -> &'static [Layout] {
+        #[cfg(feature = "codes")]
+        if self.neighbors.is_some() {
+            return &[Layout::Lean, Layout::Fast];
+        }
+        &[Layout::Lean]
+    }
+
     fn step(&self, view: &LayerView<'_>, worker: &mut Worker, entry: u32, limits: Limits, stats: &mut Stats) {
         debug_assert!(view.nodes() > entry as usize);
         let Ok(()) = match self.coded(*view) {
@@ -248,7 +292,7 @@ impl Bench<'_> {
     }
 
     /// One row a refine level.
-    fn tally(&self, probes: &[Probe], setting: Setting) -> Vec<QualityRow> {
+    fn tally(&self, probes: &[Probe], setting: Setting, layout: Layout) -> Vec<QualityRow> {
         let count = probes.len() as f64;
         let mean = |value: &dyn Fn(&Probe) -> u64| probes.iter().map(value).sum::<u64>() as f64 / count;
         let levels: &[Refine] =
@@ -258,6 +302,7 @@ impl Bench<'_> {
             let again = mean(&|probe| u64::from(probe.again[refine as usize]));
             QualityRow {
                 plan: Plan::Walk,
+                layout,
                 ef: setting.ef as u32,
                 gamma: setting.gamma,
                 refine,

@@ -1,6 +1,8 @@
 //! A file's description of itself.
 
 use super::{BuildParams, Codes, Input, Layers, link};
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use crate::words::say;
 use alloc::string::String;
 
@@ -20,7 +22,12 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     say!(out, "{\"builder\":\"", builder, "\",", codes, "\"dimensions\":", input.vectors.dimensions());
     say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
     say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
-    say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\",\"m\":", params.m);
+    say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\"");
+    #[cfg(feature = "codes")]
+    if params.layout == Layout::Fast {
+        say!(out, ",\"layout\":\"fast\"");
+    }
+    say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
     say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed, "}");
     json

@@ -4,7 +4,7 @@
 //! threads and any kernels: distances are exact integers, chunks have fixed sizes, every order is
 //! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
 //! records (about one byte an element), the graph (eight bytes a slot) and, while rows are linked, what each
-//! keeps of its leaves (sixteen bytes a slot).
+//! keeps of its leaves (sixteen bytes a slot); where asked, codes.
 
 mod codes;
 #[cfg(feature = "filter")]
@@ -13,6 +13,8 @@ mod ingest;
 mod link;
 mod measure;
 mod meta;
+#[cfg(feature = "codes")]
+mod neighbors;
 mod params;
 pub(crate) mod write;
 
@@ -21,10 +23,14 @@ use crate::distance::Kernels;
 use crate::filter::{self, Coded, ColumnError, ColumnInput};
 use crate::format::{Plan, Refine, Sink, WriteError};
 use crate::graph::hnsw::Hierarchy;
+#[cfg(feature = "codes")]
+use crate::graph::layer::LayerView;
 use crate::graph::layer::Records;
 use crate::graph::{order, reach};
 use crate::par::Par;
 use crate::quant::{Encoding, RecordLayout, Space, mean};
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use crate::search::QualityRow;
 use crate::vectors::{Payloads, Vectors};
 use crate::words::say;
@@ -35,6 +41,8 @@ use core::ops::ControlFlow;
 
 pub use codes::Codes;
 pub(crate) use codes::NodeCodes;
+#[cfg(feature = "codes")]
+pub(crate) use neighbors::NodeNeighbors;
 pub use params::{BuildParams, Builder, Layers};
 
 /// Rows to build from.
@@ -263,8 +271,22 @@ fn build_file<P: Par, S: Sink>(
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
     let codes = (cfg!(feature = "codes") && params.codes == Codes::U4).then(|| NodeCodes::of(records, par));
+    #[cfg(feature = "codes")]
+    let neighbors = (params.layout == Layout::Fast).then(|| {
+        let view = LayerView { layer: &graph.layers[0], records, nodes: arranged.nodes.len() };
+        NodeNeighbors::of(view, params.seed, par)
+    });
     let quality = if params.quality {
-        let bench = measure::Bench { input, params, arranged: &arranged, graph: &graph, records, codes: codes.as_ref() };
+        let bench = measure::Bench {
+            input,
+            params,
+            arranged: &arranged,
+            graph: &graph,
+            records,
+            codes: codes.as_ref(),
+            #[cfg(feature = "codes")]
+            neighbors: neighbors.as_ref(),
+        };
         measure::measure(&bench, par, progress).ok_or(BuildError::Interrupted)?
     } else {
         Vec::new()
@@ -276,6 +298,8 @@ fn build_file<P: Par, S: Sink>(
         records,
         graph: &graph,
         codes: codes.as_ref(),
+        #[cfg(feature = "codes")]
+        neighbors: neighbors.as_ref(),
         quality: &quality,
         element: vectors.element(),
         plan: plan_of(vectors.rows()),

@@ -2,6 +2,7 @@
 
 use super::Codes;
 use crate::format::Metric;
+use crate::search::Layout;
 use core::str::FromStr;
 
 /// Layers of the graph.
@@ -80,6 +81,8 @@ pub struct BuildParams {
     pub keep_pruned: bool,
     /// What guides the walks of the file. Needs the crate's feature `codes`, but for [`Codes::None`].
     pub codes: Codes,
+    /// What walks of the file may read: the fast layout adds codes of each node's neighbours.
+    pub layout: Layout,
     /// Measures recall at a ladder of efforts and stores the table.
     pub quality: bool,
 }
@@ -98,6 +101,7 @@ impl Default for BuildParams {
             extend_candidates: false,
             keep_pruned: false,
             codes: Codes::None,
+            layout: Layout::Lean,
             quality: true,
         }
     }
@@ -168,6 +172,12 @@ impl BuildParams {
     #[must_use]
     pub fn codes(self, codes: Codes) -> Self {
         Self { codes, ..self }
+    }
+
+    /// Sets what walks of the file may read.
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Measures recall and stores the table, or not.

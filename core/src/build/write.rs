@@ -3,12 +3,16 @@
 //! A build and a live index write the same file; what differs is where ids, payloads and originals
 //! come from, which is [`Content`].
 
+#[cfg(feature = "codes")]
+use super::NodeNeighbors;
 #[cfg(feature = "filter")]
 use super::columns;
 use super::{BuildError, NodeCodes, Progress, Stage};
 #[cfg(feature = "filter")]
 use crate::filter::Coded;
 use crate::format::encoding::CODES_U4;
+#[cfg(feature = "codes")]
+use crate::format::encoding::NEIGHBOR_SIGNS;
 use crate::format::{Digest, Element, FileSpec, Kind, Plan, Refine, Sink, TableSpec, WriteError, Writer, build_id};
 use crate::graph::NONE;
 use crate::graph::hnsw::Hierarchy;
@@ -48,6 +52,9 @@ pub(crate) struct File<'a> {
     pub(crate) graph: &'a Hierarchy,
     /// What guides a walk, if not the records.
     pub(crate) codes: Option<&'a NodeCodes>,
+    /// What the fast layout adds.
+    #[cfg(feature = "codes")]
+    pub(crate) neighbors: Option<&'a NodeNeighbors>,
     pub(crate) quality: &'a [QualityRow],
     pub(crate) element: Element,
     pub(crate) plan: Plan,
@@ -101,6 +108,8 @@ impl File<'_> {
                 Kind::Quality => self.quality.iter().try_for_each(|row| writer.rows(&row.to_bytes()))?,
                 Kind::Upper => self.write_upper(&places, &mut writer)?,
                 Kind::CodesRows => self.write_codes(&places, &mut writer)?,
+                #[cfg(feature = "codes")]
+                Kind::NeighborCodes => self.write_neighbor_codes(&places, &mut writer)?,
                 Kind::Records => self.write_records(&places, &mut writer, progress)?,
                 Kind::Edges => self.write_edges(&places, table, &mut writer)?,
                 Kind::IdsIndex => write_ids(&places.ids, &mut writer)?,
@@ -173,6 +182,11 @@ impl File<'_> {
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
         tables.push(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into()));
+        #[cfg(feature = "codes")]
+        if let Some(NodeNeighbors { layout, .. }) = self.neighbors {
+            let codes = TableSpec::table(Kind::NeighborCodes, rows, layout.stride() as u32);
+            tables.push(codes.encoding(NEIGHBOR_SIGNS).parameter(layout.slots as u32));
+        }
         if !places.ids.is_empty() || places.deleted > 0 {
             tables.push(TableSpec::table(Kind::IdsIndex, places.ids.len() as u64, 16));
         }
@@ -296,6 +310,21 @@ impl File<'_> {
             // A duplicate has the codes of the row before it.
             node = if own == NONE { node } else { own };
             writer.rows(codes.row(node))
+        })
+    }
+
+    #[cfg(feature = "codes")]
+    fn write_neighbor_codes<S: Sink>(&self, places: &Places, writer: &mut Writer<S>) -> Result<(), WriteError<S::Error>> {
+        let Some(neighbors) = self.neighbors else { return Ok(()) };
+        let mut row = vec![0; neighbors.layout.stride()];
+        places.node_of_row.iter().try_for_each(|&node| {
+            if node == NONE {
+                neighbors.layout.clear(&mut row);
+            } else {
+                row.copy_from_slice(neighbors.row(node));
+                neighbors.layout.rename(&mut row, |neighbor| places.row_of_node[neighbor as usize]);
+            }
+            writer.rows(&row)
         })
     }
 

@@ -13,11 +13,15 @@
 
 mod batch;
 mod brief;
+#[cfg(feature = "codes")]
+pub(crate) mod fastscan;
 mod float;
 mod half;
 mod integer;
 #[cfg(feature = "codes")]
 mod planes;
+#[cfg(feature = "codes")]
+mod rotate;
 mod table;
 mod tail;
 #[cfg(test)]

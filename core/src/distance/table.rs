@@ -5,9 +5,11 @@
 
 use super::batch::Nibbles;
 use super::integer::{Signed, Unsigned};
-#[cfg(feature = "codes")]
-use super::planes;
 use super::{batch, brief, float, half, integer};
+#[cfg(feature = "codes")]
+use super::{fastscan, fastscan::Asked, planes, rotate};
+#[cfg(feature = "codes")]
+use crate::simd::COLUMNS;
 use crate::simd::Scalar;
 
 /// Two rows of bytes.
@@ -22,6 +24,16 @@ type Widen = unsafe fn(&[u16], &mut [f32]);
 /// Planes, base, offsets, out.
 #[cfg(feature = "codes")]
 type Planes = unsafe fn(&[u8], &[u8], &[usize], &mut [u32]);
+
+/// Query, tables.
+#[cfg(feature = "codes")]
+type Fill = unsafe fn(&[f32], &mut [u8]) -> f32;
+/// Query, base, most, row, next row, out.
+#[cfg(feature = "codes")]
+type Estimate = unsafe fn(Asked<'_>, f32, f32, &[u8], &[u8], &mut [f32; COLUMNS]) -> u32;
+/// Signs, vector.
+#[cfg(feature = "codes")]
+type Rotate = unsafe fn(&[f32], &mut [f32]);
 
 /// The distance kernels of one backend. Chosen once and passed on; all backends agree bit for bit.
 ///
@@ -47,6 +59,12 @@ pub struct Kernels {
     dots_i16_u4: Batch,
     #[cfg(feature = "codes")]
     dots_u4_u1: Planes,
+    #[cfg(feature = "codes")]
+    fill_sign_tables: Fill,
+    #[cfg(feature = "codes")]
+    estimate_neighbors: Estimate,
+    #[cfg(feature = "codes")]
+    rotate: Rotate,
     widen_f16: Widen,
 }
 
@@ -80,6 +98,10 @@ macro_rules! backend {
             #[cfg(feature = "codes")]
             backend!(@wrap $token, $($features)?;
                 fn dots_u4_u1(planes: &[u8], base: &[u8], offsets: &[usize], out: &mut [u32]) -> () = planes::dots::<_>;
+                fn fill_sign_tables(query: &[f32], tables: &mut [u8]) -> f32 = fastscan::fill::<_>;
+                fn estimate_neighbors(query: Asked<'_>, base: f32, most: f32, row: &[u8], next: &[u8], out: &mut [f32; COLUMNS]) -> u32 =
+                    fastscan::estimate::<_>;
+                fn rotate(signs: &[f32], vector: &mut [f32]) -> () = rotate::rotate::<_>;
             );
         }
 
@@ -99,6 +121,12 @@ macro_rules! backend {
             dots_i16_u4: if BRIEF && !SIMD { brief::dots_i16_u4 } else { $module::dots_i16_u4 as Batch },
             #[cfg(feature = "codes")]
             dots_u4_u1: $module::dots_u4_u1,
+            #[cfg(feature = "codes")]
+            fill_sign_tables: $module::fill_sign_tables,
+            #[cfg(feature = "codes")]
+            estimate_neighbors: $module::estimate_neighbors,
+            #[cfg(feature = "codes")]
+            rotate: $module::rotate,
             widen_f16: if BRIEF { half::brief } else { $module::widen_f16 as Widen },
         };
     };
@@ -325,6 +353,51 @@ impl Kernels {
         assert!(offsets.len() == out.len() && planes.len().is_multiple_of(4 * 64) && planes.len() < 1 << 27);
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.dots_u4_u1)(planes, base, offsets, out) }
+    }
+
+    /// Fills the tables in which a rotated query's dot products with signs are looked up, and returns the step that its coordinates were
+    /// rounded to; see [`Kernels::estimate_neighbors`]. The same bits on every backend.
+    ///
+    /// # Panics
+    /// If there are not 16 bytes of tables for each four coordinates.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub(crate) fn fill_sign_tables(&self, query: &[f32], tables: &mut [u8]) -> f32 {
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.fill_sign_tables)(query, tables) }
+    }
+
+    /// Distances of 32 neighbours of a node, estimated from one bit a dimension ([`crate::quant::neighbors`]): `base` is the query's
+    /// distance from the node. The lines of `next` are prefetched. Returns a bit for each distance that is at most `most`, or no number.
+    ///
+    /// # Panics
+    /// If the tables are no multiple of 64 bytes, or `row` is shorter than 256 bytes of factors and as many of codes as of tables.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub(crate) fn estimate_neighbors(
+        &self,
+        query: Asked<'_>,
+        base: f32,
+        most: f32,
+        row: &[u8],
+        next: &[u8],
+        out: &mut [f32; COLUMNS],
+    ) -> u32 {
+        assert!(query.tables.len().is_multiple_of(64));
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.estimate_neighbors)(query, base, most, row, next, out) }
+    }
+
+    /// Rotates a vector ([`crate::quant::rotation`]) by signs of 1 and -1, a vector's length of them a round; the same bits on every backend.
+    ///
+    /// # Panics
+    /// If its length is no positive multiple of 64.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub(crate) fn rotate(&self, signs: &[f32], vector: &mut [f32]) {
+        assert!(!vector.is_empty() && vector.len().is_multiple_of(64));
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.rotate)(signs, vector) }
     }
 
     /// Widens IEEE halves (as bits) to f32, exactly.

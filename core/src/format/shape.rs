@@ -13,6 +13,9 @@ use crate::id::ROWS_MAX;
 pub const FACTORS_BYTES: u32 = 40;
 /// Bytes of the factors behind a row of codes.
 pub const CODE_FACTORS_BYTES: u32 = 16;
+/// Bytes of 32 neighbours and their factors before their codes.
+#[cfg(feature = "codes")]
+const NEIGHBOR_FACTORS_BYTES: u64 = 3 * 4 * 32;
 /// The most bytes of `meta`.
 pub const META_BYTES_MAX: u64 = 64 * 1024;
 /// The most columns of a file.
@@ -32,6 +35,8 @@ pub mod encoding {
     pub const EXACT_I8: u32 = 2;
     /// Of `codes.rows`: four bits a dimension times a scale, plus an offset.
     pub const CODES_U4: u32 = 0;
+    /// Of `neighbor.codes`: the signs of each neighbour's rotated difference from the node.
+    pub const NEIGHBOR_SIGNS: u32 = 0;
 }
 
 /// Checks a table of a known kind against the superblock; unknown kinds pass.
@@ -76,6 +81,17 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.stride(Must::MultipleOf(16))?;
             rule.stride(Must::AtLeast(parameter + u64::from(CODE_FACTORS_BYTES)))
         }
+        #[cfg(feature = "codes")]
+        Kind::NeighborCodes => {
+            rule.rows(Must::Equal(rows))?;
+            if table.encoding != encoding::NEIGHBOR_SIGNS {
+                return Ok(());
+            }
+            rule.parameter(Must::MultipleOf(32))?;
+            rule.stride(Must::AtLeast(parameter / 32 * (NEIGHBOR_FACTORS_BYTES + dimensions.next_multiple_of(64) * 4)))
+        }
+        #[cfg(not(feature = "codes"))]
+        Kind::NeighborCodes => Ok(()), // a reader does without
         Kind::IdsIndex => {
             rule.rows(Must::AtMost(rows))?;
             rule.stride(Must::Equal(16))
@@ -113,14 +129,7 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.rows(Must::AtMost(rows))
         }
         Kind::ColumnText => rule.stride(Must::Equal(1)),
-        Kind::Nodes
-        | Kind::NeighborCodes
-        | Kind::CodesTiles
-        | Kind::Tiles
-        | Kind::RouteRecords
-        | Kind::RouteEdges
-        | Kind::RouteUpper
-        | Kind::Keys => Ok(()),
+        Kind::Nodes | Kind::CodesTiles | Kind::Tiles | Kind::RouteRecords | Kind::RouteEdges | Kind::RouteUpper | Kind::Keys => Ok(()),
     }
 }
 

@@ -133,7 +133,7 @@ terms! {
         Edges = 4 "edges",
         /// Reserved: a record and its edges together.
         Nodes = 5 "nodes",
-        /// Reserved: codes of a row's neighbours.
+        /// Codes of a row's neighbours, relative to it.
         NeighborCodes = 6 "neighbor.codes",
         /// The layers above the base graph.
         Upper = 7 "upper",

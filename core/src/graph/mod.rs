@@ -7,6 +7,8 @@
 //! row order that keeps neighbours close in memory.
 
 pub mod beam;
+#[cfg(feature = "codes")]
+pub(crate) mod extend;
 pub mod hnsw;
 pub mod layer;
 pub mod leaves;
@@ -15,6 +17,10 @@ mod partition;
 pub mod pool;
 pub mod reach;
 pub mod select;
+#[cfg(feature = "codes")]
+pub(crate) mod surround;
+#[cfg(feature = "codes")]
+pub(crate) mod sweep;
 pub mod visited;
 
 use crate::quant::Prepared;
@@ -67,7 +73,7 @@ pub struct Stats {
 }
 
 /// Buffers that a [`Graph`] fills while it computes distances; kept from call to call.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Buffers {
     /// Where records start.
     pub places: Vec<usize>,

@@ -34,6 +34,13 @@ impl Visited {
         self.insert_all(&mut [node]) == 1
     }
 
+    /// Whether `node` is in.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub fn contains(&self, node: u32) -> bool {
+        self.words.get(node as usize >> 6).is_none_or(|word| word >> (node & 63) & 1 != 0)
+    }
+
     /// Adds `nodes`, moves those that were not in to the front, in their order, and returns how
     /// many there are.
     ///

@@ -78,6 +78,8 @@ impl<B: AsRef<[u8]>> Index<B> {
                 graph.neighbors(row, &mut neighbors)?;
             }
         }
+        #[cfg(feature = "codes")]
+        self.check_neighbor_codes()?;
         if let Some(upper) = self.reader.section(Kind::Upper, 0) {
             check_upper(&UpperGraph { upper, guide, nodes: upper.rows() as usize })?;
         }

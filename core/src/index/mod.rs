@@ -9,6 +9,8 @@ mod bounds;
 mod columns;
 #[cfg(feature = "filter")]
 mod columns_check;
+#[cfg(feature = "codes")]
+mod fast;
 #[cfg(feature = "filter")]
 mod filtered;
 mod rank;
@@ -42,6 +44,9 @@ pub struct Index<B> {
     reader: Reader<B>,
     kernels: &'static Kernels,
     loaded: OnceBox<Loaded>,
+    /// Codes of neighbours that were made beside the file.
+    #[cfg(feature = "codes")]
+    derived: Option<Vec<u8>>,
 }
 
 impl<B: AsRef<[u8]>> core::fmt::Debug for Index<B> {
@@ -57,6 +62,8 @@ struct Loaded {
     quality: Vec<QualityRow>,
     /// Where the file has codes that guide a walk.
     codes: Option<CodeLayout>,
+    #[cfg(feature = "codes")]
+    rotation: crate::quant::rotation::Rotation,
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -77,7 +84,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         if let Some(&(_, missing)) = missing {
             return Err(OpenError::Missing { section: missing as u16 });
         }
-        Ok(Self { reader, kernels: Kernels::best(), loaded: OnceBox::new() })
+        Ok(Self {
+            reader,
+            kernels: Kernels::best(),
+            loaded: OnceBox::new(),
+            #[cfg(feature = "codes")]
+            derived: None,
+        })
     }
 
     /// Uses other kernels than the machine's best: the answers stay the same.
@@ -148,6 +161,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let (loaded, refine) = self.begin(query, params, scratch, hits)?;
         match params.plan.unwrap_or(self.plan()) {
             Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
+            #[cfg(feature = "codes")]
+            Plan::Walk if params.layout == crate::search::Layout::Fast => self.sweep(loaded, params, refine, scratch, hits),
             Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
             Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
         }
@@ -333,7 +348,13 @@ impl<B: AsRef<[u8]>> Index<B> {
                 rows.push(section.row(row)?);
             }
         }
-        Ok(Loaded { space, quality: quality::read(rows.into_iter()), codes })
+        Ok(Loaded {
+            space,
+            quality: quality::read(rows.into_iter()),
+            codes,
+            #[cfg(feature = "codes")]
+            rotation: crate::quant::rotation::Rotation::new(dimensions, self.reader.header().superblock.seed),
+        })
     }
 }
 

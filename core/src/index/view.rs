@@ -3,6 +3,8 @@
 use crate::distance::Kernels;
 use crate::error::Corrupt;
 use crate::format::Section;
+#[cfg(feature = "codes")]
+use crate::graph::select::Nodes;
 use crate::graph::{Buffers, Graph, NONE};
 use crate::quant::{CodeLayout, Prepared, Space};
 use alloc::vec::Vec;
@@ -141,6 +143,16 @@ impl Graph for BaseGraph<'_> {
                 self.guide.rows.kernels.prefetch(row);
             }
         }
+    }
+}
+
+#[cfg(feature = "codes")]
+impl Nodes for BaseGraph<'_> {
+    fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Corrupt> {
+        let (rows, layout) = (self.guide.rows, self.guide.rows.space.layout);
+        let record = rows.record(node)?;
+        query.record(rows.space, &record[..layout.factors], &layout.factors(record));
+        Ok(())
     }
 }
 

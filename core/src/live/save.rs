@@ -39,6 +39,8 @@ impl Live {
             records: parts.records(shared),
             graph: &parts.graph,
             codes: None,
+            #[cfg(feature = "codes")]
+            neighbors: None,
             quality: shared.quality(),
             element: params.element,
             plan: plan_of(rows),

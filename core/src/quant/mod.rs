@@ -14,10 +14,13 @@ pub mod exact;
 pub mod kmeans;
 pub mod lvq;
 pub mod mean;
+#[cfg(feature = "codes")]
+pub mod neighbors;
 pub mod pq;
 pub mod prepared;
 pub mod rabitq;
 pub mod record;
+#[cfg(feature = "codes")]
 pub mod rotation;
 pub mod scalar;
 pub mod space;

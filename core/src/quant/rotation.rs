@@ -13,6 +13,7 @@
 //! 3. Where `window < padded`: coordinates `i` and `i + padded / 2` become their sum and their difference, each multiplied by the f32
 //!    nearest to `2^(-1/2)`.
 
+use crate::distance::Kernels;
 use crate::seed::SplitMix;
 use alloc::vec::Vec;
 
@@ -23,11 +24,11 @@ const ROUNDS: usize = 4;
 const PADDING: usize = 64;
 
 /// A rotation of vectors of some length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rotation {
     padded: usize,
-    /// Signs, `padded / 64` words a round.
-    signs: Vec<u64>,
+    /// 1 or -1, `padded` a round.
+    signs: Vec<f32>,
 }
 
 impl Rotation {
@@ -36,7 +37,9 @@ impl Rotation {
     pub fn new(dimensions: usize, seed: u64) -> Self {
         let padded = dimensions.max(1).next_multiple_of(PADDING);
         let mut random = SplitMix::new(seed);
-        Self { padded, signs: (0..ROUNDS * padded / PADDING).map(|_| random.next_u64()).collect() }
+        let words = (0..ROUNDS * padded / PADDING).map(|_| random.next_u64());
+        let signs = words.flat_map(|word| (0..PADDING).map(move |bit| if word >> bit & 1 == 1 { -1.0 } else { 1.0 }));
+        Self { padded, signs: signs.collect() }
     }
 
     /// Elements of a rotated vector.
@@ -52,50 +55,8 @@ impl Rotation {
     pub fn rotate(&self, vector: &mut Vec<f32>) {
         assert!(vector.len() <= self.padded);
         vector.resize(self.padded, 0.0);
-        let window = 1 << self.padded.ilog2();
-        let scale = inverse_root(window);
-        for (round, signs) in self.signs.chunks(self.padded / PADDING).enumerate() {
-            for (values, &signs) in vector.as_chunks_mut::<PADDING>().0.iter_mut().zip(signs) {
-                for (i, value) in values.iter_mut().enumerate() {
-                    *value = f32::from_bits(value.to_bits() ^ ((signs >> i & 1) as u32) << 31);
-                }
-            }
-            let start = if round % 2 == 0 { 0 } else { self.padded - window };
-            hadamard(&mut vector[start..start + window], scale);
-            if window < self.padded {
-                let (low, high) = vector.split_at_mut(self.padded / 2);
-                butterflies(low, high);
-                vector.iter_mut().for_each(|value| *value *= core::f32::consts::FRAC_1_SQRT_2);
-            }
-        }
+        Kernels::best().rotate(&self.signs, vector);
     }
-}
-
-/// The fast Walsh-Hadamard transform, then `scale`; the length is a power of two.
-fn hadamard(values: &mut [f32], scale: f32) {
-    let mut half = 1;
-    while half < values.len() {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (low, high) = pair.split_at_mut(half);
-            butterflies(low, high);
-        }
-        half *= 2;
-    }
-    values.iter_mut().for_each(|value| *value *= scale);
-}
-
-#[inline(always)]
-fn butterflies(low: &mut [f32], high: &mut [f32]) {
-    for (a, b) in low.iter_mut().zip(high) {
-        (*a, *b) = (*a + *b, *a - *b);
-    }
-}
-
-/// The f32 nearest to the inverse root of a power of two: a power of two itself, or one times that of a half.
-fn inverse_root(power: usize) -> f32 {
-    let exponent = power.ilog2();
-    let whole = f32::from_bits((127 - exponent / 2) << 23);
-    if exponent.is_multiple_of(2) { whole } else { whole * core::f32::consts::FRAC_1_SQRT_2 }
 }
 
 #[cfg(test)]

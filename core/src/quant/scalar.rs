@@ -6,6 +6,7 @@
 
 use crate::distance::Kernels;
 use crate::quant::record::Factors;
+pub(crate) use crate::simd::round_ties_even;
 
 /// Largest code.
 pub const CODE_MAX: f32 = 127.0;
@@ -23,15 +24,6 @@ pub fn encode(kernels: &Kernels, centred: &[f32], length_sq: f32, codes: &mut [i
     }
     let norm = (scale * scale) * kernels.dot_i8(codes, codes) as f32;
     Factors { scale, norm: norm.to_bits(), length_sq, flags: 0 }
-}
-
-/// Rounds to the nearest integer, halves to even. For |x| below 2^22.
-///
-/// Adding 1.5 * 2^23 leaves no bits for a fraction; the processor rounds as IEEE 754 says.
-#[inline(always)]
-pub(crate) fn round_ties_even(x: f32) -> f32 {
-    const BIAS: f32 = 12_582_912.0;
-    (x + BIAS) - BIAS
 }
 
 /// `x`, at least `-most` and at most `most`. (`f32::clamp` may panic, and its message brings the printing of floats along.)

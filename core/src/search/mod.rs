@@ -6,5 +6,5 @@ pub mod params;
 pub mod quality;
 
 pub use crate::graph::Stats;
-pub use params::{Effort, Hit, Scratch, SearchError, SearchParams};
+pub use params::{Effort, Hit, Layout, Scratch, SearchError, SearchParams};
 pub use quality::QualityRow;

@@ -49,11 +49,47 @@ pub struct SearchParams {
     pub rerank: Option<usize>,
     /// Only hits at most this far away.
     pub radius: Option<f32>,
+    /// What a walk reads. Each layout has hops, and at one effort a recall, of its own. Searches among filtered rows go by
+    /// [`Layout::Lean`].
+    pub layout: Layout,
+}
+
+/// What a walk reads of a node's neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Their own rows: the smallest memory.
+    #[default]
+    Lean,
+    /// Codes beside the node's adjacency, all of them at once: the fastest, in several times the memory. A build writes the codes
+    /// where asked, or they are made when the file is opened. Needs the crate's feature `codes`.
+    #[cfg(feature = "codes")]
+    Fast,
+}
+
+#[cfg(feature = "codes")]
+impl Layout {
+    /// The word for it, as every door spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lean => "lean",
+            Self::Fast => "fast",
+        }
+    }
+}
+
+#[cfg(feature = "codes")]
+impl core::str::FromStr for Layout {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Lean, Self::Fast].into_iter().find(|layout| layout.as_str() == word).ok_or("must be lean or fast")
+    }
 }
 
 impl Default for SearchParams {
     fn default() -> Self {
-        Self { k: 10, effort: Effort::Auto, gamma: None, plan: None, refine: None, rerank: None, radius: None }
+        Self { k: 10, effort: Effort::Auto, gamma: None, plan: None, refine: None, rerank: None, radius: None, layout: Layout::Lean }
     }
 }
 
@@ -98,6 +134,12 @@ impl SearchParams {
     #[must_use]
     pub fn radius(self, radius: f32) -> Self {
         Self { radius: Some(radius), ..self }
+    }
+
+    /// What a walk reads.
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// The distance-adaptive stop rule.
@@ -169,6 +211,8 @@ pub struct Scratch {
     pub(crate) vector: Vec<f32>,
     pub(crate) buffers: crate::graph::Buffers,
     pub(crate) distances: Vec<f32>,
+    #[cfg(feature = "codes")]
+    pub(crate) sweep: crate::graph::sweep::Sweep,
 }
 
 impl Scratch {

@@ -5,7 +5,7 @@
 //! `recall: 0.95` then picks the cheapest row that reached it.
 //! The table says what was measured and on what; a search never claims a recall.
 
-use super::params::{Effort, SearchParams};
+use super::params::{Effort, Layout, SearchParams};
 use crate::format::Metric;
 use crate::format::{Plan, Refine};
 use crate::graph::beam::Limits;
@@ -13,6 +13,10 @@ use alloc::vec::Vec;
 
 /// Bytes of a row of the table.
 pub const QUALITY_BYTES: usize = 48;
+
+/// Stands for a walk by the fast layout in the place of a plan: readers that do not know it leave the row out.
+#[cfg(feature = "codes")]
+const FAST_WALK: u32 = 3;
 
 /// A source of measured queries: rows of the file, each left out of its own answer.
 pub const FROM_ROWS: u32 = 0;
@@ -35,6 +39,8 @@ fn guess(recall: f32) -> usize {
 pub struct QualityRow {
     /// Scan or walk.
     pub plan: Plan,
+    /// What the walk read.
+    pub layout: Layout,
     /// Nodes kept in the pool.
     pub ef: u32,
     /// Stop rule; 0 is off.
@@ -62,7 +68,11 @@ impl QualityRow {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; QUALITY_BYTES] {
         let words = [
-            self.plan as u32,
+            match self.layout {
+                Layout::Lean => self.plan as u32,
+                #[cfg(feature = "codes")]
+                Layout::Fast => FAST_WALK,
+            },
             self.ef,
             self.gamma.to_bits(),
             self.refine as u32,
@@ -91,8 +101,14 @@ impl QualityRow {
             *word = u32::from_le_bytes(*bytes);
         }
         let [plan, ef, gamma, refine, k, rerank, queries, source, recall, distances, hops, _] = words;
+        let (plan, layout) = match plan {
+            #[cfg(feature = "codes")]
+            FAST_WALK => (Plan::Walk, Layout::Fast),
+            plan => (Plan::try_from(u8::try_from(plan).ok()?).ok()?, Layout::Lean),
+        };
         let row = Self {
-            plan: Plan::try_from(u8::try_from(plan).ok()?).ok()?,
+            plan,
+            layout,
             ef,
             gamma: f32::from_bits(gamma),
             refine: Refine::try_from(u8::try_from(refine).ok()?).ok()?,
@@ -131,7 +147,7 @@ impl Setting {
             Effort::Recall(recall) => recall,
             Effort::Auto => 0.95,
         };
-        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.refine == refine);
+        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == params.layout && row.refine == refine);
         let Some(row) = cheapest(rows(), wanted) else {
             return Self { ef: guess(wanted).max(params.k.saturating_mul(2)), gamma: params.gamma.unwrap_or(0.0) };
         };
@@ -207,6 +223,7 @@ mod tests {
     fn row(ef: u32, gamma: f32, recall: f32, distances: f32) -> QualityRow {
         QualityRow {
             plan: Plan::Walk,
+            layout: Layout::Lean,
             ef,
             gamma,
             refine: Refine::Records,

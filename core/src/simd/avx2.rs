@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{BYTES, LANES, Simd, WORDS};
+use super::{BYTES, COLUMNS, LANES, Simd, WORDS};
 
 /// Proof of AVX2 and F16C.
 #[derive(Clone, Copy)]
@@ -51,11 +51,34 @@ unsafe fn count_bits(counts: __m256i, x: __m256i, y: __m256i) -> __m256i {
     }
 }
 
+/// Looks the nibbles of 32 bytes up, each half of the register in its own table.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+#[cfg_attr(not(feature = "codes"), allow(dead_code, reason = "as of the vocabulary"))]
+unsafe fn find_half(finds: [__m256i; 4], tables: __m256i, codes: __m256i) -> [__m256i; 4] {
+    // SAFETY: register operations only; the caller promises AVX2.
+    unsafe {
+        let nibble = _mm256_set1_epi8(0x0f);
+        let low = _mm256_shuffle_epi8(tables, _mm256_and_si256(codes, nibble));
+        let high = _mm256_shuffle_epi8(tables, _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble));
+        [
+            _mm256_add_epi16(finds[0], low),
+            _mm256_add_epi16(finds[1], _mm256_srli_epi16::<8>(low)),
+            _mm256_add_epi16(finds[2], high),
+            _mm256_add_epi16(finds[3], _mm256_srli_epi16::<8>(high)),
+        ]
+    }
+}
+
 impl Simd for Avx2 {
     type Floats = [__m256; 4];
     type Words = [__m256i; 2];
     type Sums = [__m256i; 2];
     type Counts = __m256i;
+    /// Of the low nibbles the bytes as words and the odd bytes, then of the high ones; each half of a register has its own tables.
+    type Finds = [__m256i; 4];
 
     #[inline(always)]
     fn zero_f32(self) -> [__m256; 4] {
@@ -68,6 +91,38 @@ impl Simd for Avx2 {
         let from = from.as_ptr();
         // SAFETY: `self` proves AVX; four loads of 8 lanes stay inside the 32.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)), _mm256_loadu_ps(from.add(16)), _mm256_loadu_ps(from.add(24))] }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, v: [__m256; 4], to: &mut [f32; LANES]) {
+        let to = to.as_mut_ptr();
+        // SAFETY: `self` proves AVX; four stores of 8 lanes stay inside the 32.
+        unsafe {
+            _mm256_storeu_ps(to, v[0]);
+            _mm256_storeu_ps(to.add(8), v[1]);
+            _mm256_storeu_ps(to.add(16), v[2]);
+            _mm256_storeu_ps(to.add(24), v[3]);
+        }
+    }
+
+    /// Within a register a lane meets its partner in a copy that is permuted: the first of a pair takes the sum, the second the difference.
+    #[inline(always)]
+    fn butterflies_f32(self, v: [__m256; 4]) -> [__m256; 4] {
+        // SAFETY: `self` proves AVX; register operations only.
+        let [a, b, c, d] = v.map(|v| unsafe {
+            let partner = _mm256_permute_ps::<0b10_11_00_01>(v);
+            let v = _mm256_blend_ps::<0b1010_1010>(_mm256_add_ps(v, partner), _mm256_sub_ps(partner, v));
+            let partner = _mm256_permute_ps::<0b01_00_11_10>(v);
+            let v = _mm256_blend_ps::<0b1100_1100>(_mm256_add_ps(v, partner), _mm256_sub_ps(partner, v));
+            let partner = _mm256_permute2f128_ps::<1>(v, v);
+            _mm256_blend_ps::<0b1111_0000>(_mm256_add_ps(v, partner), _mm256_sub_ps(partner, v))
+        });
+        // SAFETY: as above.
+        unsafe {
+            let [a, b] = [_mm256_add_ps(a, b), _mm256_sub_ps(a, b)];
+            let [c, d] = [_mm256_add_ps(c, d), _mm256_sub_ps(c, d)];
+            [_mm256_add_ps(a, c), _mm256_add_ps(b, d), _mm256_sub_ps(a, c), _mm256_sub_ps(b, d)]
+        }
     }
 
     #[inline(always)]
@@ -187,6 +242,40 @@ impl Simd for Avx2 {
     fn sum_counts(self, counts: __m256i) -> u32 {
         // SAFETY: `self` proves AVX2.
         unsafe { fold_i32(counts).cast_unsigned() }
+    }
+
+    #[inline(always)]
+    fn zero_finds(self) -> [__m256i; 4] {
+        // SAFETY: `self` proves AVX.
+        unsafe { [_mm256_setzero_si256(); 4] }
+    }
+
+    #[inline(always)]
+    fn find(self, finds: [__m256i; 4], tables: &[u8; BYTES], codes: &[u8; BYTES]) -> [__m256i; 4] {
+        let (tables, codes) = (tables.as_ptr().cast::<__m256i>(), codes.as_ptr().cast::<__m256i>());
+        // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
+        unsafe {
+            let finds = find_half(finds, _mm256_loadu_si256(tables), _mm256_loadu_si256(codes));
+            find_half(finds, _mm256_loadu_si256(tables.add(1)), _mm256_loadu_si256(codes.add(1)))
+        }
+    }
+
+    /// The even bytes' sums are those of the words less what the odd bytes added to them.
+    #[inline(always)]
+    fn sum_finds(self, [low, low_odd, high, high_odd]: [__m256i; 4]) -> [u16; COLUMNS] {
+        let mut sums = [0; COLUMNS];
+        let out = sums.as_mut_ptr().cast::<__m128i>();
+        // SAFETY: `self` proves AVX2; four unaligned stores of 16 bytes stay inside the 64.
+        unsafe {
+            for (i, (words, odd)) in [(low, low_odd), (high, high_odd)].into_iter().enumerate() {
+                let even = _mm256_sub_epi16(words, _mm256_slli_epi16::<8>(odd));
+                let even = _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256::<1>(even));
+                let odd = _mm_add_epi16(_mm256_castsi256_si128(odd), _mm256_extracti128_si256::<1>(odd));
+                _mm_storeu_si128(out.add(2 * i), _mm_unpacklo_epi16(even, odd));
+                _mm_storeu_si128(out.add(2 * i + 1), _mm_unpackhi_epi16(even, odd));
+            }
+        }
+        sums
     }
 
     #[inline(always)]

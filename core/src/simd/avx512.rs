@@ -9,7 +9,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{BYTES, LANES, Simd, WORDS};
+use super::{BYTES, COLUMNS, LANES, Simd, WORDS};
 
 /// Proof of AVX-512 F, BW, VL, VNNI, VPOPCNTDQ and of F16C.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ impl Simd for Avx512 {
     type Words = __m512i;
     type Sums = [__m512i; 2];
     type Counts = __m512i;
+    /// As of AVX2, each quarter of a register with its own table.
+    type Finds = [__m512i; 4];
 
     #[inline(always)]
     fn zero_f32(self) -> [__m512; 2] {
@@ -47,6 +49,16 @@ impl Simd for Avx512 {
         let from = from.as_ptr();
         // SAFETY: `self` proves AVX-512; two loads of 16 lanes stay inside the 32.
         unsafe { [_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))] }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, v: [__m512; 2], to: &mut [f32; LANES]) {
+        let to = to.as_mut_ptr();
+        // SAFETY: `self` proves AVX-512; two stores of 16 lanes stay inside the 32.
+        unsafe {
+            _mm512_storeu_ps(to, v[0]);
+            _mm512_storeu_ps(to.add(16), v[1]);
+        }
     }
 
     #[inline(always)]
@@ -184,6 +196,38 @@ impl Simd for Avx512 {
         // SAFETY: `self` proves AVX-512.
         let bits = unsafe { _mm512_reduce_add_epi64(counts) };
         bits as u32 // modulo 2^32, as on every backend
+    }
+
+    #[inline(always)]
+    fn zero_finds(self) -> [__m512i; 4] {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { [_mm512_setzero_si512(); 4] }
+    }
+
+    #[inline(always)]
+    fn find(self, finds: [__m512i; 4], tables: &[u8; BYTES], codes: &[u8; BYTES]) -> [__m512i; 4] {
+        let (tables, codes) = (load(self, tables), load(self, codes));
+        // SAFETY: `self` proves AVX-512 BW; register operations only.
+        unsafe {
+            let nibble = _mm512_set1_epi8(0x0f);
+            let low = _mm512_shuffle_epi8(tables, _mm512_and_si512(codes, nibble));
+            let high = _mm512_shuffle_epi8(tables, _mm512_and_si512(_mm512_srli_epi16::<4>(codes), nibble));
+            [
+                _mm512_add_epi16(finds[0], low),
+                _mm512_add_epi16(finds[1], _mm512_srli_epi16::<8>(low)),
+                _mm512_add_epi16(finds[2], high),
+                _mm512_add_epi16(finds[3], _mm512_srli_epi16::<8>(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sum_finds(self, finds: [__m512i; 4]) -> [u16; COLUMNS] {
+        // SAFETY: `self` proves AVX-512; register operations only, and AVX2 comes with it.
+        unsafe {
+            let halves = finds.map(|sums| _mm256_add_epi16(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums)));
+            super::Avx2::assume().sum_finds(halves)
+        }
     }
 
     #[inline(always)]

@@ -45,7 +45,11 @@ pub(crate) const WORDS: usize = 32;
 /// Bytes in one step of the kernels on bytes.
 pub(crate) const BYTES: usize = 2 * WORDS;
 
+/// Columns of nibbles that are looked up together.
+pub(crate) const COLUMNS: usize = 32;
+
 /// Instructions of one machine. A value is the proof that this CPU has them.
+#[cfg_attr(not(feature = "codes"), allow(dead_code, reason = "what needs some of it is left out of a browser's download"))]
 pub(crate) trait Simd: Copy + 'static {
     /// [`LANES`] lanes of f32.
     type Floats: Copy;
@@ -55,14 +59,32 @@ pub(crate) trait Simd: Copy + 'static {
     type Sums: Copy;
     /// Partial counts of bits.
     type Counts: Copy;
+    /// Partial sums of numbers found in tables.
+    type Finds: Copy;
 
     fn zero_f32(self) -> Self::Floats;
     fn load_f32(self, from: &[f32; LANES]) -> Self::Floats;
+    fn store_f32(self, v: Self::Floats, to: &mut [f32; LANES]);
     fn add_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     fn sub_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     fn mul_f32(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// Folds the lanes by halves: lane `i` meets lane `i + 16`, then `+ 8`, `+ 4`, `+ 2`, `+ 1`.
     fn sum_f32(self, v: Self::Floats) -> f32;
+
+    /// Lanes `i` and `i + h` become their sum and their difference, where `i / h` is even: for `h` = 1, 2, 4, 8, 16.
+    #[inline(always)]
+    fn butterflies_f32(self, v: Self::Floats) -> Self::Floats {
+        let mut lanes = [0.0; LANES];
+        self.store_f32(v, &mut lanes);
+        let mut half = 1;
+        while half < LANES {
+            for i in (0..LANES).filter(|i| i / half % 2 == 0) {
+                (lanes[i], lanes[i + half]) = (lanes[i] + lanes[i + half], lanes[i] - lanes[i + half]);
+            }
+            half *= 2;
+        }
+        self.load_f32(&lanes)
+    }
 
     fn load_i16(self, from: &[i16; WORDS]) -> Self::Words;
     /// Widens bytes read as `i8`.
@@ -111,10 +133,16 @@ pub(crate) trait Simd: Copy + 'static {
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
     fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
-    #[cfg_attr(not(feature = "codes"), allow(dead_code, reason = "what needs it is left out of a browser's download"))]
     /// Adds the number of bits that are set in both `a` and `b`.
     fn count_common(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
+
+    fn zero_finds(self) -> Self::Finds;
+    /// Looks 32 columns of nibbles up in four tables of 16 bytes, one table a quarter of `codes`, and adds what is found column by
+    /// column: columns 0 to 15 are the low nibbles of a quarter's bytes, columns 16 to 31 the high ones.
+    fn find(self, finds: Self::Finds, tables: &[u8; BYTES], codes: &[u8; BYTES]) -> Self::Finds;
+    /// The sum of each column, modulo 2^16.
+    fn sum_finds(self, finds: Self::Finds) -> [u16; COLUMNS];
 
     /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]);
@@ -137,6 +165,15 @@ pub(crate) fn words_of<const SIGNED: bool>(bytes: &[u8; 16]) -> [i16; 16] {
             bytes.map(|byte| if SIGNED { i16::from(byte.cast_signed()) } else { i16::from(byte) })
         }
     }
+}
+
+/// Rounds to the nearest integer, halves to even. For |x| below 2^22.
+///
+/// Adding 1.5 * 2^23 leaves no bits for a fraction; the processor rounds as IEEE 754 says.
+#[inline(always)]
+pub(crate) fn round_ties_even(x: f32) -> f32 {
+    const BIAS: f32 = 12_582_912.0;
+    (x + BIAS) - BIAS
 }
 
 /// Whether [`prefetch_line`] does anything: WebAssembly has no such hint.

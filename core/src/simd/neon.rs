@@ -6,7 +6,7 @@
 
 use core::arch::aarch64::*;
 
-use super::{BYTES, LANES, Simd, WORDS};
+use super::{BYTES, COLUMNS, LANES, Simd, WORDS};
 
 /// Proof of NEON: the target's baseline.
 #[derive(Clone, Copy)]
@@ -17,6 +17,7 @@ impl Simd for Neon {
     type Words = [int16x8_t; 4];
     type Sums = [int32x4_t; 4];
     type Counts = uint32x4_t;
+    type Finds = [uint16x8_t; 4];
 
     #[inline(always)]
     fn zero_f32(self) -> [float32x4_t; 8] {
@@ -39,6 +40,14 @@ impl Simd for Neon {
                 vld1q_f32(from.add(24)),
                 vld1q_f32(from.add(28)),
             ]
+        }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, v: [float32x4_t; 8], to: &mut [f32; LANES]) {
+        for (v, to) in v.into_iter().zip(to.as_chunks_mut::<4>().0) {
+            // SAFETY: `self` proves NEON; the store writes the 4 lanes of the array.
+            unsafe { vst1q_f32(to.as_mut_ptr(), v) };
         }
     }
 
@@ -275,6 +284,41 @@ impl Simd for Neon {
     fn sum_counts(self, counts: uint32x4_t) -> u32 {
         // SAFETY: `self` proves NEON.
         unsafe { vaddvq_u32(counts) }
+    }
+
+    #[inline(always)]
+    fn zero_finds(self) -> [uint16x8_t; 4] {
+        // SAFETY: `self` proves NEON.
+        unsafe { [vdupq_n_u16(0); 4] }
+    }
+
+    #[inline(always)]
+    fn find(self, mut finds: [uint16x8_t; 4], tables: &[u8; BYTES], codes: &[u8; BYTES]) -> [uint16x8_t; 4] {
+        for (table, codes) in tables.as_chunks::<16>().0.iter().zip(codes.as_chunks::<16>().0) {
+            // SAFETY: `self` proves NEON; the loads read the 16 bytes of each array.
+            unsafe {
+                let (table, codes) = (vld1q_u8(table.as_ptr()), vld1q_u8(codes.as_ptr()));
+                let low = vqtbl1q_u8(table, vandq_u8(codes, vdupq_n_u8(15)));
+                let high = vqtbl1q_u8(table, vshrq_n_u8::<4>(codes));
+                finds = [
+                    vaddw_u8(finds[0], vget_low_u8(low)),
+                    vaddw_high_u8(finds[1], low),
+                    vaddw_u8(finds[2], vget_low_u8(high)),
+                    vaddw_high_u8(finds[3], high),
+                ];
+            }
+        }
+        finds
+    }
+
+    #[inline(always)]
+    fn sum_finds(self, finds: [uint16x8_t; 4]) -> [u16; COLUMNS] {
+        let mut sums = [0; COLUMNS];
+        for (finds, sums) in finds.into_iter().zip(sums.as_chunks_mut::<8>().0) {
+            // SAFETY: `self` proves NEON; the store writes the 16 bytes of the array.
+            unsafe { vst1q_u16(sums.as_mut_ptr(), finds) };
+        }
+        sums
     }
 
     #[inline(always)]

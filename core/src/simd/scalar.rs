@@ -1,6 +1,6 @@
 //! The reference: plain arrays, any machine. Every other backend must agree with it bit for bit.
 
-use super::{BYTES, LANES, Simd, WORDS};
+use super::{BYTES, COLUMNS, LANES, Simd, WORDS};
 
 /// No instructions beyond the target's baseline.
 #[derive(Clone, Copy)]
@@ -11,6 +11,7 @@ impl Simd for Scalar {
     type Words = [i16; WORDS];
     type Sums = [i32; WORDS / 2];
     type Counts = u32;
+    type Finds = [u16; COLUMNS];
 
     #[inline(always)]
     fn zero_f32(self) -> [f32; LANES] {
@@ -20,6 +21,11 @@ impl Simd for Scalar {
     #[inline(always)]
     fn load_f32(self, from: &[f32; LANES]) -> [f32; LANES] {
         *from
+    }
+
+    #[inline(always)]
+    fn store_f32(self, v: [f32; LANES], to: &mut [f32; LANES]) {
+        *to = v;
     }
 
     #[inline(always)]
@@ -109,6 +115,28 @@ impl Simd for Scalar {
     #[inline(always)]
     fn sum_counts(self, counts: u32) -> u32 {
         counts
+    }
+
+    #[inline(always)]
+    fn zero_finds(self) -> [u16; COLUMNS] {
+        [0; COLUMNS]
+    }
+
+    #[inline(always)]
+    fn find(self, mut finds: [u16; COLUMNS], tables: &[u8; BYTES], codes: &[u8; BYTES]) -> [u16; COLUMNS] {
+        for (table, codes) in tables.as_chunks::<16>().0.iter().zip(codes.as_chunks::<16>().0) {
+            for (column, &code) in codes.iter().enumerate() {
+                let (low, high) = (table[usize::from(code & 15)], table[usize::from(code >> 4)]);
+                finds[column] = finds[column].wrapping_add(low.into());
+                finds[column + 16] = finds[column + 16].wrapping_add(high.into());
+            }
+        }
+        finds
+    }
+
+    #[inline(always)]
+    fn sum_finds(self, finds: [u16; COLUMNS]) -> [u16; COLUMNS] {
+        finds
     }
 
     #[inline(always)]

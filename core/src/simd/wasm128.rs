@@ -5,7 +5,7 @@
 
 use core::arch::wasm32::*;
 
-use super::{BYTES, LANES, Simd, WORDS, halves};
+use super::{BYTES, COLUMNS, LANES, Simd, WORDS, halves};
 
 /// Proof of simd128: this module was compiled with it.
 #[derive(Clone, Copy)]
@@ -16,6 +16,7 @@ impl Simd for Wasm128 {
     type Words = [v128; 4];
     type Sums = [v128; 2];
     type Counts = v128;
+    type Finds = [v128; 4];
 
     #[inline(always)]
     fn zero_f32(self) -> [v128; 8] {
@@ -37,6 +38,14 @@ impl Simd for Wasm128 {
                 v128_load(from.add(6)),
                 v128_load(from.add(7)),
             ]
+        }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, v: [v128; 8], to: &mut [f32; LANES]) {
+        for (v, to) in v.into_iter().zip(to.as_chunks_mut::<4>().0) {
+            // SAFETY: a store of 4 lanes, of any alignment, into as many.
+            unsafe { v128_store(to.as_mut_ptr().cast(), v) };
         }
     }
 
@@ -209,6 +218,39 @@ impl Simd for Wasm128 {
     #[inline(always)]
     fn sum_counts(self, counts: v128) -> u32 {
         fold_i32(counts).cast_unsigned()
+    }
+
+    #[inline(always)]
+    fn zero_finds(self) -> [v128; 4] {
+        [i16x8_splat(0); 4]
+    }
+
+    #[inline(always)]
+    fn find(self, mut finds: [v128; 4], tables: &[u8; BYTES], codes: &[u8; BYTES]) -> [v128; 4] {
+        let (tables, codes) = (tables.as_ptr().cast::<v128>(), codes.as_ptr().cast::<v128>());
+        for quarter in 0..BYTES / 16 {
+            // SAFETY: loads of 16 bytes, of any alignment, inside the 64.
+            let (table, codes) = unsafe { (v128_load(tables.add(quarter)), v128_load(codes.add(quarter))) };
+            let low = i8x16_swizzle(table, v128_and(codes, u8x16_splat(15)));
+            let high = i8x16_swizzle(table, u8x16_shr(codes, 4));
+            finds = [
+                i16x8_add(finds[0], u16x8_extend_low_u8x16(low)),
+                i16x8_add(finds[1], u16x8_extend_high_u8x16(low)),
+                i16x8_add(finds[2], u16x8_extend_low_u8x16(high)),
+                i16x8_add(finds[3], u16x8_extend_high_u8x16(high)),
+            ];
+        }
+        finds
+    }
+
+    #[inline(always)]
+    fn sum_finds(self, finds: [v128; 4]) -> [u16; COLUMNS] {
+        let mut sums = [0; COLUMNS];
+        for (finds, sums) in finds.into_iter().zip(sums.as_chunks_mut::<8>().0) {
+            // SAFETY: a store of 16 bytes, of any alignment, into as many.
+            unsafe { v128_store(sums.as_mut_ptr().cast(), finds) };
+        }
+        sums
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use nearshore::build::{Builder, Codes};
 use nearshore::dataset::{Format, Options};
 use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
+use nearshore::search::Layout;
 
 use super::fail::Fail;
 
@@ -145,6 +146,10 @@ pub(crate) struct BuildArgs {
     /// a third larger without originals
     #[arg(long, default_value = "none", value_parser = words::<Codes>(&["none", "u4"]))]
     pub(crate) codes: Codes,
+    /// What walks may read: nodes' own rows (lean), or also codes of each node's neighbours beside it (fast): about twice as fast,
+    /// at 12 bytes and a bit a dimension for each of 2 m neighbours. A search takes them with --layout fast
+    #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
+    pub(crate) layout: Layout,
     /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row
     #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,
@@ -188,6 +193,10 @@ pub(crate) struct PlanArgs {
     /// Compares all rows, or walks along the graph [default: as the file says]
     #[arg(long, value_parser = words::<Plan>(&["scan", "walk"]))]
     pub(crate) plan: Option<Plan>,
+    /// What a walk reads: nodes' own rows, or codes of neighbours beside each node, which are made when the file is opened unless
+    /// `build --layout fast` put them into it
+    #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
+    pub(crate) layout: Layout,
     /// Candidates whose distances are computed again from the originals [default: of max(20, 2 k) those in doubt]
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
@@ -382,6 +391,9 @@ pub(crate) struct TuneArgs {
     /// Recalls to compare the old table and the new one by
     #[arg(long, value_name = "R,R,...", value_delimiter = ',', default_value = "0.9,0.95,0.99")]
     pub(crate) recall: Vec<f32>,
+    /// What walks read; the table for the other layout stays as it is
+    #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
+    pub(crate) layout: Layout,
     /// The same index with the new table, as another file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

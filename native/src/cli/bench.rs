@@ -15,7 +15,7 @@ use super::concurrent;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, params};
+use super::search::{check_dimensions, open, params};
 
 /// Queries of the untimed pass.
 const WARM_UP: usize = 2_000;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     }
     let opening = std::time::Instant::now();
     let driver = args.plan.driver.for_many_searches(args.file());
-    let index = Index::open_with(args.file(), driver)?;
+    let index = open(args.file(), driver, args.plan.layout, common)?;
     let opened = opening.elapsed().as_secs_f64();
     let progress = Progress::new(common);
     let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
@@ -97,7 +97,7 @@ impl Report<'_> {
         let Self { args, index, .. } = self;
         let mut value = json!({
             "file": args.file().display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
-            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(),
+            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(), "layout": args.plan.layout.as_str(),
             "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
             "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
         });

@@ -9,7 +9,7 @@ use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_wit
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::WriteError;
-use nearshore::search::QualityRow;
+use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
 
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     params.seed = args.seed;
     params.originals = args.originals == "keep";
     params.codes = args.codes;
+    params.layout = args.layout;
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
         let name = match stage {
@@ -73,7 +74,7 @@ fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: us
     json!({
         "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
         "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "builder": args.builder.as_str(), "seed": args.seed,
-        "originals": args.originals == "keep", "codes": args.codes.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "originals": args.originals == "keep", "codes": args.codes.as_str(), "layout": args.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
         "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
         "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
@@ -114,20 +115,29 @@ fn write_summary(
 /// unless told; all of them when `verbose`.
 pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose: bool) -> std::io::Result<()> {
     let finest = table.iter().map(|row| row.refine).max();
-    let mut rows: Vec<&QualityRow> = table.iter().filter(|row| verbose || Some(row.refine) == finest).collect();
-    if !verbose {
-        rows.sort_by(|a, b| a.distances.total_cmp(&b.distances).then(b.recall.total_cmp(&a.recall)));
-        let mut best = f32::NEG_INFINITY;
-        rows.retain(|row| {
-            let better = row.recall > best;
-            best = best.max(row.recall);
-            better
-        });
-    }
-    writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
-    for row in rows {
-        let QualityRow { ef, gamma, refine, recall, distances, hops, .. } = row;
-        writeln!(out, "  {ef:>6} {gamma:>6.3} {refine:>10} {recall:>8.4} {distances:>10.0} {hops:>8.1}")?;
+    for layout in [Layout::Lean, Layout::Fast] {
+        let of_layout = table.iter().filter(|row| row.layout == layout);
+        let mut rows: Vec<&QualityRow> = of_layout.filter(|row| verbose || Some(row.refine) == finest).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        if !verbose {
+            rows.sort_by(|a, b| a.distances.total_cmp(&b.distances).then(b.recall.total_cmp(&a.recall)));
+            let mut best = f32::NEG_INFINITY;
+            rows.retain(|row| {
+                let better = row.recall > best;
+                best = best.max(row.recall);
+                better
+            });
+        }
+        if layout == Layout::Fast {
+            writeln!(out, "  with --layout fast:")?;
+        }
+        writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
+        for row in rows {
+            let QualityRow { ef, gamma, refine, recall, distances, hops, .. } = row;
+            writeln!(out, "  {ef:>6} {gamma:>6.3} {refine:>10} {recall:>8.4} {distances:>10.0} {hops:>8.1}")?;
+        }
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn quality_json(table: &[QualityRow]) -> Value {
     let row = |row: &QualityRow| {
         json!({
-            "plan": row.plan.as_str(), "ef": row.ef, "gamma": rounded(f64::from(row.gamma)), "refine": row.refine.as_str(), "k": row.k,
+            "plan": row.plan.as_str(), "layout": row.layout.as_str(), "ef": row.ef, "gamma": rounded(f64::from(row.gamma)), "refine": row.refine.as_str(), "k": row.k,
             "rerank": row.rerank, "queries": row.queries, "source": if row.source == FROM_QUERIES { "queries" } else { "rows" },
             "recall": rounded(f64::from(row.recall)),
             "distances": rounded(f64::from(row.distances)), "hops": rounded(f64::from(row.hops)),

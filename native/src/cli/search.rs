@@ -5,8 +5,8 @@ use std::path::Path;
 
 use nearshore::dataset::{Dataset, parse_vector};
 use nearshore::format::Kind;
-use nearshore::search::{Effort, Hit, Scratch, SearchParams, Stats};
-use nearshore::{Index, Queries, base64};
+use nearshore::search::{Effort, Hit, Layout, Scratch, SearchParams, Stats};
+use nearshore::{Driver, Index, Pool, Queries, base64};
 
 use super::args::{Common, PlanArgs, SearchArgs};
 use super::fail::Fail;
@@ -14,7 +14,7 @@ use super::output::print;
 use super::progress::Progress;
 
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
-    let index = Index::open_with(&args.file, args.plan.driver)?;
+    let index = open(&args.file, args.plan.driver, args.plan.layout, common)?;
     let (queries, name) = queries(args, common)?;
     check_dimensions(&index, &args.file, &queries, &name)?;
     let effort = match (args.ef, args.recall) {
@@ -91,7 +91,21 @@ pub(super) fn params(plan: &PlanArgs, k: usize, effort: Effort) -> SearchParams 
     params.plan = plan.plan;
     params.rerank = plan.rerank;
     params.refine = plan.refine;
+    params.layout = plan.layout;
     params
+}
+
+/// Opens an index and sees to it that walks find what their layout reads.
+pub(super) fn open(path: &Path, driver: Driver, layout: Layout, common: &Common) -> Result<Index, Fail> {
+    let mut index = Index::open_with(path, driver)?;
+    if layout == Layout::Fast && !index.has_neighbor_codes() {
+        let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(path, &error))?;
+        let progress = Progress::new(common);
+        progress.tell("coding neighbours", 0, None);
+        index.derive_neighbor_codes(&pool)?;
+        progress.finish();
+    }
+    Ok(index)
 }
 
 /// The queries, and what messages call them.

@@ -18,10 +18,11 @@ use super::fail::Fail;
 use super::info::quality_json;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
+use super::search::open;
 
 pub(crate) fn run(args: &TuneArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
-    let index = Index::open_with(&args.file, args.driver.for_many_searches(&args.file))?;
+    let index = open(&args.file, args.driver.for_many_searches(&args.file), args.layout, common)?;
     // Early, so that nobody measures for minutes to hear that the output exists.
     let sink = args.output.as_deref().map(|path| destination(args, path)).transpose()?;
     let progress = Progress::new(common);
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &TuneArgs, common: &Common) -> Result<(), Fail> {
         progress.tell(stage, done, Some(total));
         ControlFlow::Continue(())
     };
-    let params = TuneParams { k: args.k, recalls: args.recall.clone() };
+    let params = TuneParams { k: args.k, recalls: args.recall.clone(), layout: args.layout };
     let tuned = tune(&*index, &queries, truth.as_ref(), &params, &pool, &tell).map_err(|error| explain(error, args, &name))?;
     if let Some((sink, path)) = sink.zip(args.output.as_deref()) {
         let written = tuned.write(&index, sink, &mut |done, total| progress.tell("writing", done, Some(total)));
@@ -110,7 +111,7 @@ impl Report<'_> {
         json!({
             "file": args.file.display().to_string(), "output": args.output.as_ref().map(|path| path.display().to_string()),
             "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(), "k": args.k, "queries": self.queries,
-            "truth": tuned.truth.as_str(), "refine": index.refine().as_str(), "targets": tuned.targets.iter().map(target).collect::<Vec<_>>(),
+            "truth": tuned.truth.as_str(), "refine": index.refine().as_str(), "layout": args.layout.as_str(), "targets": tuned.targets.iter().map(target).collect::<Vec<_>>(),
             "quality": quality_json(&tuned.table), "wall_seconds": rounded(self.took),
         })
     }

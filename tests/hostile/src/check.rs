@@ -4,7 +4,7 @@
 use nearshore_core::filter::{Filter, SelectError};
 use nearshore_core::format::{Kind, Plan, Reader, Refine};
 use nearshore_core::index::Index;
-use nearshore_core::search::{Scratch, SearchError, SearchParams};
+use nearshore_core::search::{Layout, Scratch, SearchError, SearchParams};
 use nearshore_core::vectors::Query;
 
 use crate::repair;
@@ -77,9 +77,11 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
     let dimensions = index.dimensions();
     for salt in [3usize, 50] {
         let query: Vec<f32> = (0..dimensions).map(|column| ((column * 29 + salt) % 97) as f32).collect();
-        for plan in [None, Some(Plan::Walk), Some(Plan::Scan)] {
+        let plans =
+            [(None, Layout::Lean), (Some(Plan::Walk), Layout::Lean), (Some(Plan::Walk), Layout::Fast), (Some(Plan::Scan), Layout::Lean)];
+        for (plan, layout) in plans {
             for refine in [None, Some(Refine::Records), Some(Refine::Originals)] {
-                let mut params = if salt == 3 { SearchParams::default() } else { SearchParams::ef(12) }.k(5);
+                let mut params = if salt == 3 { SearchParams::default() } else { SearchParams::ef(12) }.k(5).layout(layout);
                 (params.plan, params.refine) = (plan, refine);
                 let answer = index.search(Query::F32(&query), &params, &mut scratch, &mut hits).map(|stats| {
                     let rows = index.len() as u64;

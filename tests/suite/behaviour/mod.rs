@@ -2,6 +2,7 @@
 
 mod codes;
 mod duplicates;
+mod fast;
 mod graphs;
 mod leaves;
 mod limits;

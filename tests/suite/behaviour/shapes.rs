@@ -1,6 +1,7 @@
 //! Sets of unusual shape: sorted, far apart, in one dimension, in every small number of dimensions.
 
 use super::*;
+use nearshore_core::search::Layout;
 use nearshore_tests::golden::{Golden, Ids};
 
 /// Walks for each row and wants it first, at distance 0.
@@ -78,6 +79,7 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 originals: true,
                 layers: nearshore_core::build::Layers::Many,
                 codes: if dimensions % 2 == 0 { Codes::U4 } else { Codes::None },
+                layout: if dimensions % 4 < 2 { Layout::Fast } else { Layout::Lean },
                 columns: false,
                 suffix: "",
             };
@@ -92,7 +94,8 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 for refine in [Refine::Records, Refine::Originals] {
                     // A walk that may keep every row sees what a scan sees.
                     let scanned = search(&index, Query::F32(&query), &scan().k(40).refine(refine));
-                    let walked = search(&index, Query::F32(&query), &walk(40).k(40).refine(refine));
+                    let layout = golden.layout;
+                    let walked = search(&index, Query::F32(&query), &walk(40).k(40).refine(refine).layout(layout));
                     assert_eq!(scanned.len(), 40);
                     assert_eq!(scanned, walked, "{dimensions} dimensions, {metric:?}, {element:?}, {}", kernels.name());
                     answers.push(scanned);

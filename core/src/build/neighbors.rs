@@ -1,0 +1,71 @@
+//! Codes of the neighbours of every node, made of their records: what the walks of the fast layout read.
+
+use crate::graph::layer::{LayerView, Records};
+use crate::graph::surround::Coder;
+use crate::graph::sweep::Surroundings;
+use crate::par::Par;
+use crate::quant::Prepared;
+use crate::quant::neighbors::NeighborLayout;
+use crate::quant::rotation::Rotation;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+
+/// A row a node.
+#[derive(Debug)]
+pub(crate) struct NodeNeighbors {
+    pub(crate) layout: NeighborLayout,
+    pub(super) rotation: Rotation,
+    bytes: Vec<u8>,
+}
+
+impl NodeNeighbors {
+    /// Codes the neighbours of every node of the base layer.
+    pub(super) fn of<P: Par>(view: LayerView<'_>, seed: u64, par: &P) -> Self {
+        let Records { space, kernels, .. } = view.records;
+        let dimensions = space.layout.dimensions;
+        let (layout, rotation) = (NeighborLayout::new(dimensions, view.layer.degree()), Rotation::new(dimensions, seed));
+        let coder = Coder { layout, space, rotation: &rotation, kernels };
+        let Ok(bytes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)));
+        Self { layout, rotation, bytes }
+    }
+
+    /// The row of `node`, its neighbours named as nodes.
+    pub(crate) fn row(&self, node: u32) -> &[u8] {
+        &self.bytes[node as usize * self.layout.stride()..][..self.layout.stride()]
+    }
+}
+
+/// The base layer, walked by its nodes' neighbours' codes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surrounded<'a> {
+    pub(super) records: Records<'a>,
+    pub(super) neighbors: &'a NodeNeighbors,
+}
+
+impl Surroundings for Surrounded<'_> {
+    type Error = Infallible;
+
+    fn nodes(&self) -> usize {
+        self.records.rows()
+    }
+
+    fn block(&self) -> usize {
+        self.neighbors.layout.block()
+    }
+
+    fn expand(&self, node: u32, query: &Prepared) -> Result<(f32, &[u8]), Infallible> {
+        let Records { space, kernels, .. } = self.records;
+        let record = self.records.record(node);
+        let distance = space.distance(query, &space.layout.factors(record), space.dot(kernels, query, record));
+        Ok((distance, self.neighbors.row(node)))
+    }
+
+    /// Rows of huge numbers: a neighbour whose distance f32 cannot say is as good as none.
+    fn damaged(&self, _: u32) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn ahead(&self, node: u32) -> [&[u8]; 2] {
+        [self.records.record(node), self.neighbors.row(node)]
+    }
+}

@@ -1,0 +1,212 @@
+//! The fast layout: a walk that judges all neighbours of a node by codes beside its adjacency ([`crate::quant::neighbors`]).
+//!
+//! The codes are a table of the file (`neighbor.codes`) or are made of its records and edges when it is opened: the same bytes, so the
+//! same answers. The walk begins at the graph's entry: a hop costs less than a node of the layers above does.
+
+use super::rank::Ranker;
+use super::view::{BaseGraph, Guide, RecordView, corrupt_row};
+use super::walk::widen;
+use super::{Index, Loaded};
+use crate::error::Corrupt;
+use crate::format::encoding::NEIGHBOR_SIGNS;
+use crate::format::{Kind, Refine, Section};
+use crate::graph::beam::Limits;
+use crate::graph::surround::Coder;
+use crate::graph::sweep::Surroundings;
+use crate::par::Par;
+use crate::quant::Prepared;
+use crate::quant::neighbors::NeighborLayout;
+use crate::search::quality::Setting;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use alloc::vec::Vec;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// Whether walks by the fast layout find codes of neighbours, in the file or beside it.
+    pub fn has_neighbor_codes(&self) -> bool {
+        self.derived.is_some() || self.neighbor_codes().is_some()
+    }
+
+    /// The table that this version knows how to read.
+    fn neighbor_codes(&self) -> Option<Section<'_>> {
+        self.reader.section(Kind::NeighborCodes, 0).filter(|section| section.table().encoding == NEIGHBOR_SIGNS)
+    }
+
+    /// Codes the neighbours of every row, in memory, where the file does not have them: what `build` with the fast layout would have
+    /// written: 12 bytes and a bit a dimension for each slot of each row. Costs `O(rows degree d log d)`.
+    ///
+    /// # Errors
+    /// A damaged block, or a file without a graph.
+    pub fn derive_neighbor_codes<P: Par>(&mut self, par: &P) -> Result<(), SearchError>
+    where
+        B: Sync,
+    {
+        if self.has_neighbor_codes() || self.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.loaded()?;
+        let records = self.records(loaded)?;
+        let edges = self.edges()?;
+        let coder = Coder {
+            layout: NeighborLayout::new(self.dimensions(), edges.table().parameter as usize),
+            space: &loaded.space,
+            rotation: &loaded.rotation,
+            kernels: self.kernels,
+        };
+        // By records, whatever guides other walks.
+        let graph = BaseGraph { edges, guide: Guide { rows: records, codes: None }, nodes: self.len() };
+        self.derived = Some(coder.rows(par, &graph, |row| records.record(row))?);
+        Ok(())
+    }
+
+    /// Neighbours are rows, the used ones first; factors are numbers; what belongs to no neighbour is zero.
+    pub(super) fn check_neighbor_codes(&self) -> Result<(), Corrupt> {
+        let Some(section) = self.neighbor_codes() else { return Ok(()) };
+        let layout = NeighborLayout::new(self.dimensions(), section.table().parameter as usize);
+        for row in 0..section.rows() as u32 {
+            let bytes = section.row(row)?;
+            if let Err(what) = layout.check(&bytes[..layout.stride()], self.len()) {
+                return Err(corrupt_row(&section, row, what));
+            }
+            if bytes[layout.stride()..].iter().any(|&byte| byte != 0) {
+                return Err(corrupt_row(&section, row, "bytes beside its fields are not zero"));
+            }
+        }
+        Ok(())
+    }
+
+    fn edges(&self) -> Result<Section<'_>, SearchError> {
+        let lacks = "has no graph: choose the plan scan";
+        self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })
+    }
+
+    /// A walk by codes of neighbours.
+    pub(super) fn sweep(
+        &self,
+        loaded: &Loaded,
+        params: &SearchParams,
+        refine: Refine,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        let mut stats = Stats::default();
+        let rows = self.len();
+        if rows == 0 {
+            return Ok(stats);
+        }
+        let records = self.records(loaded)?;
+        let edges = self.edges()?;
+        let codes = match (&self.derived, self.neighbor_codes()) {
+            (Some(bytes), _) => Codes::Derived(bytes),
+            (None, Some(section)) => Codes::Table(section),
+            (None, None) => return Err(SearchError::Unsupported { lacks: "has no codes of neighbours: choose the layout lean" }),
+        };
+        let slots = match &codes {
+            Codes::Table(section) => section.table().parameter,
+            Codes::Derived(_) => edges.table().parameter,
+        };
+        let layout = NeighborLayout::new(self.dimensions(), slots as usize);
+        let graph = FastGraph { nodes: rows, records, codes, layout };
+        let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
+        let setting = Setting::choose(params, refine, &loaded.quality);
+        let mut limits = setting.limits(params.k, self.metric(), rows);
+        let live = rows - self.deleted() as usize;
+        let wanted = params.k.min(live);
+        limits.ef = widen(limits.ef, rows, live);
+        scratch.sweep.query.prepare(self.kernels, &loaded.rotation, &scratch.query, self.dimensions());
+        let entry = edges.table().extra as u32;
+        loop {
+            // Tombstones are expanded like others, so the nearest of all may have to be more than those that are ranked.
+            let keep = if live < rows { params.rerank_count().max(limits.ef) } else { params.rerank_count() };
+            scratch.sweep.search(&graph, self.kernels, &scratch.query, [entry], keep, limits, &mut stats)?;
+            hits.clear();
+            core::mem::swap(&mut scratch.beam.pool, &mut scratch.sweep.nearest);
+            let ranked = self.rank(false, records, &ranker, params, refine, scratch, &mut stats, hits);
+            core::mem::swap(&mut scratch.beam.pool, &mut scratch.sweep.nearest);
+            ranked?;
+            if hits.len() >= wanted || (limits.ef >= rows && limits.stop == f32::INFINITY) {
+                break;
+            }
+            limits = Limits { ef: limits.ef.saturating_mul(2).min(rows), stop: f32::INFINITY, ..limits };
+        }
+        Hit::finish(hits, params.k, params.radius);
+        Ok(stats)
+    }
+}
+
+/// Where the codes of neighbours lie.
+enum Codes<'a> {
+    /// In the file.
+    Table(Section<'a>),
+    /// Beside it, row after row.
+    Derived(&'a [u8]),
+}
+
+/// The base layer with codes of neighbours.
+struct FastGraph<'a> {
+    nodes: usize,
+    records: RecordView<'a>,
+    codes: Codes<'a>,
+    layout: NeighborLayout,
+}
+
+impl FastGraph<'_> {
+    /// The row of a derived table.
+    #[inline]
+    fn derived<'b>(&self, bytes: &'b [u8], node: u32) -> Option<&'b [u8]> {
+        let stride = self.layout.stride();
+        bytes.get(node as usize * stride..)?.get(..stride)
+    }
+}
+
+impl Surroundings for FastGraph<'_> {
+    type Error = Corrupt;
+
+    #[inline]
+    fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    #[inline]
+    fn block(&self) -> usize {
+        self.layout.block()
+    }
+
+    #[inline]
+    fn expand(&self, node: u32, query: &Prepared) -> Result<(f32, &[u8]), Corrupt> {
+        let RecordView { section, space, kernels } = self.records;
+        let record = section.row(node)?;
+        let distance = space.distance(query, &space.layout.factors(record), space.dot(kernels, query, record));
+        if !distance.is_finite() {
+            return Err(corrupt_row(&section, node, "a factor is not a finite number, or too large"));
+        }
+        let row = match &self.codes {
+            Codes::Table(section) => &section.row(node)?[..self.layout.stride()],
+            // The records have as many rows, and this one is there.
+            Codes::Derived(bytes) => self.derived(bytes, node).unwrap_or_default(),
+        };
+        Ok((distance, row))
+    }
+
+    #[cold]
+    fn damaged(&self, node: u32) -> Result<(), Corrupt> {
+        let section = match &self.codes {
+            Codes::Table(section) => section,
+            Codes::Derived(_) => &self.records.section,
+        };
+        Err(corrupt_row(section, node, "a factor is not a finite number, or too large"))
+    }
+
+    #[inline]
+    fn ahead(&self, node: u32) -> [&[u8]; 2] {
+        fn row<'b>(section: &Section<'b>, node: u32, bytes: usize) -> Option<&'b [u8]> {
+            let place = section.prefetch_place(node)?;
+            section.bytes().get(place..place + bytes)
+        }
+        let record = row(&self.records.section, node, self.records.space.layout.stride);
+        let codes = match &self.codes {
+            Codes::Table(section) => row(section, node, self.layout.stride()),
+            Codes::Derived(bytes) => self.derived(bytes, node),
+        };
+        [record.unwrap_or_default(), codes.unwrap_or_default()]
+    }
+}
