@@ -18,12 +18,22 @@ use crate::quant::Prepared;
 use crate::quant::neighbors::NeighborLayout;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks by the fast layout find codes of neighbours, in the file or beside it.
     pub fn has_neighbor_codes(&self) -> bool {
         self.derived.is_some() || self.neighbor_codes().is_some()
+    }
+
+    /// Takes the codes that were made beside `other`, an index of the same file.
+    #[must_use]
+    pub fn with_neighbor_codes_of<C: AsRef<[u8]>>(mut self, other: &Index<C>) -> Self {
+        if self.reader.header().superblock.identity == other.reader.header().superblock.identity {
+            self.derived.clone_from(&other.derived);
+        }
+        self
     }
 
     /// The table that this version knows how to read.
@@ -54,7 +64,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         };
         // By records, whatever guides other walks.
         let graph = BaseGraph { edges, guide: Guide { rows: records, codes: None }, nodes: self.len() };
-        self.derived = Some(coder.rows(par, &graph, |row| records.record(row))?);
+        self.derived = Some(Arc::new(coder.rows(par, &graph, |row| records.record(row))?));
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub struct Index<B> {
     loaded: OnceBox<Loaded>,
     /// Codes of neighbours that were made beside the file.
     #[cfg(feature = "codes")]
-    derived: Option<Vec<u8>>,
+    derived: Option<alloc::sync::Arc<Vec<u8>>>,
 }
 
 impl<B: AsRef<[u8]>> core::fmt::Debug for Index<B> {

@@ -157,7 +157,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
         for query in (0..count).map(|place| place * self.queries.len() / count) {
             // It was opened before; a file that shrank since would have ended the timed passes.
             let Ok(index) = Index::open(self.index.reader().bytes()) else { continue };
-            let index = index.with_kernels(self.index.kernels());
+            let index = index.with_kernels(self.index.kernels()).with_neighbor_codes_of(self.index);
             let asked = self.queries.get(query);
             search(&index, asked, params, self.only, &mut scratch, &mut hits).map_err(|error| QueryError { query, error })?;
             let touched = index.reader().touched();

@@ -108,8 +108,8 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
     let codes = (metric == Metric::L2).then(|| codes(&tables[3].1));
     let mut tables = Vec::from(tables);
     tables.extend(codes);
-    // And some know their neighbours.
-    tables.extend((metric != Metric::Cosine).then(neighbor_codes));
+    // One knows its neighbours: every bit of these files is flipped, and there are many in codes.
+    tables.extend((metric == Metric::InnerProduct).then(neighbor_codes));
     // All hot: 64-byte instead of 4 KiB steps between sections keep the file small.
     tables.iter_mut().for_each(|(spec, _)| *spec = spec.hot());
     let specs: Vec<TableSpec> = tables.iter().map(|(spec, _)| *spec).collect();
@@ -141,7 +141,7 @@ fn neighbor_codes() -> (TableSpec, Vec<u8>) {
         let used = neighbors.iter().filter(|&&neighbor| neighbor != NONE).count();
         rows.extend(words((0..32).map(|slot| neighbors.get(slot).copied().unwrap_or(NONE))));
         rows.extend((0..64).flat_map(|at| (if at % 32 < used { 3.5 - at as f32 / 9.0 } else { 0.0 }).to_le_bytes()));
-        rows.extend((0..256).map(|at| if at % 16 < used { (row as u8 + at as u8 * 7) & 15 } else { 0 }));
+        rows.extend((0..256).map(|at| if at % 16 < used { (row as u8).wrapping_add((at as u8).wrapping_mul(7)) & 15 } else { 0 }));
     }
     let spec = TableSpec::table(Kind::NeighborCodes, ROWS as u64, 640);
     (spec.encoding(encoding::NEIGHBOR_SIGNS).parameter(32).block_rows(3), rows)

@@ -10,10 +10,11 @@ fn said(kind: Kind, row: u32, at: usize, value: &[u8]) -> String {
 }
 
 fn said_of(kind: Kind, instance: u32, row: u32, at: usize, value: &[u8]) -> String {
-    let mut file = sample::file(Metric::L2, Element::F32);
+    let neighbors = kind == Kind::NeighborCodes;
+    let mut file = if neighbors { sample::file(Metric::InnerProduct, Element::I8) } else { sample::file(Metric::L2, Element::F32) };
     let index = Index::open(&file[..]).expect("a sound file");
     index.check(&mut |_, _| {}).expect("a sound file");
-    let place = index.reader().section(kind, instance).expect("a sample has all tables").place(row).expect("a row of it");
+    let place = index.reader().section(kind, instance).expect("a sample with the table").place(row).expect("a row of it");
     drop(index);
     file[place + at..place + at + value.len()].copy_from_slice(value);
     repair(&mut file);
@@ -58,6 +59,12 @@ fn columns_that_contradict_themselves_are_found() {
         (Kind::DupOf, 0, 0, 0, &[5][..], "columns without a pair in `dup_of` for every duplicate"),
         (Kind::DupOf, 0, 0, 4, &[6], "no pair of a row and a later one"),
         (Kind::DupOf, 0, 0, 4, &[200], "no pair of a row and a later one"),
+        (Kind::NeighborCodes, 0, 0, 0, &[99], "a neighbour beyond the last row"),
+        (Kind::NeighborCodes, 0, 4, 124, &[5, 0, 0, 0], "a gap between neighbours"),
+        (Kind::NeighborCodes, 0, 0, 128, &[0, 0, 0xC0, 0x7F], "a factor is not a finite number"),
+        (Kind::NeighborCodes, 0, 23, 260, &[0, 0, 0x80, 0xFF], "a factor is not a finite number"),
+        (Kind::NeighborCodes, 0, 9, 140, &[1], "bytes beside its fields are not zero"),
+        (Kind::NeighborCodes, 0, 9, 387, &[1], "bytes beside its fields are not zero"),
         (Kind::Columns, 0, 0, 0, &[0], "a column without a name"),
         (Kind::Columns, 0, 0, 0, &[97], "a column without a name"),
         (Kind::Columns, 0, 0, 32, &[0xFF], "a column without a name"),
