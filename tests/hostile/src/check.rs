@@ -79,7 +79,8 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
         let query: Vec<f32> = (0..dimensions).map(|column| ((column * 29 + salt) % 97) as f32).collect();
         let plans =
             [(None, Layout::Lean), (Some(Plan::Walk), Layout::Lean), (Some(Plan::Walk), Layout::Fast), (Some(Plan::Scan), Layout::Lean)];
-        for (plan, layout) in plans {
+        let known = plans.into_iter().filter(|&(_, layout)| layout == Layout::Lean || index.has_neighbor_codes());
+        for (plan, layout) in known {
             for refine in [None, Some(Refine::Records), Some(Refine::Originals)] {
                 let mut params = if salt == 3 { SearchParams::default() } else { SearchParams::ef(12) }.k(5).layout(layout);
                 (params.plan, params.refine) = (plan, refine);
