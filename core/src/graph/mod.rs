@@ -21,6 +21,8 @@ pub mod select;
 pub(crate) mod surround;
 #[cfg(feature = "codes")]
 pub(crate) mod sweep;
+#[cfg(feature = "codes")]
+mod sweep_pool;
 pub mod visited;
 
 use crate::quant::Prepared;

@@ -76,16 +76,6 @@ impl Pool {
         true
     }
 
-    /// The nearest node that was not expanded.
-    #[cfg(feature = "codes")]
-    #[inline]
-    pub fn peek(&mut self) -> Option<u32> {
-        while *self.expanded.get(self.cursor)? {
-            self.cursor += 1;
-        }
-        self.keys.get(self.cursor).map(|&key| Neighbor::from_key(key).node)
-    }
-
     /// The nearest node that was not expanded; marks it.
     #[inline]
     pub fn expand_next(&mut self) -> Option<Neighbor> {

@@ -8,6 +8,7 @@
 
 use super::beam::Limits;
 use super::pool::Pool;
+use super::sweep_pool::SweepPool;
 use super::visited::Visited;
 use super::{Neighbor, Stats};
 use crate::distance::Kernels;
@@ -46,7 +47,7 @@ pub(crate) trait Surroundings {
 pub(crate) struct Sweep {
     /// The nearest nodes that were expanded, by exact distance.
     pub(crate) nearest: Pool,
-    pool: Pool,
+    pool: SweepPool,
     visited: Visited,
     /// The query, prepared by the caller.
     pub(crate) query: NeighborQuery,
@@ -76,7 +77,7 @@ impl Sweep {
         self.visited.insert(limits.hidden);
         for node in entries {
             if (node as usize) < graph.nodes() {
-                self.pool.insert(Neighbor { distance: f32::NEG_INFINITY, node }.key());
+                self.pool.insert(Neighbor { distance: f32::NEG_INFINITY, node });
             }
         }
         let once = limits.ef >= graph.nodes();
@@ -97,9 +98,9 @@ impl Sweep {
             let guess = self.pool.peek();
             let [record, mut ahead] = guess.map_or_else(Default::default, |guess| graph.ahead(guess));
             kernels.prefetch(record);
+            let stop = self.stop_distance(limits);
             for block in row.chunks(graph.block()) {
-                let mut limit = self.pool.limit();
-                let most = if limit == u64::MAX { f32::INFINITY } else { Neighbor::from_key(limit).distance };
+                let most = stop.min(self.pool.limit());
                 let mut near = self.query.estimate(kernels, distance, most, block, ahead, &mut estimates);
                 ahead = &[];
                 let slots = NeighborLayout::slots_of(block);
@@ -109,8 +110,7 @@ impl Sweep {
                     near &= near - 1;
                     let (node, distance) = (u32::from_le_bytes(slots[slot]), estimates[slot]);
                     // Unused slots are beyond all nodes, which counts as visited.
-                    let key = Neighbor { distance, node }.key();
-                    if key >= limit || self.visited.contains(node) {
+                    if self.visited.contains(node) {
                         continue;
                     }
                     if !distance.is_finite() {
@@ -120,8 +120,7 @@ impl Sweep {
                     if once {
                         self.visited.insert(node);
                     }
-                    self.pool.insert(key);
-                    limit = self.pool.limit();
+                    self.pool.insert(Neighbor { distance, node });
                 }
             }
             if let Some(next) = self.pool.peek().filter(|&next| Some(next) != guess) {
