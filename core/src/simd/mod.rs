@@ -143,8 +143,8 @@ pub(crate) trait Simd: Copy + 'static {
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
     fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
-    /// Adds the number of bits that are set in both `a` and `b`.
-    fn count_common(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
+    /// Adds the dot product of the bits of `row` and the four-bit numbers whose bits lie in `planes`, the lowest ones first.
+    fn dot_planes(self, counts: Self::Counts, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
 
     fn zero_finds(self) -> Self::Finds;

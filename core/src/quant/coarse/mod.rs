@@ -74,7 +74,7 @@ impl Method {
     #[must_use]
     pub fn rerank(self) -> u32 {
         match self {
-            Self::RaBitQ { bits: 1 } => 100,
+            Self::RaBitQ { bits: 1 } => 150,
             Self::RaBitQ { bits: 2 } => 40,
             Self::RaBitQ { .. } => 20,
             Self::Product { .. } => 100,
