@@ -220,7 +220,7 @@ pub fn all() -> Vec<Golden> {
         Golden {
             about: "walks guided by one bit a dimension, ranked by records",
             metric: Metric::Cosine,
-            rows: 300,
+            rows: 120,
             dimensions: 40,
             originals: false,
             codes: Codes::RaBitQ1,
@@ -250,7 +250,7 @@ pub fn all() -> Vec<Golden> {
         },
         Golden {
             about: "a byte a part, as many parts as dimensions are",
-            rows: 300,
+            rows: 120,
             dimensions: 9,
             codes: Codes::Pq32,
             suffix: "-pq",

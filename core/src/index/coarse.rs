@@ -1,7 +1,7 @@
 //! Codes of few bits in an open file: what they share is read at the first search, their rows are held against their bounds by `check`.
 
-use super::view::{corrupt, corrupt_row};
 use super::Index;
+use super::view::{corrupt, corrupt_row};
 use crate::error::Corrupt;
 use crate::format::encoding::{CODES_PQ, CODES_RABITQ_1};
 use crate::format::{Kind, Plan, Reader, Section};

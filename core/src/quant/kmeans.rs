@@ -113,7 +113,8 @@ mod tests {
 
     /// Mean squared distance of rows to their centroids.
     fn error(rows: &Rows<'_>, centroids: &[f32]) -> f64 {
-        let all = (0..rows.count()).map(|row| f64::from(nearest(Kernels::best(), centroids, rows.row(row), &mut vec![0.0; centroids.len() / rows.length]).1));
+        let all = (0..rows.count())
+            .map(|row| f64::from(nearest(Kernels::best(), centroids, rows.row(row), &mut vec![0.0; centroids.len() / rows.length]).1));
         all.sum::<f64>() / rows.count() as f64
     }
 

@@ -10,7 +10,6 @@
 use crate::distance::Kernels;
 use crate::par::Par;
 use crate::quant::kmeans::{self, Rows};
-use crate::quant::scalar::round_ties_even;
 use crate::seed;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -144,7 +143,10 @@ impl Codebooks {
         for ((table, entries), &(least, _)) in chunks.zip(&ranges) {
             for (entry, &x) in entries.iter_mut().zip(table) {
                 // The scale is rounded, so the widest range may end a little beyond the largest entry.
-                *entry = round_ties_even((x - least) * scale).min(ENTRY_MAX) as i32 as u16;
+                let steps = (x - least) * scale;
+                let steps = if steps < ENTRY_MAX { steps } else { ENTRY_MAX };
+                // From 2^23 on an f32 is its own integer, which the processor has rounded, halves to even; its low bits are the steps.
+                *entry = (steps + 8_388_608.0).to_bits() as u16;
             }
         }
     }
@@ -250,7 +252,10 @@ mod tests {
                     // The error bound of an estimate: the triangle through the row, the query and what the codes stand for.
                     if sum == Sum::L2 {
                         let exact = kernels.l2_f32(query, vector);
-                        assert!((found.max(0.0).sqrt() - exact.sqrt()).abs() <= error.sqrt() + (slack / exact.max(slack).sqrt()), "{found} {exact}");
+                        assert!(
+                            (found.max(0.0).sqrt() - exact.sqrt()).abs() <= error.sqrt() + (slack / exact.max(slack).sqrt()),
+                            "{found} {exact}"
+                        );
                     }
                 }
             }

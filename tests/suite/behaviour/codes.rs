@@ -116,13 +116,15 @@ fn the_bytes_of_codes_do_not_depend_on_threads_or_kernels() {
     let input = Input { vectors: Vectors::packed(Element::F32, 40, &rows).expect("whole rows"), ids: None, payloads: None };
     for codes in SOME {
         let params = params(Metric::Cosine).codes(codes).quality(false);
-        let made = |kernels| build(&input, &params, &Serial, kernels, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a file").0;
+        let made =
+            |kernels| build(&input, &params, &Serial, kernels, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a file").0;
         let first = made(Kernels::best());
         for kernels in Kernels::available() {
             assert!(made(kernels) == first, "{codes:?} under {}", kernels.name());
         }
         let par = crate::threads::Threads(3);
-        let threads = build(&input, &params, &par, Kernels::best(), &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a file").0;
+        let threads =
+            build(&input, &params, &par, Kernels::best(), &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("a file").0;
         assert!(threads == first, "{codes:?} by three threads");
     }
 }

@@ -14,11 +14,11 @@
 use super::{BESIDE, CoarseQuery, coordinates};
 use crate::distance::Kernels;
 use crate::format::Metric;
+use crate::quant::Space;
 use crate::quant::exact::at_least_zero;
 use crate::quant::rabitq::{self, Factors};
 use crate::quant::rotation::Rotation;
 use crate::quant::scalar::{limit, round_ties_even};
-use crate::quant::Space;
 use crate::seed;
 use alloc::vec;
 use alloc::vec::Vec;

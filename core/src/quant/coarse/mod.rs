@@ -64,7 +64,9 @@ impl Method {
     /// The one of that number, given the second word that it needs.
     fn from_file(encoding: u32, word: u32) -> Option<Self> {
         match (encoding, word) {
-            (encoding::CODES_RABITQ_1, 1) | (encoding::CODES_RABITQ_2, 2) | (encoding::CODES_RABITQ_4, 4) => Some(Self::RaBitQ { bits: word }),
+            (encoding::CODES_RABITQ_1, 1) | (encoding::CODES_RABITQ_2, 2) | (encoding::CODES_RABITQ_4, 4) => {
+                Some(Self::RaBitQ { bits: word })
+            }
             (encoding::CODES_PQ, _) => Some(Self::Product { parts: word as usize }),
             _ => None,
         }

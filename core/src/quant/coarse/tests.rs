@@ -34,7 +34,18 @@ fn records(metric: Metric, element: Element, dimensions: usize, count: usize) ->
         };
         space.layout.write_tail(record, factors, 0, (0, 0));
     }
-    (space, bytes, vectors.into_iter().step_by(9).map(|mut v| { v[0] += 3.0; v }).collect())
+    (
+        space,
+        bytes,
+        vectors
+            .into_iter()
+            .step_by(9)
+            .map(|mut v| {
+                v[0] += 3.0;
+                v
+            })
+            .collect(),
+    )
 }
 
 /// Codes of all records.
@@ -103,9 +114,7 @@ fn a_distance_is_that_of_the_library_beneath() {
                 let (coarse, codes) = coded(method, &space, &records);
                 for query in &queries {
                     let found = distances(&coarse, &space, &codes, query);
-                    for ((record, row), &found) in
-                        records.chunks(space.layout.stride).zip(codes.chunks(coarse.stride())).zip(&found)
-                    {
+                    for ((record, row), &found) in records.chunks(space.layout.stride).zip(codes.chunks(coarse.stride())).zip(&found) {
                         let (vector, asked) = seen(&space, record, query);
                         let (wanted, slack) = match &coarse.table {
                             Table::Bits(bits) => by_hand(bits, &space, row, &vector, &asked),
