@@ -306,7 +306,11 @@ impl Bench<'_> {
         let levels: &[Refine] =
             if !self.exact() && self.params.originals { &[Refine::Originals, Refine::Records] } else { &[Refine::Records] };
         let row = |&refine: &Refine| {
-            let rerank = if refine == Refine::Originals || self.codes.is_some() { self.rerank() } else { 0 };
+            let rerank = match layout {
+                Layout::Lean if self.codes.is_some() => self.rerank(),
+                _ if refine == Refine::Originals || self.codes.is_some() => RERANK,
+                _ => 0,
+            };
             let again = mean(&|probe| u64::from(probe.again[refine as usize]));
             QualityRow {
                 plan: Plan::Walk,

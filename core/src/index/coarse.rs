@@ -6,7 +6,7 @@ use crate::error::Corrupt;
 use crate::format::encoding::{CODES_PQ, CODES_RABITQ_1};
 use crate::format::{Kind, Plan, Reader, Section};
 use crate::quant::{Coarse, Space};
-use crate::search::{QualityRow, SearchError};
+use crate::search::{Layout, QualityRow, SearchError};
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -33,7 +33,7 @@ pub(super) fn read<B: AsRef<[u8]>>(reader: &Reader<B>, space: &Space, quality: &
     let read = Coarse::read(space, table.encoding, table.parameter as usize, table.stride as usize, &bytes);
     let mut coarse = read.map_err(|what| corrupt(&quant, 0, what))?;
     // The largest share of them: a walk by any row of the table then ranks as many as that row did.
-    let walks = quality.iter().filter(|row| row.plan == Plan::Walk && row.rerank > 0);
+    let walks = quality.iter().filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && row.rerank > 0);
     if let Some(row) = walks.max_by_key(|row| u64::from(row.rerank) * 1000 / u64::from(row.k)) {
         coarse.rerank = (row.rerank, row.k);
     }
