@@ -1,6 +1,7 @@
 // Builds wasm.rs with and without simd128, proves the kernels equal to scalar, and prints nanoseconds a distance:
 //   node core/benches/wasm.mjs                     in Node
 //   node core/benches/wasm.mjs --chromium PATH     in Chromium, headless
+//   node core/benches/wasm.mjs --proof             the proof alone
 // Ends with exit code 1 if a kernel differs. Built files go to CARGO_TARGET_DIR, or core/benches/target.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,7 +23,7 @@ function build(variant, flags) {
 }
 
 // Runs in Node and, as text, in the page: no outer names.
-async function measure(modules) {
+async function measure(modules, proof) {
   const kernels = ['dot_f32', 'l2_f32', 'dot_i8', 'l2_i8', 'dot_i16_i8', 'dots_i16_i8 x 32', 'hamming', 'plain f32 loop']
   // A shared machine makes wall time useless; a page has nothing else.
   const clock = globalThis.process ? () => process.cpuUsage().user / 1e3 : () => performance.now()
@@ -33,7 +34,7 @@ async function measure(modules) {
     const differ = instance.exports.differences()
     differences += differ
     lines.push(`${name}: ${differ} differences from scalar over all entries and lengths; backend ${instance.exports.has_simd() ? 'wasm128' : 'scalar'}`)
-    for (const [kernel, title] of kernels.entries()) {
+    for (const [kernel, title] of proof ? [] : kernels.entries()) {
       const cells = [128, 384, 768, 1024, 1536].map((dimensions) => {
         const times = 32 * Math.ceil(200_000 / dimensions)
         const rounds = Array.from({ length: 15 }, () => {
@@ -85,7 +86,7 @@ const modules = [
 ]
 console.log('median ns a distance at 128, 384, 768, 1024, 1536 dimensions')
 const chromium = process.argv.indexOf('--chromium')
-const result = chromium < 0 ? await measure(modules) : await measureInPage(process.argv[chromium + 1] ?? 'chromium')
+const result = chromium < 0 ? await measure(modules, process.argv.includes('--proof')) : await measureInPage(process.argv[chromium + 1] ?? 'chromium')
 console.log(result.agent ?? `Node ${process.version}`)
 console.log(result.text)
 process.exit(result.differences === 0 ? 0 : 1)

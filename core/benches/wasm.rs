@@ -40,6 +40,28 @@ pub extern "C" fn differences() -> u32 {
                 differ(signed[i] != scalar.dot_i16_i8(q, bytemuck::cast_slice(row)));
                 differ(unsigned[i] != scalar.dot_i16_u8(q, row));
             }
+            let (mut found, mut expected) = (vec![0; offsets.len()], vec![0; offsets.len()]);
+            kernels.dots_i16_u4(q, &b, &offsets, &mut found);
+            scalar.dots_i16_u4(q, &b, &offsets, &mut expected);
+            differ(found != expected);
+            kernels.dots_i16_u2(q, &b, &offsets, &mut found);
+            scalar.dots_i16_u2(q, &b, &offsets, &mut expected);
+            differ(found != expected);
+            let planes = &b[..length / 256 * 256];
+            let (mut ones, mut all) = (vec![0; offsets.len()], vec![0; offsets.len()]);
+            kernels.dots_u4_u1(planes, &b, &offsets, &mut ones);
+            scalar.dots_u4_u1(planes, &b, &offsets, &mut all);
+            differ(ones != all);
+            for count in [1, length.div_ceil(7)].into_iter().filter(|_| length >= 3) {
+                let (query, columns) = (&f[..length / count], &g[..length / count * count]);
+                let (mut near, mut wanted) = (vec![0.0; count], vec![0.0; count]);
+                kernels.l2_columns_f32(query, columns, &mut near);
+                scalar.l2_columns_f32(query, columns, &mut wanted);
+                differ(near.iter().zip(&wanted).any(|(a, b)| a.to_bits() != b.to_bits()));
+                kernels.dot_columns_f32(query, columns, &mut near);
+                scalar.dot_columns_f32(query, columns, &mut wanted);
+                differ(near.iter().zip(&wanted).any(|(a, b)| a.to_bits() != b.to_bits()));
+            }
             let (mut wide, mut wanted) = (vec![0.0; length], vec![0.0; length]);
             kernels.widen_f16(&halves[length * 27..][..length], &mut wide);
             scalar.widen_f16(&halves[length * 27..][..length], &mut wanted);

@@ -403,6 +403,10 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
     /// A setting as a row of the table.
     fn row(&mut self, setting: Setting, refine: Refine) -> Result<QualityRow, TuneError> {
         let measured = self.measure(setting, refine)?;
+        let rerank = match self.layout {
+            Layout::Lean => self.index.rerank_count(self.k).map_err(|error| TuneError::Query(QueryError { query: 0, error }))?,
+            Layout::Fast => (2 * self.k).max(20),
+        };
         let again = refine == Refine::Originals || self.index.reader().section(Kind::CodesRows, 0).is_some();
         Ok(QualityRow {
             plan: Plan::Walk,
@@ -411,7 +415,7 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
             gamma: setting.gamma,
             refine,
             k: self.k as u32,
-            rerank: if again { (2 * self.k).max(20) as u32 } else { 0 },
+            rerank: if again { rerank as u32 } else { 0 },
             queries: self.probes.len() as u32,
             source: FROM_QUERIES,
             recall: measured.recall as f32,

@@ -27,7 +27,12 @@ const ENGINES = [
   { backend: "scalar", file: "nearshore-reader.wasm", full: false },
 ];
 const FOLDER = "tests/golden/v1.0";
-const names = (await readdir(join(root, FOLDER))).filter((name) => name.endsWith(".shore")).map((name) => name.slice(0, -".shore".length));
+const all = (await readdir(join(root, FOLDER))).filter((name) => name.endsWith(".shore")).map((name) => name.slice(0, -".shore".length));
+/** The features that a file requires: codes of few bits, which no engine of the package reads. */
+const required = async (name) => (await readFile(join(root, FOLDER, `${name}.shore`))).readBigUInt64LE(16);
+const needs = new Map(await Promise.all(all.map(async (name) => [name, await required(name)])));
+const names = all.filter((name) => needs.get(name) === 0n);
+const refused = all.filter((name) => needs.get(name) !== 0n);
 const recipes = JSON.parse(await readFile(join(root, "tests/conformance/builds.json"), "utf8"));
 const expected = async (name) => JSON.parse(await readFile(join(root, FOLDER, `${name}.json`), "utf8"));
 
@@ -43,6 +48,15 @@ for (const { backend, file, full } of ENGINES) {
       const bytes = await readFile(join(root, FOLDER, `${name}.shore`));
       const { differences } = await checkGolden(nearshore, name, bytes, await expected(name), backend);
       assert.deepEqual(differences, []);
+    }
+  });
+
+  test(`Node, ${file}: files that need a feature it lacks are refused by its number`, async () => {
+    await nearshore.init({ wasm: await readFile(join(dist, file)) });
+    assert.ok(refused.length > 2, `${refused.length} such files in ${FOLDER}`);
+    for (const name of refused) {
+      const bytes = await readFile(join(root, FOLDER, `${name}.shore`));
+      await assert.rejects(nearshore.open(bytes), (error) => error.code === "unsupported" && /needs feature 0/.test(error.message), name);
     }
   });
 

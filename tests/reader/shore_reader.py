@@ -26,12 +26,14 @@ import math
 import struct
 import sys
 
+import coarse
 import neighbor_codes
 from rotation import padded
 from xxh3 import u64, xxh3_64, xxh3_128
 
 NONE = 0xFFFFFFFF
 HEADER = 16384
+COARSE = 1  # required feature 0: codes.rows of an encoding from 1 to 4
 METRICS = ("l2", "ip", "cosine")
 ELEMENTS = (("f32", "f", 4), ("f16", "e", 2), ("u8", "B", 1), ("i8", "b", 1))
 PLANS = ("scan", "walk", "tiles")
@@ -83,7 +85,8 @@ class Shore:
         must(xxh3_64(data[:4088]) == u64(data, 4088), "superblock checksum mismatch")
         must(length == len(data), f"{len(data)} bytes instead of {length}")
         must(sections <= 192, f"{sections} sections")
-        must(required == 0, f"unknown required features {required:#x}")
+        must(required & ~COARSE == 0, f"unknown required features {required:#x}")
+        self.required = required
         must(self.rows <= 2**32 - 2 and 1 <= self.dimensions <= 32768, "rows or dimensions out of range")
         must(metric < 3 and element < 4 and plan < 3 and refine < 2, "metric, element, plan or refine level unknown")
         must(HEADER <= hot and hot + hot_bytes <= length, "hot region outside the file")
@@ -121,8 +124,7 @@ class Shore:
             and t.stride % 16 == 0 and t.stride >= t.parameter + 40,
             "edges": lambda t: t.rows == n and t.stride % 4 == 0 and t.parameter <= t.stride // 4 and t.extra < max(n, 1),
             "upper": lambda t: t.rows <= 2**32 - 2 and t.stride % 4 == 0 and t.stride >= 16 + 4 * t.parameter,
-            "codes.rows": lambda t: t.rows == n and (t.encoding != 0 or t.parameter == -(-d // 32) * 16
-                                                     and t.stride % 16 == 0 and t.stride >= t.parameter + 16),
+            "codes.rows": lambda t: t.rows == n and self.codes_fit(t),
             "neighbor.codes": lambda t: t.rows == n and (t.encoding != 0 or t.parameter % 32 == 0
                                                          and t.stride >= t.parameter // 32 * (384 + 4 * padded(d))),
             "ids.index": lambda t: t.rows <= n and t.stride == 16,
@@ -140,6 +142,21 @@ class Shore:
         }
         for table in self.list:
             must(rules.get(table.name, lambda _: True)(table), f"{table.name}: counts, stride or encoding do not fit the file")
+
+    def codes_fit(self, table):
+        """Whether parameter and stride are those of the encoding."""
+        parameter, stride = table.parameter, table.stride
+        if 1 <= table.encoding <= 4 and not self.required & COARSE:
+            return False
+        if table.encoding == 0:
+            return parameter == -(-self.dimensions // 32) * 16 and stride % 16 == 0 and stride >= parameter + 16
+        if table.encoding == 4:
+            return 1 <= parameter <= self.dimensions and stride >= parameter
+        if table.encoding > 4:
+            return True
+        bits = 1 << table.encoding - 1
+        lines = -(-parameter // 64) * 64 if bits == 1 else 0
+        return parameter == padded(self.dimensions) * bits // 8 and stride % 16 == 0 and stride >= max(parameter + 16, lines)
 
     def check_block(self, table, block):
         """Verifies a block once."""
@@ -341,6 +358,8 @@ class Shore:
 
     def check_codes(self, table):
         """Each row of codes says of its record what FORMAT.md promises: no coordinate farther than half a step."""
+        if 1 <= table.encoding <= 4:
+            self.check_coarse(table)
         if table.encoding != 0:
             return
         for row in range(self.rows):
@@ -355,6 +374,36 @@ class Shore:
             codes, unit, *_ = self.record(row)
             worst = max(abs(code * unit - x) for code, x in zip(codes, vector))
             must(worst <= scale * 0.5001 + unit * 1e-3, f"codes.rows, row {row}: {worst} from its record, a step is {scale}")
+
+    def coded(self, row):
+        """What encodings 1 to 4 of codes.rows code of a record."""
+        codes, scale, norm, *_ = self.record(row)
+        if self.table("records").encoding == 0:
+            return [coarse.f32(code * scale) for code in codes]
+        length = coarse.f32(math.sqrt(norm)) if self.metric == "cosine" and norm else 1
+        return [coarse.f32(code / length) for code in codes]
+
+    def check_coarse(self, table):
+        quant = self.table("quant", 1)
+        must(quant, "quant #1 is missing")
+        version, dimensions, encoding, word, seed, error, zero = struct.unpack("<4IQfI", self.blob(quant, 0, 32))
+        must((version, dimensions, encoding, zero) == (1, self.dimensions, table.encoding, 0), f"quant #1: version {version}, encoding {encoding}")
+        numbers = self.blob(quant, 32)
+        numbers = struct.unpack(f"<{len(numbers) // 4}f", numbers)
+        must(all(math.isfinite(x) for x in numbers), "quant #1: a value that is not a number")
+        if encoding == 4:
+            must(word == table.parameter and len(numbers) == 256 * dimensions and not seed, "quant #1: parts or codebooks")
+            codes = coarse.Parts(dimensions, word, numbers)
+        else:
+            must(word == 1 << encoding - 1 and len(numbers) == dimensions and not error, "quant #1: bits or centre")
+            codes = coarse.Bits(word, seed, numbers)
+        farthest = 0
+        for row in range(self.rows):
+            data = self.row(table, row)
+            wrong, distance = codes.check(data, self.coded(row))
+            must(not wrong, f"codes.rows, row {row}: {wrong}")
+            farthest = max(farthest, distance)
+        must(math.isclose(math.sqrt(farthest), error, rel_tol=1e-3, abs_tol=1e-6), f"quant #1: error {error}, not {math.sqrt(farthest)}")
 
     @staticmethod
     def check_slots(table, row, slots, limit):

@@ -218,6 +218,56 @@ pub fn all() -> Vec<Golden> {
             ..PLAIN
         },
         Golden {
+            about: "walks guided by one bit a dimension, ranked by records",
+            metric: Metric::Cosine,
+            rows: 120,
+            dimensions: 40,
+            originals: false,
+            codes: Codes::RaBitQ1,
+            suffix: "-rabitq1",
+            ..PLAIN
+        },
+        Golden {
+            about: "two bits a dimension of bytes, a third of the rows duplicates",
+            element: Element::U8,
+            rows: 120,
+            dimensions: 70,
+            payload: true,
+            period: 80,
+            codes: Codes::RaBitQ2,
+            suffix: "-rabitq2",
+            ..PLAIN
+        },
+        Golden {
+            about: "four bits a dimension of the rotated row, then records, then originals",
+            metric: Metric::InnerProduct,
+            rows: 120,
+            dimensions: 17,
+            ids: Ids::Large,
+            codes: Codes::RaBitQ4,
+            suffix: "-rabitq4",
+            ..PLAIN
+        },
+        Golden {
+            about: "a byte a part, as many parts as dimensions are",
+            rows: 120,
+            dimensions: 9,
+            codes: Codes::Pq32,
+            suffix: "-pq",
+            ..PLAIN
+        },
+        Golden {
+            about: "a byte a part of signed bytes at unit length",
+            metric: Metric::Cosine,
+            element: Element::I8,
+            rows: 120,
+            dimensions: 35,
+            ids: Ids::Large,
+            codes: Codes::Pq32,
+            suffix: "-pq",
+            ..PLAIN
+        },
+        Golden {
             about: "columns of every type, some rows without a value; 90 of 120 rows differ",
             metric: Metric::Cosine,
             element: Element::I8,

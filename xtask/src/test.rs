@@ -186,8 +186,9 @@ fn fuzz(tally: &mut Tally) -> Result<()> {
     cargo(&["check", "--manifest-path", "fuzz/Cargo.toml"]).run()
 }
 
-/// The benchmarks compile and run, once over each.
+/// The benchmarks compile and run, once over each; in WebAssembly every kernel gives what scalar ones give.
 fn benches(_: &mut Tally) -> Result<()> {
+    program("node").args(["core/benches/wasm.mjs", "--proof"]).run()?;
     cargo(&["bench", "--manifest-path", "core/benches/Cargo.toml", "--bench", "distance", "--", "--test"]).run()
 }
 

@@ -3,6 +3,10 @@
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::{Buffers, Graph};
 use crate::par::Par;
+#[cfg(feature = "codes")]
+use crate::quant::Coarse;
+#[cfg(feature = "codes")]
+use crate::quant::coarse::Method;
 use crate::quant::{CodeLayout, Prepared};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,23 +16,58 @@ use core::str::FromStr;
 /// Rows of one task.
 const TASK_ROWS: usize = 256;
 
-/// What guides the walks of a file.
+/// What guides the walks of a file. Records rank what was found by codes. Browsers refuse files with other codes than `U4`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codes {
     /// The records.
     #[default]
     None,
-    /// Four bits a dimension ([`crate::quant::lvq`]); the records rank what was found.
+    /// Four bits a dimension ([`crate::quant::lvq`]).
     U4,
+    /// One bit a dimension (`quant::rabitq`).
+    RaBitQ1,
+    /// Two bits a dimension.
+    RaBitQ2,
+    /// Four bits a dimension of the rotated row.
+    RaBitQ4,
+    /// 32 bytes a row (`quant::pq`), or as many as dimensions where those are fewer.
+    Pq32,
+    /// 64 bytes a row.
+    Pq64,
+    /// 128 bytes a row.
+    Pq128,
 }
 
 impl Codes {
+    /// All of them.
+    pub const ALL: [Self; 8] = [Self::None, Self::U4, Self::RaBitQ1, Self::RaBitQ2, Self::RaBitQ4, Self::Pq32, Self::Pq64, Self::Pq128];
+
     /// The word for it, as every door spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::U4 => "u4",
+            Self::RaBitQ1 => "rabitq1",
+            Self::RaBitQ2 => "rabitq2",
+            Self::RaBitQ4 => "rabitq4",
+            Self::Pq32 => "pq32",
+            Self::Pq64 => "pq64",
+            Self::Pq128 => "pq128",
+        }
+    }
+
+    /// How rows are coded, where it is by few bits.
+    #[cfg(feature = "codes")]
+    fn method(self) -> Option<Method> {
+        match self {
+            Self::None | Self::U4 => None,
+            Self::RaBitQ1 => Some(Method::RaBitQ { bits: 1 }),
+            Self::RaBitQ2 => Some(Method::RaBitQ { bits: 2 }),
+            Self::RaBitQ4 => Some(Method::RaBitQ { bits: 4 }),
+            Self::Pq32 => Some(Method::Product { parts: 32 }),
+            Self::Pq64 => Some(Method::Product { parts: 64 }),
+            Self::Pq128 => Some(Method::Product { parts: 128 }),
         }
     }
 }
@@ -37,20 +76,37 @@ impl FromStr for Codes {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::None, Self::U4].into_iter().find(|codes| codes.as_str() == word).ok_or("must be none or u4")
+        let found = Self::ALL.into_iter().find(|codes| codes.as_str() == word);
+        found.ok_or("must be none, u4, rabitq1, rabitq2, rabitq4, pq32, pq64 or pq128")
     }
+}
+
+/// How a row of codes reads.
+#[derive(Debug)]
+pub(crate) enum CodeTable {
+    /// Four bits a dimension.
+    U4(CodeLayout),
+    /// Fewer bytes.
+    #[cfg(feature = "codes")]
+    Coarse(Coarse),
 }
 
 /// A row of codes a node.
 #[derive(Debug)]
 pub(crate) struct NodeCodes {
-    pub(crate) layout: CodeLayout,
+    pub(crate) table: CodeTable,
+    pub(crate) stride: usize,
     bytes: Vec<u8>,
 }
 
 impl NodeCodes {
     /// Codes every record.
-    pub(super) fn of<P: Par>(records: Records<'_>, par: &P) -> Self {
+    pub(super) fn of<P: Par>(codes: Codes, records: Records<'_>, seed: u64, par: &P) -> Self {
+        #[cfg(feature = "codes")]
+        if let Some(method) = codes.method() {
+            return Self::coarse(method, records, seed, par);
+        }
+        let _ = (codes, seed);
         let layout = CodeLayout::new(records.space.layout.dimensions);
         let mut bytes = vec![0; records.rows() * layout.stride];
         par.chunks(&mut bytes, TASK_ROWS * layout.stride, &mut vec![(); par.threads()], |task, rows, ()| {
@@ -58,12 +114,50 @@ impl NodeCodes {
                 layout.encode(records.space, records.record(node as u32), row);
             }
         });
-        Self { layout, bytes }
+        Self { table: CodeTable::U4(layout), stride: layout.stride, bytes }
+    }
+
+    #[cfg(feature = "codes")]
+    fn coarse<P: Par>(method: Method, records: Records<'_>, seed: u64, par: &P) -> Self {
+        let Records { space, kernels, .. } = records;
+        let mut coarse = Coarse::learn(method, space, kernels, records.rows(), &|node| records.record(node), seed, par);
+        let stride = coarse.stride();
+        let mut bytes = vec![0; records.rows() * stride];
+        let mut workers = vec![(Vec::new(), 0.0f32); par.threads()];
+        par.chunks(&mut bytes, TASK_ROWS * stride, &mut workers, |task, rows, (work, farthest)| {
+            for (node, row) in (task * TASK_ROWS..).zip(rows.chunks_mut(stride)) {
+                let error = coarse.encode(space, kernels, records.record(node as u32), row, work);
+                *farthest = farthest.max(error);
+            }
+        });
+        // The largest of all, whichever thread saw it.
+        coarse.set_error(workers.iter().fold(0.0, |most, worker| most.max(worker.1)));
+        Self { table: CodeTable::Coarse(coarse), stride, bytes }
     }
 
     /// The codes of `node`.
     pub(crate) fn row(&self, node: u32) -> &[u8] {
-        &self.bytes[node as usize * self.layout.stride..][..self.layout.stride]
+        &self.bytes[node as usize * self.stride..][..self.stride]
+    }
+
+    /// Candidates of a walk for `k` hits that the records rank, where that is another number than for four bits.
+    pub(super) fn rerank_count(&self, k: usize) -> Option<usize> {
+        let _ = k;
+        match &self.table {
+            CodeTable::U4(_) => None,
+            #[cfg(feature = "codes")]
+            CodeTable::Coarse(coarse) => Some(coarse.rerank_count(k)),
+        }
+    }
+
+    /// Turns a query into what the codes are compared with.
+    pub(super) fn prepare(&self, records: Records<'_>, query: &mut Prepared) {
+        let _ = (records, &query);
+        match &self.table {
+            CodeTable::U4(_) => {}
+            #[cfg(feature = "codes")]
+            CodeTable::Coarse(coarse) => coarse.prepare(records.space, records.kernels, query),
+        }
     }
 }
 
@@ -86,11 +180,15 @@ impl Graph for Coded<'_> {
     }
 
     fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
-        let NodeCodes { layout, bytes } = self.codes;
-        let (records, Buffers { places, dots }) = (self.view.records, buffers);
+        let NodeCodes { table, stride, bytes } = self.codes;
+        let (Records { space, kernels, .. }, Buffers { places, dots }) = (self.view.records, buffers);
         places.clear();
-        places.extend(nodes.iter().map(|&node| node as usize * layout.stride));
-        records.space.distances(Some(layout), records.kernels, query, bytes, places, dots, out);
+        places.extend(nodes.iter().map(|&node| node as usize * stride));
+        match table {
+            CodeTable::U4(layout) => space.distances(Some(layout), kernels, query, bytes, places, dots, out),
+            #[cfg(feature = "codes")]
+            CodeTable::Coarse(coarse) => coarse.distances(space, kernels, query, bytes, places, dots, out),
+        }
         Ok(())
     }
 

@@ -37,7 +37,7 @@ const QUERIES_MIN: usize = 200;
 const QUERY_SHARE: usize = 200;
 /// Hits that count.
 const K: usize = 10;
-/// Candidates computed again.
+/// Candidates computed again, where codes of few bits do not ask for more.
 const RERANK: usize = 20;
 /// Queries that share one pass over the rows: their vectors stay in the second-level cache.
 const TOGETHER: usize = 32;
@@ -201,6 +201,9 @@ impl Bench<'_> {
         let row = self.arranged.nodes[probe.node as usize] as usize;
         vectors.decode(kernels, row, &mut worker.row);
         worker.query.query(self.records.space, kernels, Query::F32(&worker.row));
+        if let Some(codes) = self.codes.filter(|_| cfg!(feature = "codes")) {
+            codes.prepare(self.records, &mut worker.query);
+        }
         probe.stats = Stats::default();
         probe.again = [0; 2];
         worker.found.clear();
@@ -242,7 +245,7 @@ impl Bench<'_> {
         let limits = setting.limits(K, self.params.metric, layer.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         self.step(&view, worker, entry, limits, &mut probe.stats);
-        worker.found.extend(worker.beam.pool.iter().take(RERANK));
+        worker.found.extend(worker.beam.pool.iter().take(self.rerank()));
         if let Some(Coded { view, .. }) = self.coded(view) {
             // The codes guided the walk; the records rank.
             worker.nodes.clear();
@@ -286,6 +289,11 @@ impl Bench<'_> {
         };
     }
 
+    /// Candidates computed again.
+    fn rerank(&self) -> usize {
+        self.codes.filter(|_| cfg!(feature = "codes")).and_then(|codes| codes.rerank_count(K)).unwrap_or(RERANK)
+    }
+
     /// The layer with what guides its walks, if not the records.
     fn coded<'a>(&'a self, view: LayerView<'a>) -> Option<Coded<'a>> {
         self.codes.filter(|_| cfg!(feature = "codes")).map(|codes| Coded { view, codes })
@@ -298,7 +306,11 @@ impl Bench<'_> {
         let levels: &[Refine] =
             if !self.exact() && self.params.originals { &[Refine::Originals, Refine::Records] } else { &[Refine::Records] };
         let row = |&refine: &Refine| {
-            let rerank = if refine == Refine::Originals || self.codes.is_some() { RERANK } else { 0 };
+            let rerank = match layout {
+                Layout::Lean if self.codes.is_some() => self.rerank(),
+                _ if refine == Refine::Originals || self.codes.is_some() => RERANK,
+                _ => 0,
+            };
             let again = mean(&|probe| u64::from(probe.again[refine as usize]));
             QualityRow {
                 plan: Plan::Walk,

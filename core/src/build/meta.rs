@@ -13,13 +13,13 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
         Layers::Many => "many",
         Layers::One => "one",
     };
-    let codes = match params.codes {
-        Codes::U4 if cfg!(feature = "codes") => "\"codes\":\"u4\",",
-        _ => "",
-    };
     let mut json = String::new();
     let out = &mut json;
-    say!(out, "{\"builder\":\"", builder, "\",", codes, "\"dimensions\":", input.vectors.dimensions());
+    say!(out, "{\"builder\":\"", builder, "\",");
+    if cfg!(feature = "codes") && params.codes != Codes::None {
+        say!(out, "\"codes\":\"", params.codes.as_str(), "\",");
+    }
+    say!(out, "\"dimensions\":", input.vectors.dimensions());
     say!(out, ",\"ef_construction\":", params.ef_construction, ",\"element\":\"", input.vectors.element().as_str());
     say!(out, "\",\"extend_candidates\":", params.extend_candidates, ",\"heuristic\":", params.heuristic);
     say!(out, ",\"keep_pruned\":", params.keep_pruned, ",\"layers\":\"", layers, "\"");

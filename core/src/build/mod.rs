@@ -40,7 +40,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 pub use codes::Codes;
-pub(crate) use codes::NodeCodes;
+pub(crate) use codes::{CodeTable, NodeCodes};
 #[cfg(feature = "codes")]
 pub(crate) use neighbors::NodeNeighbors;
 pub use params::{BuildParams, Builder, Layers};
@@ -270,7 +270,7 @@ fn build_file<P: Par, S: Sink>(
         .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
-    let codes = (cfg!(feature = "codes") && params.codes == Codes::U4).then(|| NodeCodes::of(records, par));
+    let codes = (cfg!(feature = "codes") && params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
     #[cfg(feature = "codes")]
     let neighbors = (params.layout == Layout::Fast).then(|| {
         let view = LayerView { layer: &graph.layers[0], records, nodes: arranged.nodes.len() };

@@ -7,7 +7,7 @@
 use super::NodeNeighbors;
 #[cfg(feature = "filter")]
 use super::columns;
-use super::{BuildError, NodeCodes, Progress, Stage};
+use super::{BuildError, CodeTable, NodeCodes, Progress, Stage};
 #[cfg(feature = "filter")]
 use crate::filter::Coded;
 use crate::format::encoding::CODES_U4;
@@ -104,6 +104,8 @@ impl File<'_> {
         for table in &tables {
             match table.kind {
                 Kind::Meta => writer.rows(self.meta.as_bytes())?,
+                #[cfg(feature = "codes")]
+                Kind::Quant if table.instance == 1 => writer.rows(&self.codes_quant().unwrap_or_default())?,
                 Kind::Quant => writer.rows(&self.quant())?,
                 Kind::Quality => self.quality.iter().try_for_each(|row| writer.rows(&row.to_bytes()))?,
                 Kind::Upper => self.write_upper(&places, &mut writer)?,
@@ -167,14 +169,22 @@ impl File<'_> {
             TableSpec::table(Kind::Quality, self.quality.len() as u64, QUALITY_BYTES as u32).hot(),
             TableSpec::blob(Kind::Meta, self.meta.len() as u64),
         ];
+        #[cfg(feature = "codes")]
+        if let Some(quant) = self.codes_quant() {
+            tables.insert(1, TableSpec::blob(Kind::Quant, quant.len() as u64).instance(1).hot());
+        }
         let upper: usize = self.graph.layers[1..].iter().map(|layer| layer.rows()).sum();
         if upper > 0 {
             let stride = (16 + 4 * self.m) as u32;
             tables.push(TableSpec::table(Kind::Upper, upper as u64, stride).parameter(self.m as u32));
         }
-        if let Some(NodeCodes { layout, .. }) = self.codes.filter(|_| cfg!(feature = "codes")) {
-            let codes = TableSpec::table(Kind::CodesRows, rows, layout.stride as u32);
-            tables.push(codes.encoding(CODES_U4).parameter(layout.factors as u32));
+        if let Some(NodeCodes { table, stride, .. }) = self.codes.filter(|_| cfg!(feature = "codes")) {
+            let (encoding, parameter) = match table {
+                CodeTable::U4(layout) => (CODES_U4, layout.factors),
+                #[cfg(feature = "codes")]
+                CodeTable::Coarse(coarse) => (coarse.method().encoding(), coarse.parameter()),
+            };
+            tables.push(TableSpec::table(Kind::CodesRows, rows, *stride as u32).encoding(encoding).parameter(parameter as u32));
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
@@ -254,6 +264,15 @@ impl File<'_> {
         let mut bytes: Vec<u8> = head.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
         bytes.extend(space.mean.iter().flat_map(|value| value.to_le_bytes()));
         bytes
+    }
+
+    /// What coarse codes share.
+    #[cfg(feature = "codes")]
+    fn codes_quant(&self) -> Option<Vec<u8>> {
+        match &self.codes?.table {
+            CodeTable::U4(_) => None,
+            CodeTable::Coarse(coarse) => Some(coarse.to_bytes(self.records.space.layout.dimensions)),
+        }
     }
 
     /// Layers from the top down; a node's neighbours are places in this table.

@@ -143,6 +143,46 @@ impl Row for Nibbles {
     }
 }
 
+/// Four codes a byte, `u2`: those of 32 dimensions in 8 bytes, dimension `j` in byte `j % 8`, shifted by `2 * (j / 8)` bits. Rows are whole
+/// steps; codes beyond the query meet zeros.
+#[cfg(feature = "codes")]
+pub(super) struct Quarters;
+
+#[cfg(feature = "codes")]
+impl Row for Quarters {
+    type Step = [u8; WORDS / 4];
+
+    #[inline(always)]
+    fn bytes(words: usize) -> usize {
+        words.div_ceil(WORDS) * (WORDS / 4)
+    }
+
+    #[inline(always)]
+    fn steps(row: &[u8]) -> &[Self::Step] {
+        row.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn last(row: &[u8]) -> Self::Step {
+        *row.last_chunk().unwrap_or(&[0; WORDS / 4])
+    }
+
+    #[inline(always)]
+    fn tail(query: &[i16], rest: usize) -> [i16; WORDS] {
+        Nibbles::tail(query, rest)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(simd: S, step: &Self::Step) -> S::Words {
+        simd.widen_u2(step)
+    }
+
+    #[inline(always)]
+    fn short<S: Simd>(_: S, _: &[i16], _: &[u8], _: &[usize], _: &mut [i32]) -> bool {
+        false
+    }
+}
+
 /// `out[i] = dot(query, base[offsets[i]..])`, each row as long as the query.
 ///
 /// # Panics

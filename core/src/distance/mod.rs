@@ -13,6 +13,10 @@
 
 mod batch;
 mod brief;
+#[cfg(all(test, feature = "codes"))]
+mod code_tests;
+#[cfg(feature = "codes")]
+mod columns;
 #[cfg(feature = "codes")]
 pub(crate) mod fastscan;
 mod float;

@@ -4,10 +4,12 @@
 //! kernel. This is the only place that asks what the CPU can do.
 
 use super::batch::Nibbles;
+#[cfg(feature = "codes")]
+use super::batch::Quarters;
 use super::integer::{Signed, Unsigned};
 use super::{batch, brief, float, half, integer};
 #[cfg(feature = "codes")]
-use super::{fastscan, fastscan::Asked, planes, rotate};
+use super::{columns, fastscan, fastscan::Asked, planes, rotate};
 #[cfg(feature = "codes")]
 use crate::simd::COLUMNS;
 use crate::simd::Scalar;
@@ -24,6 +26,9 @@ type Widen = unsafe fn(&[u16], &mut [f32]);
 /// Planes, base, offsets, out.
 #[cfg(feature = "codes")]
 type Planes = unsafe fn(&[u8], &[u8], &[usize], &mut [u32]);
+/// Query, columns, out.
+#[cfg(feature = "codes")]
+type Columns = unsafe fn(&[f32], &[f32], &mut [f32]);
 
 /// Query, tables.
 #[cfg(feature = "codes")]
@@ -65,6 +70,12 @@ pub struct Kernels {
     estimate_neighbors: Estimate,
     #[cfg(feature = "codes")]
     rotate: Rotate,
+    #[cfg(feature = "codes")]
+    dots_i16_u2: Batch,
+    #[cfg(feature = "codes")]
+    l2_columns_f32: Columns,
+    #[cfg(feature = "codes")]
+    dot_columns_f32: Columns,
     widen_f16: Widen,
 }
 
@@ -102,6 +113,9 @@ macro_rules! backend {
                 fn estimate_neighbors(query: Asked<'_>, base: f32, most: f32, row: &[u8], next: &[u8], out: &mut [f32; COLUMNS]) -> u32 =
                     fastscan::estimate::<_>;
                 fn rotate(signs: &[f32], vector: &mut [f32]) -> () = rotate::rotate::<_>;
+                fn dots_i16_u2(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Quarters>;
+                fn l2_columns_f32(query: &[f32], columns: &[f32], out: &mut [f32]) -> () = columns::l2::<_>;
+                fn dot_columns_f32(query: &[f32], columns: &[f32], out: &mut [f32]) -> () = columns::dot::<_>;
             );
         }
 
@@ -127,6 +141,12 @@ macro_rules! backend {
             estimate_neighbors: $module::estimate_neighbors,
             #[cfg(feature = "codes")]
             rotate: $module::rotate,
+            #[cfg(feature = "codes")]
+            dots_i16_u2: $module::dots_i16_u2,
+            #[cfg(feature = "codes")]
+            l2_columns_f32: $module::l2_columns_f32,
+            #[cfg(feature = "codes")]
+            dot_columns_f32: $module::dot_columns_f32,
             widen_f16: if BRIEF { half::brief } else { $module::widen_f16 as Widen },
         };
     };
@@ -398,6 +418,38 @@ impl Kernels {
         assert!(!vector.is_empty() && vector.len().is_multiple_of(64));
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.rotate)(signs, vector) }
+    }
+
+    /// Many rows of `u2` at once, four codes a byte: of each 32 dimensions, which are 8 bytes, dimension `j` is in byte `j % 8`, shifted
+    /// by `2 * (j / 8)` bits. A row is `query.len()` rounded up to 32 codes; see [`Kernels::dots_i16_i8`].
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub fn dots_i16_u2(&self, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+        assert_eq!(offsets.len(), out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dots_i16_u2)(query, base, offsets, out) }
+    }
+
+    /// Squared distances of `query` from vectors that lie column by column: `out[i]` is that of the one whose coordinate `d` is
+    /// `columns[d * out.len() + i]`. Summed coordinate after coordinate, so every backend gives the same bits.
+    ///
+    /// # Panics
+    /// If `columns` is not `query.len() * out.len()` long.
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub fn l2_columns_f32(&self, query: &[f32], columns: &[f32], out: &mut [f32]) {
+        assert!(!out.is_empty() && columns.len() == query.len() * out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.l2_columns_f32)(query, columns, out) }
+    }
+
+    /// Dot products of `query` with vectors that lie column by column; see [`Kernels::l2_columns_f32`].
+    #[cfg(feature = "codes")]
+    #[inline]
+    pub fn dot_columns_f32(&self, query: &[f32], columns: &[f32], out: &mut [f32]) {
+        assert!(!out.is_empty() && columns.len() == query.len() * out.len());
+        // SAFETY: a table is handed out only where its CPU features were detected.
+        unsafe { (self.dot_columns_f32)(query, columns, out) }
     }
 
     /// Widens IEEE halves (as bits) to f32, exactly.

@@ -12,15 +12,16 @@
 use alloc::vec::Vec;
 
 use super::hash;
-use super::raw::{CHECKSUM_AT, DIRECTORY_AT, FACTS_BYTES, HEADER_BYTES, MAGIC, RawSuperblock, RawTable, TABLES_MAX, VERSION};
+use super::raw::{CHECKSUM_AT, COARSE_CODES, DIRECTORY_AT, FACTS_BYTES, HEADER_BYTES, MAGIC, RawSuperblock, RawTable, TABLES_MAX, VERSION};
 use super::shape;
 use super::table::{GAP_END, Table};
 use super::terms::{Element, Kind, Metric, Plan, Refine};
 use crate::error::{BadField, Must, OpenError};
 use crate::id::{DIMENSIONS_MAX, ROWS_MAX};
 
-/// Required features that this version knows: none yet.
-const REQUIRED_KNOWN: u64 = 0;
+/// Required features that this build of the library knows. A browser's download leaves off what reads coarse codes: it refuses files with
+/// such a table rather than to give other hits, see `docs/decisions/codes-of-few-bits-are-for-servers.md`.
+const REQUIRED_KNOWN: u64 = if cfg!(feature = "codes") { COARSE_CODES } else { 0 };
 
 /// What a file is as a whole. Checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

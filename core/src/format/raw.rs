@@ -16,6 +16,9 @@ pub(super) const VERSION: (u16, u16) = (1, 0);
 /// Superblock and directory: all that `open` reads.
 pub const HEADER_BYTES: usize = 16 * 1024;
 
+/// Required feature 0: walks are guided by codes of fewer than four bits a dimension, without which hits would be others.
+pub(super) const COARSE_CODES: u64 = 1 << 0;
+
 /// Where the directory begins.
 pub(super) const DIRECTORY_AT: usize = 4096;
 

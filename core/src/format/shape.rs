@@ -4,6 +4,7 @@
 //! that a later minor version can append fields to a row. Reserved kinds are checked by the version that fills them.
 
 use super::header::Superblock;
+use super::raw::COARSE_CODES;
 use super::table::Table;
 use super::terms::Kind;
 use crate::error::{BadField, Must};
@@ -37,6 +38,14 @@ pub mod encoding {
     pub const CODES_U4: u32 = 0;
     /// Of `neighbor.codes`: the signs of each neighbour's rotated difference from the node.
     pub const NEIGHBOR_SIGNS: u32 = 0;
+    /// Of `codes.rows`: RaBitQ of one bit a dimension.
+    pub const CODES_RABITQ_1: u32 = 1;
+    /// Of `codes.rows`: RaBitQ of two bits a dimension.
+    pub const CODES_RABITQ_2: u32 = 2;
+    /// Of `codes.rows`: RaBitQ of four bits a dimension.
+    pub const CODES_RABITQ_4: u32 = 3;
+    /// Of `codes.rows`: product quantization, a byte a part.
+    pub const CODES_PQ: u32 = 4;
 }
 
 /// Checks a table of a known kind against the superblock; unknown kinds pass.
@@ -74,6 +83,9 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         }
         Kind::CodesRows => {
             rule.rows(Must::Equal(rows))?;
+            if cfg!(feature = "codes") && (encoding::CODES_RABITQ_1..=encoding::CODES_PQ).contains(&table.encoding) {
+                return coarse(&rule, superblock);
+            }
             if table.encoding != encoding::CODES_U4 {
                 return Ok(()); // codes of a later version: a reader does without
             }
@@ -131,6 +143,26 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         Kind::ColumnText => rule.stride(Must::Equal(1)),
         Kind::Nodes | Kind::CodesTiles | Kind::Tiles | Kind::RouteRecords | Kind::RouteEdges | Kind::RouteUpper | Kind::Keys => Ok(()),
     }
+}
+
+/// Codes of fewer bits, of which the superblock warns readers that know but u4.
+fn coarse(rule: &Rule<'_>, superblock: &Superblock) -> Result<(), BadField> {
+    let Table { kind: section, instance, encoding, .. } = *rule.0;
+    if superblock.required & COARSE_CODES == 0 {
+        let must = Must::Be("0 in a file that does not require feature 0");
+        return Err(BadField { section, instance, field: "encoding", value: encoding.into(), must });
+    }
+    let (dimensions, parameter) = (u64::from(superblock.dimensions), u64::from(rule.0.parameter));
+    if encoding == encoding::CODES_PQ {
+        rule.parameter(Must::AtLeast(1))?;
+        rule.parameter(Must::AtMost(dimensions))?;
+        return rule.stride(Must::AtLeast(parameter));
+    }
+    let bits = 1 << (encoding - encoding::CODES_RABITQ_1);
+    rule.parameter(Must::Equal(dimensions.next_multiple_of(64) / 8 * bits))?;
+    rule.stride(Must::MultipleOf(16))?;
+    rule.stride(Must::AtLeast(parameter + u64::from(CODE_FACTORS_BYTES)))?;
+    if bits == 1 { rule.stride(Must::AtLeast(parameter.next_multiple_of(64))) } else { Ok(()) }
 }
 
 /// One table under examination.

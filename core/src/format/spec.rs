@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::header::{Header, Superblock};
-use super::raw::{HEADER_BYTES, VERSION};
+use super::raw::{COARSE_CODES, HEADER_BYTES, VERSION};
+use super::shape::encoding::{CODES_PQ, CODES_RABITQ_1};
 use super::table::{ALIGN_COLD, ALIGN_HOT, BLOCK_BYTES_MAX, CHECK_BYTES, HOT, REQUIRED, Table};
 use super::terms::{Element, Kind, Metric, Plan, Refine};
 use crate::error::{BadField, Must};
@@ -153,6 +154,12 @@ impl TableSpec {
     }
 }
 
+/// What readers must know.
+fn required(specs: &[TableSpec]) -> u64 {
+    let coarse = |spec: &TableSpec| spec.kind == Kind::CodesRows && (CODES_RABITQ_1..=CODES_PQ).contains(&spec.encoding);
+    if cfg!(feature = "codes") && specs.iter().any(coarse) { COARSE_CODES } else { 0 }
+}
+
 /// The header of the file to come, its digests and identity still to be filled in.
 pub(super) fn header(file: &FileSpec, specs: &[TableSpec]) -> Result<Header, BadField> {
     let start = HEADER_BYTES as u64;
@@ -183,7 +190,7 @@ pub(super) fn header(file: &FileSpec, specs: &[TableSpec]) -> Result<Header, Bad
         identity: [0; 16],
         file_bytes: end,
         hot: (start, hot_end - start),
-        required: 0,
+        required: required(specs),
         optional: 0,
         minor: VERSION.1,
     };

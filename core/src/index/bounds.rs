@@ -103,6 +103,10 @@ impl<B: AsRef<[u8]>> Index<B> {
 
 /// Factors of coarse codes are numbers, and what stands beside codes and factors is zero.
 fn check_codes(guide: &Guide<'_>, rows: usize) -> Result<(), Corrupt> {
+    #[cfg(feature = "codes")]
+    if let Some(coarse) = guide.coarse {
+        return super::coarse::check(&guide.rows.section, coarse, rows);
+    }
     let Some(layout) = guide.codes else { return Ok(()) };
     for row in 0..rows as u32 {
         let bytes = guide.rows.section.row(row)?;

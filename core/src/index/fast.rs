@@ -63,7 +63,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             kernels: self.kernels,
         };
         // By records, whatever guides other walks.
-        let graph = BaseGraph { edges, guide: Guide { rows: records, codes: None }, nodes: self.len() };
+        let graph = BaseGraph { edges, guide: Guide::records(records), nodes: self.len() };
         self.derived = Some(Arc::new(coder.rows(par, &graph, |row| records.record(row))?));
         Ok(())
     }
@@ -130,7 +130,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             scratch.sweep.search(&graph, self.kernels, &scratch.query, [entry], keep, limits, &mut stats)?;
             hits.clear();
             core::mem::swap(&mut scratch.beam.pool, &mut scratch.sweep.nearest);
-            let ranked = self.rank(false, records, &ranker, params, refine, scratch, &mut stats, hits);
+            let ranked = self.rank(Guide::records(records), records, &ranker, params, refine, scratch, &mut stats, hits);
             core::mem::swap(&mut scratch.beam.pool, &mut scratch.sweep.nearest);
             ranked?;
             if hits.len() >= wanted || (limits.ef >= rows && limits.stop == f32::INFINITY) {

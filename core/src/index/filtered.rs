@@ -113,7 +113,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         if !done {
             return Ok(false);
         }
-        self.rank(guide.codes.is_some(), records, ranker, params, refine, scratch, stats, hits)?;
+        self.rank(guide, records, ranker, params, refine, scratch, stats, hits)?;
         Ok(hits.len() >= params.k.min(among.len()))
     }
 }

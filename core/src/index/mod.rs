@@ -5,6 +5,8 @@
 //! shared between threads freely; each brings its own [`Scratch`].
 
 mod bounds;
+#[cfg(feature = "codes")]
+mod coarse;
 #[cfg(feature = "filter")]
 mod columns;
 #[cfg(feature = "filter")]
@@ -22,6 +24,8 @@ use crate::distance::Kernels;
 use crate::error::{Corrupt, OpenError};
 use crate::format::encoding::CODES_U4;
 use crate::format::{Element, Kind, Metric, Plan, Reader, Refine, Section};
+#[cfg(feature = "codes")]
+use crate::quant::Coarse;
 use crate::quant::{CodeLayout, Encoding, RecordLayout, Space};
 use crate::search::check;
 use crate::search::quality::{self, QualityRow};
@@ -64,6 +68,9 @@ struct Loaded {
     codes: Option<CodeLayout>,
     #[cfg(feature = "codes")]
     rotation: crate::quant::rotation::Rotation,
+    /// Where it has codes of fewer bits.
+    #[cfg(feature = "codes")]
+    coarse: Option<Coarse>,
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -316,9 +323,15 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// What guides a walk: coarse codes where the file has some that this version knows, else the records.
     fn guide<'a>(&'a self, loaded: &'a Loaded, records: RecordView<'a>) -> Guide<'a> {
-        match self.reader.section(Kind::CodesRows, 0).zip(loaded.codes) {
-            Some((section, codes)) => Guide { rows: RecordView { section, ..records }, codes: Some(codes) },
-            None => Guide { rows: records, codes: None },
+        let guide = Guide::records(records);
+        let Some(section) = self.reader.section(Kind::CodesRows, 0) else { return guide };
+        #[cfg(feature = "codes")]
+        if loaded.coarse.is_some() {
+            return Guide { rows: RecordView { section, ..records }, coarse: loaded.coarse.as_ref(), ..guide };
+        }
+        match loaded.codes {
+            Some(codes) => Guide { rows: RecordView { section, ..records }, codes: Some(codes), ..guide },
+            None => guide,
         }
     }
 
@@ -348,10 +361,15 @@ impl<B: AsRef<[u8]>> Index<B> {
                 rows.push(section.row(row)?);
             }
         }
+        let quality = quality::read(rows.into_iter());
+        #[cfg(feature = "codes")]
+        let coarse = coarse::read(&self.reader, &space, &quality)?;
         Ok(Loaded {
             space,
-            quality: quality::read(rows.into_iter()),
+            quality,
             codes,
+            #[cfg(feature = "codes")]
+            coarse,
             #[cfg(feature = "codes")]
             rotation: crate::quant::rotation::Rotation::new(dimensions, self.reader.header().superblock.seed),
         })

@@ -6,7 +6,10 @@ use crate::format::Section;
 #[cfg(feature = "codes")]
 use crate::graph::select::Nodes;
 use crate::graph::{Buffers, Graph, NONE};
+#[cfg(feature = "codes")]
+use crate::quant::Coarse;
 use crate::quant::{CodeLayout, Prepared, Space};
+use crate::search::SearchParams;
 use alloc::vec::Vec;
 
 /// Records of an open file, with all that turns them into distances.
@@ -31,7 +34,7 @@ impl<'a> RecordView<'a> {
         buffers: &mut Buffers,
         out: &mut [f32],
     ) -> Result<(), Corrupt> {
-        Guide { rows: *self, codes: None }.distances(query, rows, buffers, out)
+        Guide::records(*self).distances(query, rows, buffers, out)
     }
 }
 
@@ -42,9 +45,48 @@ pub(super) struct Guide<'a> {
     pub(super) rows: RecordView<'a>,
     /// Where the rows are codes: their places.
     pub(super) codes: Option<CodeLayout>,
+    /// Where they are codes of fewer bits.
+    #[cfg(feature = "codes")]
+    pub(super) coarse: Option<&'a Coarse>,
 }
 
-impl Guide<'_> {
+impl<'a> Guide<'a> {
+    /// The records themselves.
+    pub(super) fn records(rows: RecordView<'a>) -> Self {
+        Self {
+            rows,
+            codes: None,
+            #[cfg(feature = "codes")]
+            coarse: None,
+        }
+    }
+
+    /// Whether the rows are codes, so that records rank what was found.
+    pub(super) fn is_coarse(&self) -> bool {
+        #[cfg(feature = "codes")]
+        if self.coarse.is_some() {
+            return true;
+        }
+        self.codes.is_some()
+    }
+
+    /// Candidates that are computed again, with the default filled in.
+    pub(super) fn rerank_count(&self, params: &SearchParams) -> usize {
+        #[cfg(feature = "codes")]
+        if let Some(coarse) = self.coarse {
+            return params.rerank.unwrap_or_else(|| coarse.rerank_count(params.k)).max(params.k);
+        }
+        params.rerank_count()
+    }
+
+    /// Turns the query into what the codes are compared with.
+    #[cfg(feature = "codes")]
+    pub(super) fn prepare(&self, query: &mut Prepared) {
+        if let Some(coarse) = self.coarse {
+            coarse.prepare(self.rows.space, self.rows.kernels, query);
+        }
+    }
+
     /// Distances of `rows`, in their order.
     #[inline]
     pub(super) fn distances(
@@ -62,6 +104,13 @@ impl Guide<'_> {
         let out = &mut out[..buffers.places.len()];
         // `place` verified that the whole row lies inside the file.
         let (bytes, dots) = (section.bytes(), &mut buffers.dots);
+        #[cfg(feature = "codes")]
+        if let Some(coarse) = self.coarse {
+            coarse.distances(space, kernels, query, bytes, &buffers.places, dots, out);
+        } else {
+            space.distances(self.codes.as_ref(), kernels, query, bytes, &buffers.places, dots, out);
+        }
+        #[cfg(not(feature = "codes"))]
         space.distances(self.codes.as_ref(), kernels, query, bytes, &buffers.places, dots, out);
         match out.iter().position(|distance| !distance.is_finite()) {
             Some(bad) => Err(self.damaged_factor(buffers.places[bad])),

@@ -53,7 +53,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         loop {
             scratch.beam.search(&graph, &scratch.query, entries, limits, &mut stats)?;
             hits.clear();
-            self.rank(guide.codes.is_some(), records, &ranker, params, refine, scratch, &mut stats, hits)?;
+            self.rank(guide, records, &ranker, params, refine, scratch, &mut stats, hits)?;
             if hits.len() >= wanted {
                 break;
             }
@@ -73,6 +73,8 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// Follows the upper layers to the row where the base layer's walk begins.
     pub(super) fn descend(&self, guide: Guide<'_>, scratch: &mut Scratch, stats: &mut Stats) -> Result<u32, SearchError> {
+        #[cfg(feature = "codes")]
+        guide.prepare(&mut scratch.query);
         let upper = self.reader.section(Kind::Upper, 0).filter(|upper| upper.rows() > 0);
         let Some(upper) = upper else {
             let edges = self.reader.section(Kind::Edges, 0);
@@ -96,7 +98,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     #[expect(clippy::too_many_arguments, reason = "the last step of a walk, called in one place")]
     pub(super) fn rank(
         &self,
-        coarse: bool,
+        guide: Guide<'_>,
         records: RecordView<'_>,
         ranker: &Ranker<'_>,
         params: &SearchParams,
@@ -106,19 +108,19 @@ impl<B: AsRef<[u8]>> Index<B> {
         hits: &mut Vec<Hit>,
     ) -> Result<(), Corrupt> {
         let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
-        if originals.is_none() && !coarse {
+        if originals.is_none() && !guide.is_coarse() {
             return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
         }
         scratch.found.clear();
         for found in scratch.beam.pool.iter() {
-            if scratch.found.len() >= params.rerank_count() {
+            if scratch.found.len() >= guide.rerank_count(params) {
                 break;
             }
             if ranker.lives(found.node)? {
                 scratch.found.push(found);
             }
         }
-        if coarse {
+        if guide.is_coarse() {
             let Scratch { found, distances, query, buffers, .. } = scratch;
             distances.resize(found.len(), 0.0);
             records.distances(query, found.iter().map(|found| Ok(found.node)), buffers, distances)?;

@@ -34,8 +34,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Centroids of `count` clusters of `rows`, one behind the other. With fewer rows than clusters some centroids repeat.
-/// `O(rows * count * length)` a round.
+/// Centroids of `count` clusters of `rows`, column by column: the first coordinates of all, then the second ones, and so on. With fewer
+/// rows than clusters some centroids repeat. `O(rows * count * length)` a round.
 ///
 /// # Panics
 /// If there is no row, no cluster, or a part without elements or beyond its row.
@@ -43,50 +43,66 @@ impl<'a> Rows<'a> {
 pub fn centroids(kernels: &Kernels, rows: Rows<'_>, count: usize, rounds: usize, seed: u64) -> Vec<f32> {
     assert!(count > 0 && rows.count() > 0 && rows.length > 0 && rows.start + rows.length <= rows.stride);
     let first = seed::sample(seed, rows.count() as u64, count);
-    let mut centroids: Vec<f32> = first.iter().cycle().take(count).flat_map(|&row| rows.row(row as usize)).copied().collect();
-    let mut owners = vec![(0, 0.0f32); rows.count()];
+    let mut columns = vec![0.0; count * rows.length];
+    for (cluster, &row) in first.iter().cycle().take(count).enumerate() {
+        set(&mut columns, count, cluster, rows.row(row as usize).iter().copied());
+    }
+    let (mut owners, mut distances) = (vec![(0, 0.0f32); rows.count()], vec![0.0; count]);
     for _ in 0..rounds {
         for (row, owner) in owners.iter_mut().enumerate() {
-            *owner = nearest(kernels, &centroids, rows.row(row));
+            *owner = nearest(kernels, &columns, rows.row(row), &mut distances);
         }
-        update(&rows, &owners, &mut centroids);
+        update(&rows, &owners, &mut columns);
     }
-    centroids
+    columns
 }
 
-/// The centroid nearest to `vector`, of two as near the smaller, and its squared distance.
-pub(crate) fn nearest(kernels: &Kernels, centroids: &[f32], vector: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::INFINITY);
-    for (at, centroid) in centroids.chunks_exact(vector.len()).enumerate() {
-        let distance = kernels.l2_f32(centroid, vector);
-        if distance < best.1 {
-            best = (at, distance);
+/// Writes the coordinates of one centroid.
+fn set(columns: &mut [f32], count: usize, cluster: usize, values: impl Iterator<Item = f32>) {
+    columns[cluster..].iter_mut().step_by(count).zip(values).for_each(|(x, value)| *x = value);
+}
+
+/// The centroid nearest to `vector`, of two as near the smaller, and its squared distance; `distances` is scratch, one a centroid.
+pub(crate) fn nearest(kernels: &Kernels, columns: &[f32], vector: &[f32], distances: &mut [f32]) -> (usize, f32) {
+    const LANES: usize = 16;
+    kernels.l2_columns_f32(vector, columns, distances);
+    // The least value first, its place then: lanes of their own, so that the compiler takes many at once.
+    let mut lanes = [f32::INFINITY; LANES];
+    let (chunks, rest) = distances.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (least, &x) in lanes.iter_mut().zip(chunk) {
+            *least = if x < *least { x } else { *least };
         }
     }
-    best
+    let least = lanes.iter().chain(rest).fold(f32::INFINITY, |least, &x| if x < least { x } else { least });
+    (distances.iter().position(|&x| x == least).unwrap_or(0), least)
 }
 
 /// Moves every centroid to the mean of its rows.
-fn update(rows: &Rows<'_>, owners: &[(usize, f32)], centroids: &mut [f32]) {
-    let mut sums = vec![0.0f64; centroids.len()];
-    let mut counts = vec![0u32; centroids.len() / rows.length];
+fn update(rows: &Rows<'_>, owners: &[(usize, f32)], columns: &mut [f32]) {
+    let count = columns.len() / rows.length;
+    let mut sums = vec![0.0f64; columns.len()];
+    let mut counts = vec![0u32; count];
     for (row, &(owner, _)) in owners.iter().enumerate() {
         counts[owner] += 1;
         for (sum, &x) in sums[owner * rows.length..].iter_mut().zip(rows.row(row)) {
             *sum += f64::from(x);
         }
     }
-    for ((centroid, sums), &count) in centroids.chunks_exact_mut(rows.length).zip(sums.chunks_exact(rows.length)).zip(&counts) {
-        if count > 0 {
-            centroid.iter_mut().zip(sums).for_each(|(x, &sum)| *x = (sum / f64::from(count)) as f32);
+    for (cluster, (sums, &owned)) in sums.chunks_exact(rows.length).zip(&counts).enumerate() {
+        if owned > 0 {
+            set(columns, count, cluster, sums.iter().map(|&sum| (sum / f64::from(owned)) as f32));
         }
+    }
+    if !counts.contains(&0) {
+        return;
     }
     // Distances are not negative, so their bits sort as they do.
     let mut far: Vec<(u32, u32)> = owners.iter().zip(0..).map(|(owner, row)| (u32::MAX - owner.1.to_bits(), row)).collect();
     sort::by_key(&mut far, |pair| *pair);
     let empty = counts.iter().enumerate().filter(|(_, count)| **count == 0);
     for ((cluster, _), &(_, row)) in empty.zip(&far) {
-        centroids[cluster * rows.length..][..rows.length].copy_from_slice(rows.row(row as usize));
+        set(columns, count, cluster, rows.row(row as usize).iter().copied());
     }
 }
 
@@ -97,7 +113,8 @@ mod tests {
 
     /// Mean squared distance of rows to their centroids.
     fn error(rows: &Rows<'_>, centroids: &[f32]) -> f64 {
-        let all = (0..rows.count()).map(|row| f64::from(nearest(Kernels::best(), centroids, rows.row(row)).1));
+        let all = (0..rows.count())
+            .map(|row| f64::from(nearest(Kernels::best(), centroids, rows.row(row), &mut vec![0.0; centroids.len() / rows.length]).1));
         all.sum::<f64>() / rows.count() as f64
     }
 
@@ -137,6 +154,9 @@ mod tests {
 
     #[test]
     fn of_two_centroids_as_near_the_smaller_owns() {
-        assert_eq!(nearest(Kernels::best(), &[5.0, 1.0, 3.0, 1.0], &[2.0]), (1, 1.0));
+        assert_eq!(nearest(Kernels::best(), &[5.0, 1.0, 3.0, 1.0], &[2.0], &mut [0.0; 4]), (1, 1.0));
+        let mut many = vec![7.0; 40];
+        (many[17], many[38]) = (2.5, 1.5);
+        assert_eq!(nearest(Kernels::best(), &many, &[2.0], &mut [0.0; 40]), (17, 0.25));
     }
 }

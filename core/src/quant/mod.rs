@@ -6,18 +6,23 @@
 //! rows are their own codes, exact. A query is prepared once as i16 ([`prepared`]): it keeps
 //! 15 bits where the row has 8, at the price of nothing, since the kernels widen to i16 anyway.
 //! A walk may be guided by four bits a dimension made of the records ([`lvq`]), which then rank what it found.
-//! Fewer bytes yet, for tables to come: [`rabitq`] over a seeded [`rotation`], and [`pq`] over [`kmeans`].
+//! Fewer bytes yet ([`coarse`]): [`rabitq`] over a seeded [`rotation`], and [`pq`] over [`kmeans`].
 //! [`space`] puts it together: the one expression for each metric that every door evaluates in the
 //! same order, so distances agree to the bit.
 
+#[cfg(feature = "codes")]
+pub mod coarse;
 pub mod exact;
+#[cfg(feature = "codes")]
 pub mod kmeans;
 pub mod lvq;
 pub mod mean;
 #[cfg(feature = "codes")]
 pub mod neighbors;
+#[cfg(feature = "codes")]
 pub mod pq;
 pub mod prepared;
+#[cfg(feature = "codes")]
 pub mod rabitq;
 pub mod record;
 #[cfg(feature = "codes")]
@@ -25,6 +30,8 @@ pub mod rotation;
 pub mod scalar;
 pub mod space;
 
+#[cfg(feature = "codes")]
+pub use coarse::Coarse;
 pub use lvq::CodeLayout;
 pub use prepared::Prepared;
 pub use record::{Factors, RecordLayout};

@@ -3,10 +3,15 @@
 //! Jegou, Douze & Schmid 2011, "Product Quantization for Nearest Neighbor Search", sections II and III. A query makes one table of
 //! distances a part, and the distance of a row is a sum of one entry of each (asymmetric distance computation): 1024 dimensions in 64
 //! parts are 64 bytes a row. The codebooks are those of [`kmeans`], so they are the same wherever they are made.
+//!
+//! Entries are cut to 16 bits, all parts by one step ([`Tables`]): 64 tables are then 32 KiB, which a first-level cache holds, and their
+//! sums are integers, exact in any order.
 
 use crate::distance::Kernels;
+use crate::par::Par;
 use crate::quant::kmeans::{self, Rows};
 use crate::seed;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -16,13 +21,19 @@ pub const CENTROIDS: usize = 256;
 /// Rounds of k-means.
 const ROUNDS: usize = 12;
 
+/// Largest entry of a table.
+const ENTRY_MAX: f32 = 65_535.0;
+
+/// Rows asked for ahead of time: a row is a cache line or two.
+const AHEAD: usize = 8;
+
 /// Centroids of every part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codebooks {
     dimensions: usize,
     parts: usize,
-    /// Part after part; the centroids of one part lie one behind the other.
-    centroids: Vec<f32>,
+    /// For each dimension the coordinates of all centroids of the part that it belongs to.
+    columns: Vec<f32>,
 }
 
 /// What a sum of table entries is.
@@ -41,16 +52,29 @@ impl Codebooks {
     /// # Panics
     /// If there is no row, or not 1 to `dimensions` parts.
     #[must_use]
-    pub fn train(kernels: &Kernels, sample: &[f32], dimensions: usize, parts: usize, seed: u64) -> Self {
+    pub fn train<P: Par>(kernels: &Kernels, sample: &[f32], dimensions: usize, parts: usize, seed: u64, par: &P) -> Self {
         assert!((1..=dimensions).contains(&parts));
-        let mut books = Self { dimensions, parts, centroids: Vec::with_capacity(CENTROIDS * dimensions) };
-        for part in 0..parts {
-            let range = books.range(part);
+        let mut books: Vec<Vec<f32>> = vec![Vec::new(); parts];
+        par.chunks(&mut books, 1, &mut vec![(); par.threads()], |part, books, ()| {
+            let range = range(dimensions, parts, part);
             let rows = Rows { values: sample, stride: dimensions, start: range.start, length: range.len() };
             let seed = seed::hash(seed, 0x7071, part as u64);
-            books.centroids.extend(kmeans::centroids(kernels, rows, CENTROIDS, ROUNDS, seed));
-        }
-        books
+            books.iter_mut().for_each(|book| *book = kmeans::centroids(kernels, rows, CENTROIDS, ROUNDS, seed));
+        });
+        Self { dimensions, parts, columns: books.concat() }
+    }
+
+    /// Codebooks as they lie in a file: for each dimension 256 coordinates. `None` where they are not as many.
+    #[must_use]
+    pub fn new(dimensions: usize, parts: usize, columns: Vec<f32>) -> Option<Self> {
+        let whole = (1..=dimensions).contains(&parts) && columns.len() == CENTROIDS * dimensions;
+        whole.then_some(Self { dimensions, parts, columns })
+    }
+
+    /// What [`Codebooks::new`] takes.
+    #[must_use]
+    pub fn columns(&self) -> &[f32] {
+        &self.columns
     }
 
     /// Bytes of a row of codes.
@@ -61,73 +85,142 @@ impl Codebooks {
 
     /// Elements of a part: as equal as they can be.
     fn range(&self, part: usize) -> Range<usize> {
-        part * self.dimensions / self.parts..(part + 1) * self.dimensions / self.parts
+        range(self.dimensions, self.parts, part)
     }
 
-    /// Centroids of a part.
+    /// Centroids of a part, column by column.
     fn book(&self, part: usize) -> &[f32] {
         let range = self.range(part);
-        &self.centroids[CENTROIDS * range.start..CENTROIDS * range.end]
+        &self.columns[CENTROIDS * range.start..CENTROIDS * range.end]
     }
 
-    /// The number of the nearest centroid of each part. `O(256 d)`.
+    /// Writes the number of the nearest centroid of each part, and returns the squared distance of what they stand for. `O(256 d)`.
     ///
     /// # Panics
     /// If the lengths are not those of the codebooks.
-    pub fn encode(&self, kernels: &Kernels, vector: &[f32], codes: &mut [u8]) {
+    pub fn encode(&self, kernels: &Kernels, vector: &[f32], codes: &mut [u8]) -> f32 {
         assert!(vector.len() == self.dimensions && codes.len() == self.parts);
+        let (mut distances, mut sum) = ([0.0; CENTROIDS], 0.0);
         for (part, code) in codes.iter_mut().enumerate() {
-            *code = kmeans::nearest(kernels, self.book(part), &vector[self.range(part)]).0 as u8;
+            let (nearest, distance) = kmeans::nearest(kernels, self.book(part), &vector[self.range(part)], &mut distances);
+            *code = nearest as u8;
+            sum += distance;
         }
+        sum
     }
 
     /// What a row of codes stands for.
     pub fn decode(&self, codes: &[u8], out: &mut Vec<f32>) {
         out.clear();
         for (part, &code) in codes.iter().enumerate() {
-            let length = self.range(part).len();
-            out.extend_from_slice(&self.book(part)[usize::from(code) * length..][..length]);
+            out.extend(self.book(part).iter().skip(code.into()).step_by(CENTROIDS));
         }
     }
 
-    /// Tables of `query`, part after part. `O(256 d)`.
+    /// Makes the tables of `query`. `O(256 d)`.
     ///
     /// # Panics
     /// If the query has another length than the vectors.
-    pub fn tables(&self, kernels: &Kernels, query: &[f32], sum: Sum, tables: &mut Vec<f32>) {
+    pub fn tables(&self, kernels: &Kernels, query: &[f32], sum: Sum, tables: &mut Tables) {
         assert_eq!(query.len(), self.dimensions);
-        tables.clear();
-        for part in 0..self.parts {
+        let Tables { entries, work, base, step } = tables;
+        work.clear();
+        work.resize(CENTROIDS * self.parts, 0.0);
+        let mut ranges = Vec::with_capacity(self.parts);
+        for (part, table) in work.as_chunks_mut::<CENTROIDS>().0.iter_mut().enumerate() {
             let query = &query[self.range(part)];
-            tables.extend(self.book(part).chunks_exact(query.len()).map(|centroid| match sum {
-                Sum::L2 => kernels.l2_f32(query, centroid),
-                Sum::Dot => kernels.dot_f32(query, centroid),
-            }));
+            match sum {
+                Sum::L2 => kernels.l2_columns_f32(query, self.book(part), table),
+                Sum::Dot => kernels.dot_columns_f32(query, self.book(part), table),
+            }
+            ranges.push(least_and_most(table));
+        }
+        *base = ranges.iter().map(|&(least, _)| f64::from(least)).sum();
+        *step = ranges.iter().fold(0.0f32, |widest, &(least, most)| widest.max(most - least)) / ENTRY_MAX;
+        let scale = if *step > 0.0 { 1.0 / *step } else { 0.0 };
+        entries.resize(work.len(), 0);
+        let chunks = work.as_chunks::<CENTROIDS>().0.iter().zip(entries.as_chunks_mut::<CENTROIDS>().0);
+        for ((table, entries), &(least, _)) in chunks.zip(&ranges) {
+            for (entry, &x) in entries.iter_mut().zip(table) {
+                // The scale is rounded, so the widest range may end a little beyond the largest entry.
+                let steps = (x - least) * scale;
+                let steps = if steps < ENTRY_MAX { steps } else { ENTRY_MAX };
+                // From 2^23 on an f32 is its own integer, which the processor has rounded, halves to even; its low bits are the steps.
+                *entry = (steps + 8_388_608.0).to_bits() as u16;
+            }
         }
     }
 }
 
-/// Sum of the table entries that a row of codes names: four sums over parts 4i, 4i + 1, 4i + 2, 4i + 3, then (0 + 2) + (1 + 3).
-///
-/// # Panics
-/// If there are fewer tables than codes.
-#[must_use]
-pub fn estimate(tables: &[f32], codes: &[u8]) -> f32 {
-    let tables = &tables.as_chunks::<CENTROIDS>().0[..codes.len()];
-    let mut sums = [0.0f32; 4];
-    for (tables, codes) in tables.chunks(4).zip(codes.chunks(4)) {
-        for ((sum, table), &code) in sums.iter_mut().zip(tables).zip(codes) {
-            *sum += table[usize::from(code)];
+/// Elements of a part: as equal as they can be.
+fn range(dimensions: usize, parts: usize, part: usize) -> Range<usize> {
+    part * dimensions / parts..(part + 1) * dimensions / parts
+}
+
+/// Least and largest entry, sixteen at a time.
+fn least_and_most(table: &[f32; CENTROIDS]) -> (f32, f32) {
+    const LANES: usize = 16;
+    let (mut least, mut most) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+    for chunk in table.as_chunks::<LANES>().0 {
+        for ((least, most), &x) in least.iter_mut().zip(&mut most).zip(chunk) {
+            *least = if x < *least { x } else { *least };
+            *most = if x > *most { x } else { *most };
         }
     }
-    (sums[0] + sums[2]) + (sums[1] + sums[3])
+    (least.iter().fold(f32::INFINITY, |a, &b| a.min(b)), most.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b)))
+}
+
+/// A query's tables, part after part: an entry `e` of part `p` stands for the part's least value plus `e` steps.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    entries: Vec<u16>,
+    work: Vec<f32>,
+    /// The least values of all parts.
+    base: f64,
+    step: f32,
+}
+
+impl Tables {
+    /// What a row's sum of entries stands for. It errs by half a step a part at most, beside what the codes err.
+    #[inline(always)]
+    #[must_use]
+    pub fn value(&self, sum: u32) -> f32 {
+        (self.base + f64::from(self.step) * f64::from(sum)) as f32
+    }
+
+    /// Sums of the entries that the rows of codes at `places` in `base` name.
+    ///
+    /// # Panics
+    /// If a row does not lie inside `base`.
+    pub fn sums(&self, kernels: &Kernels, base: &[u8], places: &[usize], out: &mut [u32]) {
+        let tables = self.entries.as_chunks::<CENTROIDS>().0;
+        let (fours, rest) = tables.as_chunks::<4>();
+        for &place in places.iter().take(AHEAD) {
+            kernels.prefetch(&base[place..][..tables.len()]);
+        }
+        for (at, (&place, out)) in places.iter().zip(out).enumerate() {
+            if let Some(&next) = places.get(at + AHEAD) {
+                kernels.prefetch(&base[next..][..tables.len()]);
+            }
+            let (codes, last) = base[place..][..tables.len()].as_chunks::<4>();
+            let mut sums = [0u32; 4];
+            for (tables, codes) in fours.iter().zip(codes) {
+                sums[0] += u32::from(tables[0][usize::from(codes[0])]);
+                sums[1] += u32::from(tables[1][usize::from(codes[1])]);
+                sums[2] += u32::from(tables[2][usize::from(codes[2])]);
+                sums[3] += u32::from(tables[3][usize::from(codes[3])]);
+            }
+            let last: u32 = rest.iter().zip(last).map(|(table, &code)| u32::from(table[usize::from(code)])).sum();
+            *out = sums.iter().sum::<u32>() + last;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::par::Serial;
     use crate::seed::SplitMix;
-    use alloc::vec;
 
     /// Rows around a few centres, as embeddings are.
     fn rows(count: usize, dimensions: usize, seed: u64) -> Vec<f32> {
@@ -142,16 +235,28 @@ mod tests {
         let kernels = Kernels::best();
         for (dimensions, parts) in [(24, 3), (25, 4), (7, 7), (64, 5)] {
             let sample = rows(500, dimensions, 3);
-            let books = Codebooks::train(kernels, &sample, dimensions, parts, 1);
-            let (mut codes, mut decoded, mut tables) = (vec![0; parts], Vec::new(), Vec::new());
+            let books = Codebooks::train(kernels, &sample, dimensions, parts, 1, &Serial);
+            let (mut codes, mut decoded, mut tables) = (vec![0; parts], Vec::new(), Tables::default());
             for (vector, query) in sample.chunks(dimensions).zip(sample.chunks(dimensions).skip(1)).take(50) {
-                books.encode(kernels, vector, &mut codes);
+                let error = books.encode(kernels, vector, &mut codes);
                 books.decode(&codes, &mut decoded);
                 assert_eq!(decoded.len(), dimensions);
+                assert!((error - kernels.l2_f32(vector, &decoded)).abs() <= 1e-4 * (1.0 + error), "{error}");
                 for (sum, wanted) in [(Sum::L2, kernels.l2_f32(query, &decoded)), (Sum::Dot, kernels.dot_f32(query, &decoded))] {
                     books.tables(kernels, query, sum, &mut tables);
-                    let found = estimate(&tables, &codes);
-                    assert!((found - wanted).abs() <= 1e-5 * (1.0 + kernels.dot_f32(query, query)), "{sum:?}: {found} and {wanted}");
+                    let mut sums = [0];
+                    tables.sums(kernels, &codes, &[0], &mut sums);
+                    let found = tables.value(sums[0]);
+                    let slack = 0.51 * parts as f32 * tables.step + 1e-5 * (1.0 + kernels.dot_f32(query, query));
+                    assert!((found - wanted).abs() <= slack, "{sum:?}: {found} and {wanted}");
+                    // The error bound of an estimate: the triangle through the row, the query and what the codes stand for.
+                    if sum == Sum::L2 {
+                        let exact = kernels.l2_f32(query, vector);
+                        assert!(
+                            (found.max(0.0).sqrt() - exact.sqrt()).abs() <= error.sqrt() + (slack / exact.max(slack).sqrt()),
+                            "{found} {exact}"
+                        );
+                    }
                 }
             }
         }
@@ -160,24 +265,24 @@ mod tests {
     #[test]
     fn codebooks_and_codes_are_the_same_under_every_backend() {
         let sample = rows(400, 40, 8);
-        let books = Codebooks::train(Kernels::best(), &sample, 40, 6, 9);
+        let books = Codebooks::train(Kernels::best(), &sample, 40, 6, 9, &Serial);
         let (mut codes, mut same) = ([0; 6], [0; 6]);
         for kernels in Kernels::available() {
-            assert_eq!(books, Codebooks::train(kernels, &sample, 40, 6, 9), "{}", kernels.name());
+            assert_eq!(books, Codebooks::train(kernels, &sample, 40, 6, 9, &Serial), "{}", kernels.name());
             for vector in sample.chunks(40) {
                 books.encode(Kernels::best(), vector, &mut codes);
                 books.encode(kernels, vector, &mut same);
                 assert_eq!(codes, same, "{}", kernels.name());
             }
         }
-        assert_ne!(books, Codebooks::train(Kernels::best(), &sample, 40, 6, 10), "the seed counts");
+        assert_ne!(books, Codebooks::train(Kernels::best(), &sample, 40, 6, 10, &Serial), "the seed counts");
     }
 
     #[test]
     fn a_thousand_dimensions_fit_64_bytes_and_neighbours_stay_near() {
         let (kernels, dimensions) = (Kernels::best(), 1024);
         let sample = rows(700, dimensions, 5);
-        let books = Codebooks::train(kernels, &sample, dimensions, 64, 2);
+        let books = Codebooks::train(kernels, &sample, dimensions, 64, 2, &Serial);
         assert_eq!(books.parts(), 64);
         let codes: Vec<Vec<u8>> = sample
             .chunks(dimensions)
@@ -187,12 +292,15 @@ mod tests {
                 codes
             })
             .collect();
-        let mut tables = Vec::new();
+        let mut tables = Tables::default();
         // Row i shares its centre with i + 20, and no other row below it does.
         for (at, query) in sample.chunks(dimensions).enumerate().take(30) {
             books.tables(kernels, query, Sum::L2, &mut tables);
             let mut order: Vec<usize> = (0..codes.len()).collect();
-            order.sort_by(|&a, &b| estimate(&tables, &codes[a]).total_cmp(&estimate(&tables, &codes[b])));
+            let places: Vec<usize> = (0..codes.len()).map(|row| row * 64).collect();
+            let mut sums = vec![0; codes.len()];
+            tables.sums(kernels, &codes.concat(), &places, &mut sums);
+            order.sort_by_key(|&row| (sums[row], row));
             assert!(order[..35].iter().all(|row| row % 20 == at % 20), "query {at}: {:?}", &order[..35]);
         }
     }

@@ -28,7 +28,11 @@ pub struct Prepared {
     pub(crate) full: Vec<f32>,
     /// Squared norm of `full`.
     pub(crate) length_sq: f32,
-    work: Vec<f32>,
+    /// The query as rows were before they were coded.
+    pub(crate) work: Vec<f32>,
+    /// What it becomes where coarse codes guide a walk.
+    #[cfg(feature = "codes")]
+    pub(crate) coarse: super::coarse::CoarseQuery,
 }
 
 impl Prepared {

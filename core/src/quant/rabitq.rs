@@ -88,19 +88,28 @@ impl Planes {
     /// Codes a rotated, centred query.
     #[must_use]
     pub fn new(values: &[f32]) -> Self {
+        let mut planes = Self::default();
+        planes.set(values);
+        planes
+    }
+
+    /// Codes another query in the same memory.
+    pub fn set(&mut self, values: &[f32]) {
         let (low, high) = values.iter().fold((f32::MAX, f32::MIN), |(low, high), &x| (low.min(x), high.max(x)));
         let step = (high - low) / 15.0;
         let plane = values.len().div_ceil(512) * 64;
-        let (mut bytes, mut sum) = (alloc::vec![0; 4 * plane], 0u32);
+        let mut sum = 0u32;
+        self.bytes.clear();
+        self.bytes.resize(4 * plane, 0);
         for (i, &x) in values.iter().enumerate() {
             let code = if step > 0.0 { limit(round_ties_even((x - low) / step), 15.0) as u8 } else { 0 };
             sum += u32::from(code);
             for j in 0..4 {
-                bytes[j * plane + i / 8] |= (code >> j & 1) << (i % 8);
+                self.bytes[j * plane + i / 8] |= (code >> j & 1) << (i % 8);
             }
         }
         let half_sum = 0.5 * (step * sum as f32 + low * values.len() as f32);
-        Self { bytes, low, step, half_sum }
+        (self.low, self.step, self.half_sum) = (low, step, half_sum);
     }
 
     /// The estimate of a dot product from the dot product of the planes with a row's bits, of which `ones` are set.

@@ -40,14 +40,23 @@ unsafe fn fold_i32(v: __m256i) -> i32 {
 unsafe fn count_bits(counts: __m256i, x: __m256i, y: __m256i) -> __m256i {
     // SAFETY: register operations only; the caller promises AVX2.
     unsafe {
+        let bits = _mm256_add_epi8(count_bytes(x), count_bytes(y));
+        _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
+    }
+}
+
+/// Bits set in each byte.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn count_bytes(x: __m256i) -> __m256i {
+    // SAFETY: register operations only; the caller promises AVX2.
+    unsafe {
         let table = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
         let low = _mm256_set1_epi8(0x0f);
-        let x_low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
-        let x_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
-        let y_low = _mm256_shuffle_epi8(table, _mm256_and_si256(y, low));
-        let y_high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(y), low));
-        let bits = _mm256_add_epi8(_mm256_add_epi8(x_low, x_high), _mm256_add_epi8(y_low, y_high));
-        _mm256_add_epi64(counts, _mm256_sad_epu8(bits, _mm256_setzero_si256()))
+        let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(x), low));
+        _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(x, low)), high)
     }
 }
 
@@ -226,13 +235,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn count_common(self, counts: __m256i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m256i {
-        let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
-        // SAFETY: `self` proves AVX2; two unaligned loads of 32 bytes each stay inside the 64.
+    fn dot_planes(self, counts: __m256i, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> __m256i {
+        // SAFETY: `self` proves AVX2; unaligned loads of 32 bytes at 0 and 32 stay inside the 64 of each array.
         unsafe {
-            let low = _mm256_and_si256(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
-            let high = _mm256_and_si256(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1)));
-            count_bits(counts, low, high)
+            let mut sums = [_mm256_setzero_si256(); 2]; // at most 8 x 15 a byte, so that two of them fit one
+            for (half, sum) in sums.iter_mut().enumerate() {
+                let row = _mm256_loadu_si256(row.as_ptr().cast::<__m256i>().add(half));
+                for plane in planes.into_iter().rev() {
+                    let common = _mm256_and_si256(row, _mm256_loadu_si256(plane.as_ptr().cast::<__m256i>().add(half)));
+                    *sum = _mm256_add_epi8(_mm256_add_epi8(*sum, *sum), count_bytes(common));
+                }
+            }
+            _mm256_add_epi64(counts, _mm256_sad_epu8(_mm256_add_epi8(sums[0], sums[1]), _mm256_setzero_si256()))
         }
     }
 

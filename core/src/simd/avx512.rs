@@ -185,10 +185,16 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn count_common(self, counts: __m512i, a: &[u8; BYTES], b: &[u8; BYTES]) -> __m512i {
-        let (a, b) = (load(self, a), load(self, b));
+    fn dot_planes(self, counts: __m512i, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> __m512i {
+        let (row, [first, second, third, fourth]) = (load(self, row), planes.map(|plane| load(self, plane)));
         // SAFETY: `self` proves AVX-512 VPOPCNTDQ; register operations only.
-        unsafe { _mm512_add_epi64(counts, _mm512_popcnt_epi64(_mm512_and_si512(a, b))) }
+        unsafe {
+            let [first, second, third, fourth] =
+                [first, second, third, fourth].map(|plane| _mm512_popcnt_epi64(_mm512_and_si512(row, plane)));
+            let low = _mm512_add_epi64(first, _mm512_slli_epi64::<1>(second));
+            let high = _mm512_add_epi64(third, _mm512_slli_epi64::<1>(fourth));
+            _mm512_add_epi64(counts, _mm512_add_epi64(low, _mm512_slli_epi64::<2>(high)))
+        }
     }
 
     #[inline(always)]

@@ -93,6 +93,16 @@ pub(crate) trait Simd: Copy + 'static {
     fn widen_u8(self, from: &[u8; WORDS]) -> Self::Words;
     /// Widens nibbles: the low ones of all bytes come first, then the high ones.
     fn widen_u4(self, from: &[u8; WORDS / 2]) -> Self::Words;
+    /// Widens pairs of bits: the lowest ones of all bytes come first, the highest last.
+    #[cfg(feature = "codes")]
+    #[inline(always)]
+    fn widen_u2(self, from: &[u8; WORDS / 4]) -> Self::Words {
+        let (bits, mut bytes) = (u64::from_le_bytes(*from), [0; WORDS]);
+        for (shift, bytes) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *bytes = (bits >> (2 * shift) & 0x0303_0303_0303_0303).to_le_bytes();
+        }
+        self.widen_u8(&bytes)
+    }
     fn sub_i16(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn zero_sums(self) -> Self::Sums;
     /// `sums + a * b`, products of neighbouring words added first.
@@ -133,8 +143,8 @@ pub(crate) trait Simd: Copy + 'static {
     fn zero_counts(self) -> Self::Counts;
     /// Adds the number of bits in which `a` and `b` differ.
     fn count_differences(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
-    /// Adds the number of bits that are set in both `a` and `b`.
-    fn count_common(self, counts: Self::Counts, a: &[u8; BYTES], b: &[u8; BYTES]) -> Self::Counts;
+    /// Adds the dot product of the bits of `row` and the four-bit numbers whose bits lie in `planes`, the lowest ones first.
+    fn dot_planes(self, counts: Self::Counts, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> Self::Counts;
     fn sum_counts(self, counts: Self::Counts) -> u32;
 
     fn zero_finds(self) -> Self::Finds;

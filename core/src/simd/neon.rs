@@ -268,16 +268,22 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn count_common(self, counts: uint32x4_t, a: &[u8; BYTES], b: &[u8; BYTES]) -> uint32x4_t {
-        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    fn dot_planes(self, counts: uint32x4_t, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> uint32x4_t {
         // SAFETY: `self` proves NEON; register operations only.
-        let mut bits = unsafe { vdupq_n_u8(0) };
-        for (a, b) in a.iter().zip(b) {
+        let mut pairs = unsafe { vdupq_n_u16(0) };
+        for (at, row) in row.as_chunks::<16>().0.iter().enumerate() {
             // SAFETY: `self` proves NEON; the loads read the 16 bytes of each array.
-            unsafe { bits = vaddq_u8(bits, vcntq_u8(vandq_u8(vld1q_u8(a.as_ptr()), vld1q_u8(b.as_ptr())))) }
+            unsafe {
+                let (row, mut sum) = (vld1q_u8(row.as_ptr()), vdupq_n_u8(0)); // at most 8 x 15 a byte
+                for plane in planes.into_iter().rev() {
+                    let plane = vld1q_u8(plane.as_chunks::<16>().0[at].as_ptr());
+                    sum = vaddq_u8(vaddq_u8(sum, sum), vcntq_u8(vandq_u8(row, plane)));
+                }
+                pairs = vpadalq_u8(pairs, sum);
+            }
         }
         // SAFETY: `self` proves NEON; register operations only.
-        unsafe { vpadalq_u16(counts, vpaddlq_u8(bits)) }
+        unsafe { vpadalq_u16(counts, pairs) }
     }
 
     #[inline(always)]

@@ -107,9 +107,12 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn count_common(self, counts: u32, a: &[u8; BYTES], b: &[u8; BYTES]) -> u32 {
-        let ((a, _), (b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-        a.iter().zip(b).fold(counts, |counts, (a, b)| counts.wrapping_add((u64::from_le_bytes(*a) & u64::from_le_bytes(*b)).count_ones()))
+    fn dot_planes(self, counts: u32, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> u32 {
+        planes.iter().enumerate().fold(counts, |counts, (bit, plane)| {
+            let ((row, _), (plane, _)) = (row.as_chunks::<8>(), plane.as_chunks::<8>());
+            let common = row.iter().zip(plane).map(|(a, b)| (u64::from_le_bytes(*a) & u64::from_le_bytes(*b)).count_ones());
+            counts.wrapping_add(common.sum::<u32>() << bit)
+        })
     }
 
     #[inline(always)]

@@ -204,15 +204,20 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
-    fn count_common(self, counts: v128, a: &[u8; BYTES], b: &[u8; BYTES]) -> v128 {
-        let ((a, _), (b, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-        let mut bits = i8x16_splat(0);
-        for (a, b) in a.iter().zip(b) {
-            // SAFETY: the loads, of any alignment, read the 16 bytes of each array.
-            let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
-            bits = i8x16_add(bits, i8x16_popcnt(v128_and(a, b)));
+    fn dot_planes(self, counts: v128, row: &[u8; BYTES], planes: [&[u8; BYTES]; 4]) -> v128 {
+        let mut pairs = i16x8_splat(0);
+        for (at, row) in row.as_chunks::<16>().0.iter().enumerate() {
+            // SAFETY: the load, of any alignment, reads the 16 bytes of the array.
+            let row = unsafe { v128_load(row.as_ptr().cast()) };
+            let mut sum = i8x16_splat(0); // at most 8 x 15 a byte
+            for plane in planes.into_iter().rev() {
+                // SAFETY: as above.
+                let plane = unsafe { v128_load(plane.as_chunks::<16>().0[at].as_ptr().cast()) };
+                sum = i8x16_add(i8x16_add(sum, sum), i8x16_popcnt(v128_and(row, plane)));
+            }
+            pairs = i16x8_add(pairs, i16x8_extadd_pairwise_u8x16(sum));
         }
-        i32x4_add(counts, i32x4_extadd_pairwise_u16x8(i16x8_extadd_pairwise_u8x16(bits)))
+        i32x4_add(counts, i32x4_extadd_pairwise_u16x8(pairs))
     }
 
     #[inline(always)]

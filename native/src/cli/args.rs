@@ -34,6 +34,9 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
 
+/// What can guide walks.
+const CODES: &[&str] = &["none", "u4", "rabitq1", "rabitq2", "rabitq4", "pq32", "pq64", "pq128"];
+
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
@@ -142,9 +145,9 @@ pub(crate) struct BuildArgs {
     /// Whether the input rows go into the file beside their codes, for exact distances
     #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
-    /// What guides walks: records (none), or four bits a dimension beside them (u4): an eighth faster, and
-    /// a third larger without originals
-    #[arg(long, default_value = "none", value_parser = words::<Codes>(&["none", "u4"]))]
+    /// What guides walks: records (none); four bits a dimension beside them (u4): an eighth faster, and
+    /// a third larger without originals; or fewer bytes (rabitq1, 2, 4; pq32, 64, 128), which browsers refuse
+    #[arg(long, default_value = "none", value_parser = words::<Codes>(CODES))]
     pub(crate) codes: Codes,
     /// What walks may read: nodes' own rows (lean), or also codes of each node's neighbours beside it (fast): about twice as fast,
     /// at 12 bytes and a bit a dimension for each of 2 m neighbours. A search takes them with --layout fast

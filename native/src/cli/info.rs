@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use nearshore::format::{Kind, Table};
+use nearshore::format::{Kind, Table, encoding};
 use nearshore::search::QualityRow;
 use nearshore::search::quality::FROM_QUERIES;
 use nearshore::{ColumnInfo, Index, filter};
@@ -36,7 +36,23 @@ fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow], 
         "hot_bytes": superblock.hot.1, "sections": header.tables.iter().map(section).collect::<Vec<_>>(),
         "options": serde_json::from_str(meta).unwrap_or(Value::Null), "quality": quality_json(quality),
         "columns": columns.iter().map(column).collect::<Vec<_>>(),
+        "codes": codes(index).map(|(codes, bytes, rerank)| json!({ "encoding": codes, "row_bytes": bytes, "rerank": rerank })),
     })
+}
+
+/// What guides walks if not the records: its name, bytes of a row, and how many candidates for 10 hits the records rank.
+fn codes(index: &Index) -> Option<(String, u32, usize)> {
+    let section = index.reader().section(Kind::CodesRows, 0)?;
+    let table = section.table();
+    let name = match table.encoding {
+        encoding::CODES_U4 => "u4".to_owned(),
+        encoding::CODES_RABITQ_1 => "rabitq1".to_owned(),
+        encoding::CODES_RABITQ_2 => "rabitq2".to_owned(),
+        encoding::CODES_RABITQ_4 => "rabitq4".to_owned(),
+        encoding::CODES_PQ => format!("pq{}", table.parameter),
+        _ => return None,
+    };
+    Some((name, table.stride, index.rerank_count(10).ok()?))
 }
 
 fn column(column: &ColumnInfo) -> Value {
@@ -100,6 +116,9 @@ fn write_text(
     }
     writeln!(out, "  {}, of which every search needs {}", output::bytes(superblock.file_bytes), output::bytes(superblock.hot.1))?;
     writeln!(out, "  build {:016x}, identity {}", superblock.build_id, hex(&superblock.identity))?;
+    if let Some((codes, bytes, rerank)) = codes(index) {
+        writeln!(out, "  walks are guided by {codes}, {bytes} bytes a row; records rank the best {rerank} for 10 hits")?;
+    }
     if !meta.is_empty() {
         writeln!(out, "  {}", meta.escape_debug().to_string().replace("\\\"", "\""))?;
     }

@@ -80,7 +80,7 @@ fn queries_unlike_the_rows_get_the_recall_that_they_ask_for() {
 
 #[test]
 fn all_but_the_quality_table_stays() {
-    for options in ["", "--originals drop --codes u4"] {
+    for options in ["", "--originals drop --codes u4", "--codes rabitq1"] {
         let sandbox = sandbox(options);
         let tune = "tune base.shore --queries far-a.fbin --k 5 --recall 0.9 --quiet --force";
         let before = std::fs::read(sandbox.path("base.shore")).unwrap();

@@ -104,8 +104,12 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),
         (TableSpec::table(Kind::Originals, rows, 32).encoding(element as u32).block_rows(8), originals),
     ];
-    // Half of the samples are walked by coarse codes, behind the tables that all of them have.
-    let codes = (metric == Metric::L2).then(|| codes(&tables[3].1));
+    // All samples are walked by coarse codes, behind the tables that all of them have.
+    let codes = match metric {
+        Metric::L2 => vec![codes(&tables[3].1)],
+        Metric::Cosine => bits().into(),
+        Metric::InnerProduct => parts(&tables[3].1).into(),
+    };
     let mut tables = Vec::from(tables);
     tables.extend(codes);
     // One knows its neighbours: every bit of these files is flipped, and there are many in codes.
@@ -145,6 +149,32 @@ fn neighbor_codes() -> (TableSpec, Vec<u8>) {
     }
     let spec = TableSpec::table(Kind::NeighborCodes, ROWS as u64, 640);
     (spec.encoding(encoding::NEIGHBOR_SIGNS).parameter(32).block_rows(3), rows)
+}
+
+/// Codes of one bit a dimension, and the centre that they share. Few rows are as near as they say, which only costs a walk time.
+fn bits() -> [(TableSpec, Vec<u8>); 2] {
+    let mut rows = Vec::new();
+    for row in 0..ROWS {
+        let code = (row as u64).wrapping_mul(0x9E37_79B9_97F4_A7C1);
+        let start = rows.len();
+        rows.extend(code.to_le_bytes());
+        rows.extend([0.75f32, 0.125, 0.0625].into_iter().flat_map(f32::to_le_bytes));
+        rows.extend(code.count_ones().to_le_bytes());
+        rows.resize(start + 64, 0);
+    }
+    let mut quant = words([1, DIMENSIONS as u32, encoding::CODES_RABITQ_1, 1, 7, 0, 0, 0]);
+    quant.extend((0..DIMENSIONS).flat_map(|column| (0.125 * column as f32).to_le_bytes()));
+    let spec = TableSpec::table(Kind::CodesRows, ROWS as u64, 64).encoding(encoding::CODES_RABITQ_1).parameter(8);
+    [(TableSpec::blob(Kind::Quant, quant.len() as u64).instance(1), quant), (spec.block_rows(5), rows)]
+}
+
+/// Codes of two parts, 2 and 3 dimensions; centroid `i` of both is `i / 2` in each dimension.
+fn parts(records: &[u8]) -> [(TableSpec, Vec<u8>); 2] {
+    let rows = records.chunks(64).flat_map(|record| [record[0], record[3]].map(|code| code.saturating_mul(2))).collect();
+    let mut quant = words([1, DIMENSIONS as u32, encoding::CODES_PQ, 2, 0, 0, 250f32.to_bits(), 0]);
+    quant.extend((0..DIMENSIONS * 256).flat_map(|at| (0.5 * (at % 256) as f32).to_le_bytes()));
+    let spec = TableSpec::table(Kind::CodesRows, ROWS as u64, 2).encoding(encoding::CODES_PQ).parameter(2);
+    [(TableSpec::blob(Kind::Quant, quant.len() as u64).instance(1), quant), (spec.block_rows(7), rows)]
 }
 
 /// A row of `columns`.

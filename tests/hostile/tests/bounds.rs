@@ -11,7 +11,11 @@ fn said(kind: Kind, row: u32, at: usize, value: &[u8]) -> String {
 
 fn said_of(kind: Kind, instance: u32, row: u32, at: usize, value: &[u8]) -> String {
     let neighbors = kind == Kind::NeighborCodes;
-    let mut file = if neighbors { sample::file(Metric::InnerProduct, Element::I8) } else { sample::file(Metric::L2, Element::F32) };
+    let file = if neighbors { sample::file(Metric::InnerProduct, Element::I8) } else { sample::file(Metric::L2, Element::F32) };
+    said_in(file, kind, instance, row, at, value)
+}
+
+fn said_in(mut file: Vec<u8>, kind: Kind, instance: u32, row: u32, at: usize, value: &[u8]) -> String {
     let index = Index::open(&file[..]).expect("a sound file");
     index.check(&mut |_, _| {}).expect("a sound file");
     let place = index.reader().section(kind, instance).expect("a sample with the table").place(row).expect("a row of it");
@@ -49,6 +53,30 @@ fn values_that_contradict_others_are_found() {
     ] {
         let said = said(kind, row, at, value);
         assert!(said.contains(found), "{kind:?}, row {row}, byte {at}: {said}");
+    }
+}
+
+#[test]
+fn codes_of_few_bits_that_contradict_themselves_are_found() {
+    let (bits, parts) = (sample::file(Metric::Cosine, Element::F16), sample::file(Metric::InnerProduct, Element::I8));
+    let nan = f32::NAN.to_le_bytes();
+    let number = "a value that is not a finite number";
+    for (file, kind, instance, row, at, value, found) in [
+        (&bits, Kind::CodesRows, 0, 3, 8, &nan[..], "a factor is not a finite number"),
+        (&bits, Kind::CodesRows, 0, 3, 12, &(-1f32).to_le_bytes(), "a factor is not a finite number"),
+        (&bits, Kind::CodesRows, 0, 3, 16, &f32::INFINITY.to_le_bytes(), "a factor is not a finite number"),
+        (&bits, Kind::CodesRows, 0, 3, 20, &[99], "a sum that is not that of its codes"),
+        (&bits, Kind::CodesRows, 0, 3, 24, &[1], "bytes beside its fields are not zero"),
+        (&bits, Kind::Quant, 1, 0, 0, &[2], "unknown version"),
+        (&bits, Kind::Quant, 1, 0, 8, &[2], "another encoding"),
+        (&bits, Kind::Quant, 1, 0, 12, &[2], "bits or parts that its encoding does not have"),
+        (&bits, Kind::Quant, 1, 0, 36, &nan, number),
+        (&parts, Kind::Quant, 1, 0, 12, &[3], "another number of values than its encoding has"),
+        (&parts, Kind::Quant, 1, 0, 24, &nan, number),
+        (&parts, Kind::Quant, 1, 0, 1000, &nan, number),
+    ] {
+        let said = said_in(file.clone(), kind, instance, row, at, value);
+        assert!(said.contains(found), "{kind:?} #{instance}, row {row}, byte {at}: {said}");
     }
 }
 

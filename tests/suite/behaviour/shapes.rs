@@ -78,7 +78,7 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 period: 0,
                 originals: true,
                 layers: nearshore_core::build::Layers::Many,
-                codes: if dimensions % 2 == 0 { Codes::U4 } else { Codes::None },
+                codes: Codes::ALL[dimensions % Codes::ALL.len()],
                 layout: if dimensions % 4 < 2 { Layout::Fast } else { Layout::Lean },
                 columns: false,
                 suffix: "",
