@@ -1,5 +1,7 @@
 //! What requests are answered with.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -148,4 +150,9 @@ impl From<Info> for InfoAnswer {
 #[derive(Serialize)]
 pub(super) struct Status {
     pub(super) status: &'static str,
+}
+
+/// How long it took.
+pub(super) fn micros(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -60,7 +60,7 @@ fn too_many(field: &str, found: usize, most: usize) -> Result<(), ApiError> {
 
 /// An array of numbers, or base64 of little-endian f32.
 #[derive(Debug)]
-struct Vector(Vec<f32>);
+pub(super) struct Vector(pub(super) Vec<f32>);
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Vector {
 
 /// Base64 of any bytes.
 #[derive(Debug)]
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 /// `POST /insert`: one point, or `points`.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Insert {
     id: Option<u64>,
@@ -118,14 +118,20 @@ pub(super) struct Insert {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Point {
-    id: Option<u64>,
-    vector: Vector,
-    payload: Option<String>,
-    payload_base64: Option<Bytes>,
+pub(super) struct Point {
+    pub(super) id: Option<u64>,
+    pub(super) vector: Vector,
+    pub(super) payload: Option<String>,
+    pub(super) payload_base64: Option<Bytes>,
 }
 
 impl Insert {
+    /// Of `points`.
+    #[cfg(feature = "grpc")]
+    pub(super) fn many(points: Vec<Point>) -> Self {
+        Self { points: Some(points), ..Self::default() }
+    }
+
     /// The points, and whether the request named them one by one.
     pub(super) fn points(self) -> Result<(Vec<collection::Point>, bool), ApiError> {
         let Self { id, vector, payload, payload_base64, points } = self;
@@ -159,7 +165,7 @@ pub(super) fn short(field: String, alone: bool) -> String {
 }
 
 /// `POST /search`: one search, or `searches`.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     vector: Option<Vector>,
@@ -173,16 +179,22 @@ pub(super) struct Search {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OneSearch {
-    vector: Vector,
-    k: Option<usize>,
-    ef: Option<usize>,
-    recall: Option<f32>,
-    with_payload: Option<bool>,
-    filter: Option<serde_json::Value>,
+pub(super) struct OneSearch {
+    pub(super) vector: Vector,
+    pub(super) k: Option<usize>,
+    pub(super) ef: Option<usize>,
+    pub(super) recall: Option<f32>,
+    pub(super) with_payload: Option<bool>,
+    pub(super) filter: Option<serde_json::Value>,
 }
 
 impl Search {
+    /// Of `searches`.
+    #[cfg(feature = "grpc")]
+    pub(super) fn many(searches: Vec<OneSearch>) -> Self {
+        Self { searches: Some(searches), ..Self::default() }
+    }
+
     /// The searches, and whether the request named one alone.
     pub(super) fn searches(self) -> Result<(Vec<collection::Search>, bool), ApiError> {
         let Self { vector, k, ef, recall, with_payload, filter, searches } = self;
@@ -223,7 +235,7 @@ pub(super) fn in_search(error: ApiError, place: usize, alone: bool) -> ApiError 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ids {
-    ids: Vec<u64>,
+    pub(super) ids: Vec<u64>,
 }
 
 impl Ids {

@@ -4,6 +4,8 @@ mod commands;
 mod concurrent;
 mod failures;
 mod filters;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(feature = "server")]
