@@ -166,7 +166,8 @@ fn filtered(rows: &[f32], file: &Path, filters: &[&str]) -> String {
     let vectors = Vectors::packed(Element::F32, DIMENSIONS, &bytes).expect("rows");
     let price: Vec<i64> = (0..ROWS as i64).map(|row| row * 7 % 1000).collect();
     let texts: Vec<u8> = (0..ROWS).map(|row| b"abc"[row % 3]).collect();
-    let brand = Payloads { bytes: &texts, ends: &(1..=ROWS as u64).collect::<Vec<_>>() };
+    let ends: Vec<u64> = (1..=ROWS as u64).collect();
+    let brand = Payloads::new(&texts, &ends).expect("texts");
     let columns = [
         ColumnInput { name: "price", values: Values::I64(&price), nulls: None },
         ColumnInput { name: "brand", values: Values::Text(brand), nulls: None },
