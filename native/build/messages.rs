@@ -40,7 +40,9 @@ fn member(field: &Field) -> String {
         Label::Plain if scalar.is_some() => ("", plain.to_owned()),
         Label::Plain | Label::Optional => (", optional", format!("::core::option::Option<{plain}>")),
     };
-    format!("    #[prost({kind}{label}, tag = \"{}\")]\n    pub {}: {rust},\n", field.number, field.name)
+    // The one name of ours that is a word of the language.
+    let name = if field.name == "type" { "r#type" } else { &field.name };
+    format!("    #[prost({kind}{label}, tag = \"{}\")]\n    pub {name}: {rust},\n", field.number)
 }
 
 fn docs(text: &mut String, indent: &str, lines: &[String]) {

@@ -79,7 +79,8 @@ impl Live {
     pub fn with_columns(params: LiveParams, columns: Vec<LiveColumn>) -> Result<Self, LiveError> {
         let empty = Slots::new(&columns, |_| true);
         let inputs = empty.inputs(&columns);
-        filter::check(&inputs, 0).map_err(|error| LiveError::Parameter { parameter: "columns", must: error.what })?;
+        let must = "at most 40, with different names of 1 to 96 bytes";
+        filter::check(&inputs, 0).map_err(|_| LiveError::Parameter { parameter: "columns", must })?;
         let plain = Self::new(params)?;
         let shared = Shared::new(&params, vec![0.0; params.dimensions], Vec::new(), plain.shared.kernels);
         Ok(Self::of(params, Arc::new(Shared { schema: Schema::new(columns), ..shared })))

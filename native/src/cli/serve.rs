@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info};
+use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info, LiveColumn};
+use nearshore::filter::ColumnType;
 use nearshore::format::Metric;
 use nearshore::server::{ApiKey, Options, Server};
 use serde_json::json;
@@ -24,6 +25,7 @@ Examples:
   curl -d '{\"id\": 1, \"vector\": [0.1, 0.2], \"payload\": \"first\"}' http://127.0.0.1:6333/insert
   curl -d '{\"vector\": [0.1, 0.3], \"k\": 5, \"with_payload\": true}' http://127.0.0.1:6333/search
   nearshore serve vectors.shore --read-only --listen 127.0.0.1:8080
+  nearshore serve shop --column price:f64 --column brand
   nearshore serve data --grpc 127.0.0.1:6334
   nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt";
 
@@ -45,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// Distance of a new collection: squared Euclidean, 1 - dot product, 1 - cosine [default: l2]
     #[arg(long, value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
     metric: Option<Metric>,
+    /// A column of a new collection, for filters; TYPE is i64, f64, bool or string [default: string]; once for each
+    #[arg(long, value_name = "NAME[:TYPE]", value_parser = column)]
+    column: Vec<LiveColumn>,
     /// Refuses writes, and searches the file as it lies
     #[arg(long)]
     read_only: bool,
@@ -74,7 +79,7 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         return Err(Fail::usage(message));
     }
     let dimensions = args.dimensions.map(usize::from);
-    let asked = CollectionOptions { dimensions, metric: args.metric, read_only: args.read_only };
+    let asked = CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only };
     let collection = Collection::open(&args.path, &asked).map_err(explain)?;
     let info = collection.info();
     let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);
@@ -110,6 +115,14 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         Some(saved) if !common.json && !common.quiet => print(|out| writeln!(out, "saved {} rows to {}", saved.rows, saved.file.display())),
         _ => Ok(()),
     }
+}
+
+/// `NAME` or `NAME:TYPE`.
+fn column(text: &str) -> Result<LiveColumn, String> {
+    let (name, kind) = text.rsplit_once(':').unwrap_or((text, "string"));
+    let found = ColumnType::ALL.into_iter().find(|known| known.as_str() == kind);
+    let kind = found.ok_or_else(|| format!("{kind} is no type; i64, f64, bool or string would be right"))?;
+    Ok(LiveColumn { name: name.to_owned(), kind })
 }
 
 fn welcome(out: &mut impl Write, info: &Info, address: SocketAddr, grpc: Option<SocketAddr>) -> std::io::Result<()> {

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nearshore_core::filter::{Filter, RowSet, SelectError};
+use nearshore_core::index::ColumnValues;
 use nearshore_core::search::SearchError;
 
-use super::Info;
 use super::error::{CollectionError, Fault};
 use super::point::{Found, Search, Stored};
+use super::{Info, LiveColumn, columns_of};
 use crate::error::Error;
 use crate::index::Index;
 use crate::selections::Selections;
@@ -18,13 +19,14 @@ use crate::selections::Selections;
 pub(super) struct MappedRows {
     index: Index,
     sets: Selections,
+    columns: Vec<LiveColumn>,
     /// Why writes are refused.
     pub(super) why: &'static str,
 }
 
 impl MappedRows {
-    pub(super) fn new(index: Index, why: &'static str) -> Self {
-        Self { index, sets: Selections::default(), why }
+    pub(super) fn new(index: Index, why: &'static str) -> Result<Self, CollectionError> {
+        Ok(Self { columns: columns_of(&index)?, index, sets: Selections::default(), why })
     }
 
     pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
@@ -52,17 +54,20 @@ impl MappedRows {
     }
 
     pub(super) fn get(&self, ids: &[u64]) -> Result<Vec<Stored>, CollectionError> {
+        let columns = self.index.column_values().map_err(|corrupt| Error::Search(corrupt.into()))?;
         let stored = ids.iter().filter_map(|&id| match self.index.row_of(id) {
-            Ok(row) => row.map(|row| self.stored(id, row)),
+            Ok(row) => row.map(|row| self.stored(id, row, &columns)),
             Err(error) => Some(Err(error)),
         });
         stored.collect::<Result<_, SearchError>>().map_err(|error| Error::Search(error).into())
     }
 
-    fn stored(&self, id: u64, row: u32) -> Result<Stored, SearchError> {
+    fn stored(&self, id: u64, row: u32, columns: &ColumnValues<'_>) -> Result<Stored, SearchError> {
         let mut vector = Vec::new();
         self.index.vector(row, &mut vector)?;
-        Ok(Stored { id, vector, payload: self.payload(row)? })
+        let values = columns.row(row).map_err(SearchError::Corrupt)?;
+        let columns = self.columns.iter().zip(values).map(|(column, value)| (column.name.clone(), value)).collect();
+        Ok(Stored { id, vector, payload: self.payload(row)?, columns })
     }
 
     fn payload(&self, row: u32) -> Result<Vec<u8>, SearchError> {
@@ -80,6 +85,7 @@ impl MappedRows {
             dimensions: Some(index.dimensions()),
             metric: index.metric(),
             element: index.element(),
+            columns: self.columns.clone(),
             read_only: Some(self.why),
             unsaved: 0,
         }

@@ -1,5 +1,6 @@
 //! What requests bring: JSON whose every field is known, and numbers of things that are not too many.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
@@ -7,6 +8,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Vi
 use super::error::ApiError;
 use crate::base64;
 use crate::collection::{self, K_MAX};
+use crate::filter::Value;
 use crate::filter_json;
 use crate::search::Effort;
 
@@ -105,6 +107,29 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// Values by the names of their columns.
+#[derive(Debug)]
+pub(super) struct Columns(pub(super) Vec<(String, Option<Value>)>);
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let object = BTreeMap::<String, ColumnValue>::deserialize(from)?;
+        Ok(Self(object.into_iter().map(|(name, ColumnValue(value))| (name, value)).collect()))
+    }
+}
+
+/// A number, text, true, false or null.
+struct ColumnValue(Option<Value>);
+
+impl<'de> Deserialize<'de> for ColumnValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::Null => Ok(Self(None)),
+            value => filter_json::value(&value).map(|value| Self(Some(value))).map_err(de::Error::custom),
+        }
+    }
+}
+
 /// `POST /insert`: one point, or `points`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +138,7 @@ pub(super) struct Insert {
     vector: Option<Vector>,
     payload: Option<String>,
     payload_base64: Option<Bytes>,
+    columns: Option<Columns>,
     points: Option<Vec<Point>>,
 }
 
@@ -123,6 +149,7 @@ pub(super) struct Point {
     pub(super) vector: Vector,
     pub(super) payload: Option<String>,
     pub(super) payload_base64: Option<Bytes>,
+    pub(super) columns: Option<Columns>,
 }
 
 impl Insert {
@@ -134,16 +161,16 @@ impl Insert {
 
     /// The points, and whether the request named them one by one.
     pub(super) fn points(self) -> Result<(Vec<collection::Point>, bool), ApiError> {
-        let Self { id, vector, payload, payload_base64, points } = self;
-        let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some();
+        let Self { id, vector, payload, payload_base64, columns, points } = self;
+        let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some() || columns.is_some();
         let points = match (points, vector) {
             (Some(_), _) if alone => return Err(ApiError::field("conflict", "points", "one point, or `points`; not both")),
             (Some(points), _) => points,
-            (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64 }],
+            (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64, columns }],
             (None, None) => return Err(missing("vector")),
         };
         too_many("points", points.len(), POINTS_MAX)?;
-        let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64 })| {
+        let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64, columns })| {
             let payload = match (payload, payload_base64) {
                 (Some(_), Some(_)) => {
                     let message = "`payload`, or `payload_base64`; not both";
@@ -153,7 +180,8 @@ impl Insert {
                 }
                 (text, bytes) => bytes.map(|bytes| bytes.0).or(text.map(String::into_bytes)).unwrap_or_default(),
             };
-            Ok(collection::Point { id, vector: vector.0, payload })
+            let columns = columns.map(|Columns(columns)| columns).unwrap_or_default();
+            Ok(collection::Point { id, vector: vector.0, payload, columns })
         });
         Ok((points.collect::<Result<_, _>>()?, alone))
     }

@@ -25,7 +25,7 @@ fn start(sandbox: &Sandbox, line: &str) -> (Served, Caller) {
 }
 
 fn point(id: Option<u64>, vector: &[f32], payload: &str) -> proto::Point {
-    proto::Point { id, vector: vector.to_vec(), vector_bytes: Vec::new(), payload: payload.into() }
+    proto::Point { id, vector: vector.to_vec(), vector_bytes: Vec::new(), payload: payload.into(), columns: Vec::new() }
 }
 
 fn search(vector: &[f32]) -> proto::Search {

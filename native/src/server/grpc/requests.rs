@@ -9,7 +9,8 @@ use super::super::answer::micros;
 use super::super::body::{self, Vector};
 use super::super::error::ApiError;
 use super::proto;
-use crate::collection::{Collection, Found, Stored};
+use crate::collection::{Collection, Found, LiveColumn, Stored};
+use crate::filter::Value;
 
 type Answer = Result<Vec<u8>, ApiError>;
 
@@ -33,11 +34,38 @@ fn vector(numbers: Vec<f32>, bytes: &[u8], field: &str) -> Result<Vector, ApiErr
     }
 }
 
+/// The value of a column of the point at `place`; none where no kind of value is given.
+fn value(column: proto::Column, place: usize) -> Result<(String, Option<Value>), ApiError> {
+    let proto::Column { name, i64_value, f64_value, bool_value, string_value } = column;
+    let values = [i64_value.map(Value::I64), f64_value.map(Value::F64), bool_value.map(Value::Bool), string_value.map(Value::Text)];
+    let mut values = values.into_iter().flatten();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => {
+            let message = "one value, of one type; there are more";
+            Err(ApiError::field("conflict", format!("points[{place}].columns.{name}"), message))
+        }
+        (value, None) => Ok((name, value)),
+    }
+}
+
+fn column(name: String, value: Option<Value>) -> proto::Column {
+    let mut column = proto::Column { name, ..proto::Column::default() };
+    match value {
+        None => {}
+        Some(Value::I64(value)) => column.i64_value = Some(value),
+        Some(Value::F64(value)) => column.f64_value = Some(value),
+        Some(Value::Bool(value)) => column.bool_value = Some(value),
+        Some(Value::Text(text)) => column.string_value = Some(text),
+    }
+    column
+}
+
 pub(super) fn insert(collection: &Collection, message: Bytes) -> Answer {
     let proto::InsertRequest { points } = decode(message)?;
-    let points = points.into_iter().enumerate().map(|(place, proto::Point { id, vector: numbers, vector_bytes, payload })| {
+    let points = points.into_iter().enumerate().map(|(place, proto::Point { id, vector: numbers, vector_bytes, payload, columns })| {
         let vector = vector(numbers, &vector_bytes, &format!("points[{place}].vector"))?;
-        Ok(body::Point { id, vector, payload: None, payload_base64: Some(body::Bytes(payload)) })
+        let columns = columns.into_iter().map(|column| value(column, place)).collect::<Result<_, ApiError>>()?;
+        Ok(body::Point { id, vector, payload: None, payload_base64: Some(body::Bytes(payload)), columns: Some(body::Columns(columns)) })
     });
     let (points, _) = body::Insert::many(points.collect::<Result<_, ApiError>>()?).points()?;
     let ids = collection.insert(&points)?;
@@ -91,7 +119,10 @@ pub(super) fn delete(collection: &Collection, message: Bytes) -> Answer {
 pub(super) fn read(collection: &Collection, message: Bytes) -> Answer {
     let proto::GetRequest { ids } = decode(message)?;
     let stored = collection.get(&body::Ids { ids }.ids()?)?;
-    let points = stored.into_iter().map(|Stored { id, vector, payload }| proto::StoredPoint { id, vector, payload });
+    let points = stored.into_iter().map(|Stored { id, vector, payload, columns }| {
+        let columns = columns.into_iter().map(|(name, value)| column(name, value)).collect();
+        proto::StoredPoint { id, vector, payload, columns }
+    });
     Ok(proto::GetResponse { points: points.collect() }.encode_to_vec())
 }
 
@@ -113,6 +144,7 @@ pub(super) fn info(collection: &Collection, message: Bytes) -> Answer {
         dimensions: info.dimensions.map(|dimensions| dimensions as u64),
         metric: info.metric.as_str().to_owned(),
         element: info.element.as_str().to_owned(),
+        columns: info.columns.into_iter().map(|LiveColumn { name, kind }| proto::ColumnType { name, r#type: kind.to_string() }).collect(),
         read_only: info.read_only.is_some(),
         read_only_because: info.read_only.unwrap_or_default().to_owned(),
         unsaved_changes: info.unsaved,
