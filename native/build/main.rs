@@ -5,6 +5,8 @@
 //! language, and what it uses beyond that is refused by its line: see [`parse`]. `cargo xtask test --full` compares the
 //! descriptor with that of a full compiler.
 
+#![expect(clippy::print_stdout, reason = "that is how a build script speaks to cargo")]
+
 mod descriptor;
 mod messages;
 mod parse;

@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
     let chosen = STEPS.iter().filter(|step| full || !step.full);
     let chosen = chosen.filter(|step| only.as_ref().is_none_or(|word| step.name.contains(word.as_str())));
-    let mut tally = Tally { full, ..Tally::default() };
+    let mut tally = Tally::default();
+    tally.full = full;
     for step in chosen {
         if list {
             println!("{}", step.name);

@@ -32,9 +32,9 @@ fn vector(id: u64) -> Vec<f32> {
 }
 
 fn values(id: u64) -> Vec<Option<Value>> {
-    let price = (id % 11 != 0).then_some(Value::I64((id * 37 % 1000) as i64));
+    let price = (!id.is_multiple_of(11)).then_some(Value::I64((id * 37 % 1000) as i64));
     let brand = Some(Value::Text(["north", "east", "south"][(id % 3) as usize].into()));
-    vec![price, brand, Some(Value::F64(id as f64 / 8.0)), (id % 2 == 0).then_some(Value::Bool(id % 4 == 0))]
+    vec![price, brand, Some(Value::F64(id as f64 / 8.0)), id.is_multiple_of(2).then_some(Value::Bool(id.is_multiple_of(4)))]
 }
 
 /// What each filter selects, by id.

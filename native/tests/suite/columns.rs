@@ -12,7 +12,7 @@ const COLUMNS: &str = "--column year:i64 --column lang --column score:f64 --colu
 fn columns(id: usize) -> Value {
     let year = if id % 10 == 9 { Value::Null } else { json!(1900 + id % 100) };
     let lang = ["en", "de", "fr"][id % 3];
-    json!({ "year": year, "lang": lang, "score": id as f64, "open": id % 2 == 0 })
+    json!({ "year": year, "lang": lang, "score": id as f64, "open": id.is_multiple_of(2) })
 }
 
 fn points(values: &[f32], first: usize) -> Value {
