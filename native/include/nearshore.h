@@ -4,6 +4,7 @@
  *   nearshore_build    vectors in memory -> a .shore file
  *   nearshore_open     a .shore file -> an index
  *   nearshore_search   queries -> the ids and distances of the nearest rows
+ *   nearshore_search_where   the same among the rows that meet a condition
  *   nearshore_info     rows, dimensions, metric
  *   nearshore_close    gives the index back
  *
@@ -157,6 +158,19 @@ nearshore_status nearshore_open(const char *path, nearshore_driver driver, nears
 nearshore_status nearshore_search(const nearshore_index *index, const nearshore_vectors *queries, size_t k,
                                   const nearshore_search_options *options, uint64_t *ids, float *distances, size_t *counts,
                                   nearshore_counters *counters, nearshore_error *error);
+
+/*
+ * As nearshore_search, among the rows that a filter selects: the nearest of those, k of them or all there are.
+ *
+ * filter   a condition on columns of the file in UTF-8, such as "price < 20 and brand in (\"a\", \"b\")": docs/filters.md has
+ *          the language. Null: all rows, as nearshore_search. A condition that does not parse or does not fit the columns
+ *          is NEARSHORE_ARGUMENT, and the text names the character where: "filter: at character 1: no column prize; there
+ *          are: price, brand". What the last 16 different filters selected is kept with the index: to ask again costs
+ *          nothing more.
+ */
+nearshore_status nearshore_search_where(const nearshore_index *index, const nearshore_vectors *queries, size_t k, const char *filter,
+                                        const nearshore_search_options *options, uint64_t *ids, float *distances, size_t *counts,
+                                        nearshore_counters *counters, nearshore_error *error);
 
 /*
  * Describes an index.

@@ -74,7 +74,8 @@ fn read(object: &Map<String, Json>) -> Result<Filter, String> {
     all.ok_or_else(|| format!("column {column}: a comparison such as \"lt\": 20 would be right"))
 }
 
-fn value(json: &Json) -> Result<Value, String> {
+/// A value, as conditions compare it and rows have it; `null` is none.
+pub(crate) fn value(json: &Json) -> Result<Value, String> {
     match json {
         Json::Bool(value) => Ok(Value::Bool(*value)),
         Json::String(text) => Ok(Value::Text(text.clone())),

@@ -7,7 +7,7 @@
 //! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
 //! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
-//! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP (feature `server`).
+//! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP and gRPC (features `server`, `grpc`).
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
 
@@ -25,6 +25,7 @@ mod index;
 pub mod io;
 mod par;
 mod queries;
+mod selections;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod tune;
@@ -33,6 +34,7 @@ pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};
 pub use par::Pool;
 pub use queries::Queries;
+pub use selections::Selections;
 
 pub use nearshore_core::distance::Kernels;
 pub use nearshore_core::index::ColumnInfo;

@@ -36,11 +36,11 @@ struct Block {
     text: String,
 }
 
-/// Runs every command of the README; how many blocks ran.
+/// Runs every command of the README, with these variables set; how many blocks ran.
 ///
 /// # Errors
 /// When a command fails, or the README has none.
-pub(crate) fn check() -> Result<u64> {
+pub(crate) fn check(build: &[(&str, &str)]) -> Result<u64> {
     let text = std::fs::read_to_string(workspace::root().join("README.md"))?;
     let blocks = blocks(&text)?;
     let tour = workspace::root().join("tour");
@@ -75,7 +75,7 @@ pub(crate) fn check() -> Result<u64> {
     }
     let file = workspace::target().join("readme.sh");
     std::fs::write(&file, script)?;
-    program("bash").arg(file).run()?;
+    build.iter().fold(program("bash").arg(file), |shell, (name, value)| shell.env(name, value)).run()?;
     Ok(ran)
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Step {
 /// The sum so far.
 #[derive(Default)]
 pub(crate) struct Tally {
+    /// Whether the run is one of `--full`.
+    pub(crate) full: bool,
     counts: Counts,
     failures: Vec<String>,
     times: Vec<(&'static str, Duration, bool)>,

@@ -6,7 +6,8 @@
 //!
 //! The steps share what they compile: checks first, then one test profile, then one release profile. Cargo compiles a dependency again
 //! for each set of features that a selection of packages asks of it, so every step that tests or runs the native crates selects them
-//! with their development dependencies.
+//! with their development dependencies. The release profile, which only the demo and the README ask for, is made quick to compile
+//! unless `--full` is given.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 
@@ -44,6 +45,7 @@ const STEPS: &[Step] = &[
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
     Step { name: "miri", needs: &[], full: true, run: miri },
     Step { name: "loom", needs: &[], full: true, run: loom },
+    Step { name: "proto", needs: &[], full: true, run: proto },
     Step { name: "fuzz", needs: &[], full: true, run: fuzz },
     Step { name: "benches", needs: &[], full: true, run: benches },
 ];
@@ -55,6 +57,7 @@ pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     let chosen = STEPS.iter().filter(|step| full || !step.full);
     let chosen = chosen.filter(|step| only.as_ref().is_none_or(|word| step.name.contains(word.as_str())));
     let mut tally = Tally::default();
+    tally.full = full;
     for step in chosen {
         if list {
             println!("{}", step.name);
@@ -165,15 +168,25 @@ fn all_consumers(tally: &mut Tally) -> Result<()> {
 
 /// The demo's data, index and page, used in Chromium as a person would.
 fn page(tally: &mut Tally) -> Result<()> {
-    demo::prepare()?;
+    demo::prepare(release(tally))?;
     let picture = workspace::target().join("demo/demo.png");
     tally.runner(node_tests("web-demo/test")?.env("CHROMIUM", setup::chromium()?).env("SCREENSHOT", picture))
 }
 
 /// Every command of the README, as written.
 fn readme(tally: &mut Tally) -> Result<()> {
-    tally.passed(readme::check()?);
+    tally.passed(readme::check(release(tally))?);
     Ok(())
+}
+
+/// What the release builds of a run are told: those of `--full` are as users get them.
+fn release(tally: &Tally) -> &'static [(&'static str, &'static str)] {
+    if tally.full { &[] } else { &demo::QUICK }
+}
+
+/// What the build script makes of the gRPC service, compared with what a full compiler makes of it.
+fn proto(_: &mut Tally) -> Result<()> {
+    cargo(&["run", "--quiet", "--manifest-path", "tests/proto/Cargo.toml"]).run()
 }
 
 /// A long random campaign against everything that reads bytes from strangers; and the coverage-guided targets compile.

@@ -16,6 +16,12 @@ impl Bitmap {
         Self { words: vec![0; rows.div_ceil(64)], rows }
     }
 
+    /// Makes room for more rows, none of which is in it.
+    pub(crate) fn grow(&mut self, rows: usize) {
+        self.rows = self.rows.max(rows);
+        self.words.resize(self.rows.div_ceil(64), 0);
+    }
+
     /// Rows that may be in it.
     pub(crate) fn rows(&self) -> usize {
         self.rows

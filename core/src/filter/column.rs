@@ -1,6 +1,7 @@
 //! Columns in memory: what a build is given, checked, and texts turned into places in a sorted dictionary.
 
 use super::bind::{BindError, Columns, Program};
+use super::bitmap::Bitmap;
 use super::error::{ColumnError, SelectError};
 use super::expr::Filter;
 use super::value::{ColumnType, Keys, float_key};
@@ -249,6 +250,11 @@ pub(crate) fn read_bits(bytes: &[u8], out: &mut [u64]) {
 /// A column that is wrong, or a condition that does not fit the columns.
 pub fn select(columns: &[ColumnInput<'_>], rows: usize, filter: &Filter) -> Result<Vec<u32>, SelectError> {
     check(columns, rows).map_err(SelectError::Column)?;
+    select_unchecked(columns, rows, filter).map(|selected| selected.iter().collect())
+}
+
+/// The same of columns that are known to be right; those that the filter does not name may be empty.
+pub(crate) fn select_unchecked(columns: &[ColumnInput<'_>], rows: usize, filter: &Filter) -> Result<Bitmap, SelectError> {
     // Only those that are asked about are coded.
     let asked = |column: &ColumnInput<'_>| filter.tests().any(|test| test.column == column.name);
     let code = |&input| if asked(&input) { Coded::new(input) } else { Coded { input, codes: Vec::new(), words: Vec::new() } };
@@ -258,5 +264,5 @@ pub fn select(columns: &[ColumnInput<'_>], rows: usize, filter: &Filter) -> Resu
         BindError::Columns(never) => match never {},
     })?;
     let Ok(selected) = program.select(coded.as_slice(), rows);
-    Ok(selected.iter().collect())
+    Ok(selected)
 }

@@ -28,7 +28,7 @@ mod tests;
 
 pub(crate) use bind::{BindError, Columns, Program};
 pub(crate) use bitmap::Bitmap;
-pub(crate) use column::{Coded, check, read_bits, word_keys};
+pub(crate) use column::{Coded, check, read_bits, select_unchecked, word_keys};
 pub use column::{ColumnInput, Values, select};
 pub use error::{ColumnError, FilterError, FilterFault, SelectError};
 pub use expr::{Compare, Filter};

@@ -91,6 +91,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(stored(&self.reader)?.into_iter().map(info).collect())
     }
 
+    /// The values of rows.
+    ///
+    /// # Errors
+    /// A damaged block, or a column that lacks a table.
+    pub fn column_values(&self) -> Result<ColumnValues<'_>, Corrupt> {
+        Ok(ColumnValues(stored(&self.reader)?))
+    }
+
     /// The rows that meet a condition, tombstones left out: for [`Index::search_where`], any number of times.
     ///
     /// Cost: a pass over the columns that the condition names, about 2 ns a row and comparison (more for long lists); memory: one bit a row.
@@ -115,6 +123,25 @@ impl<B: AsRef<[u8]>> Index<B> {
             RowSet::new(rows, twins(&self.reader), self.reader.header().superblock.build_id)
         };
         selected().map_err(SelectError::Corrupt)
+    }
+}
+
+/// The columns of a file, for their values row by row.
+pub struct ColumnValues<'a>(Vec<Stored<'a>>);
+
+impl core::fmt::Debug for ColumnValues<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|column| column.name)).finish()
+    }
+}
+
+impl ColumnValues<'_> {
+    /// The values of a row, one a column in their order, `None` where it has none; no row is asked for beyond the last.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn row(&self, row: u32) -> Result<Vec<Option<Value>>, Corrupt> {
+        self.0.iter().map(|column| column.value(row)).collect()
     }
 }
 
@@ -150,6 +177,26 @@ fn read_blob_bits(blob: &Section<'_>, first: u32, out: &mut [u64]) -> Result<(),
 }
 
 impl Stored<'_> {
+    /// The value of a row, if it has one.
+    fn value(&self, row: u32) -> Result<Option<Value>, Corrupt> {
+        if let Some(nulls) = &self.nulls
+            && nulls.row(row / 8)?.first().is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+        {
+            return Ok(None);
+        }
+        let bytes = self.values.row(row)?;
+        Ok(Some(match self.kind {
+            ColumnType::I64 => Value::I64(u64_at(bytes, 0).cast_signed()),
+            ColumnType::F64 => Value::F64(f64::from_bits(u64_at(bytes, 0))),
+            ColumnType::Bool => Value::Bool(bytes.first().is_some_and(|&byte| byte != 0)),
+            ColumnType::Text => {
+                let mut text = Vec::new();
+                self.word(word(bytes, 0).unwrap_or(u32::MAX), &mut text)?;
+                Value::Text(String::from_utf8(text).map_err(|_| corrupt_row(&self.values, row, "text that is not UTF-8"))?)
+            }
+        }))
+    }
+
     /// A word of the dictionary, into a buffer.
     pub(super) fn word(&self, index: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         out.clear();

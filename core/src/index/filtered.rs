@@ -14,6 +14,8 @@ use super::view::BaseGraph;
 use super::{Index, Loaded};
 use crate::filter::RowSet;
 use crate::format::{Kind, Plan, Refine};
+use crate::graph::Graph;
+use crate::graph::beam::Limits;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use crate::vectors::Query;
@@ -86,34 +88,69 @@ impl<B: AsRef<[u8]>> Index<B> {
         let (rows, records) = (self.len(), ranker.records);
         let guide = self.guide(loaded, records);
         let graph = BaseGraph { edges, guide, nodes: rows };
-        let mut limits = Setting::choose(params, refine, &loaded.quality).limits(params.k, self.metric(), rows);
-        let pool = if limits.stop < f32::INFINITY { limits.ef.min(limits.k * NODES_A_HIT) } else { limits.ef };
-        let scans_up_to = |rows_a_node: usize| params.plan.is_none() && among.len() <= pool.saturating_mul(rows_a_node);
-        if scans_up_to(SCAN_ROWS_A_NODE) {
-            return Ok(false);
-        }
+        let limits = Setting::choose(params, refine, &loaded.quality).limits(params.k, self.metric(), rows);
+        let Some(walk) = AmongWalk::new(limits, rows, among, params) else { return Ok(false) };
         let entry = self.descend(guide, scratch, stats)?;
-        let (found, seen) = scratch.beam.count_around(&graph, entry, among.nodes(), stats)?;
-        let missing = (seen * among.len() as u64 / rows as u64).saturating_sub(found);
-        // Were rows to match by chance, the variance of their number would be at most its mean.
-        if missing * missing > FAR_SIGMAS * FAR_SIGMAS * (missing + found) {
-            if scans_up_to(FAR_SCAN_ROWS_A_NODE) {
-                return Ok(false);
-            }
-            // Far away all distances are alike: a rule that compares them would not stop. The pool grows as the root of how
-            // rare matching rows are, so that one in ten costs as much and finds as much as every second (measured).
-            let root = ((rows as u64 * 10_000) / (2 * among.len() as u64)).isqrt().max(100) as usize;
-            (limits.ef, limits.stop) = ((pool.saturating_mul(root) / 100).min(rows), f32::INFINITY);
-        }
         // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.
         let entries = [entry, edges.table().extra as u32];
-        // A walk that has cost half of what the scan would is not one of those that are cheaper.
-        let budget = if params.plan.is_none() { among.len() as u64 / 2 } else { among.len() as u64 };
-        let done = scratch.beam.search_among(&graph, &scratch.query, among.nodes(), &among.seeds, entries, limits, budget, stats)?;
-        if !done {
+        if !walk.run(&graph, entries, among, scratch, stats)? {
             return Ok(false);
         }
         self.rank(guide, records, ranker, params, refine, scratch, stats, hits)?;
         Ok(hits.len() >= params.k.min(among.len()))
+    }
+}
+
+/// Whether and how to walk among rows of a set: in a file, or in a live index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AmongWalk {
+    limits: Limits,
+    /// Nodes that the pool holds in effect.
+    pool: usize,
+    rows: usize,
+    /// Whether the parameters name the plan.
+    named: bool,
+}
+
+impl AmongWalk {
+    /// Of `rows` rows in all; `None` where a scan of the set is cheaper.
+    pub(crate) fn new(limits: Limits, rows: usize, among: &RowSet, params: &SearchParams) -> Option<Self> {
+        let pool = if limits.stop < f32::INFINITY { limits.ef.min(limits.k * NODES_A_HIT) } else { limits.ef };
+        let walk = Self { limits, pool, rows, named: params.plan.is_some() };
+        (!walk.scans_up_to(SCAN_ROWS_A_NODE, among)).then_some(walk)
+    }
+
+    fn scans_up_to(&self, rows_a_node: usize, among: &RowSet) -> bool {
+        !self.named && among.len() <= self.pool.saturating_mul(rows_a_node)
+    }
+
+    /// Walks from `entries`, the nearest of which is the first, and leaves what it finds in the pool of `scratch`; false where a
+    /// scan turned out to be cheaper.
+    ///
+    /// # Errors
+    /// What the graph reports.
+    pub(crate) fn run<G: Graph>(
+        mut self,
+        graph: &G,
+        entries: [u32; 2],
+        among: &RowSet,
+        scratch: &mut Scratch,
+        stats: &mut Stats,
+    ) -> Result<bool, G::Error> {
+        let (found, seen) = scratch.beam.count_around(graph, entries[0], among.nodes(), stats)?;
+        let missing = (seen * among.len() as u64 / self.rows as u64).saturating_sub(found);
+        // Were rows to match by chance, the variance of their number would be at most its mean.
+        if missing * missing > FAR_SIGMAS * FAR_SIGMAS * (missing + found) {
+            if self.scans_up_to(FAR_SCAN_ROWS_A_NODE, among) {
+                return Ok(false);
+            }
+            // Far away all distances are alike: a rule that compares them would not stop. The pool grows as the root of how
+            // rare matching rows are, so that one in ten costs as much and finds as much as every second (measured).
+            let root = ((self.rows as u64 * 10_000) / (2 * among.len() as u64)).isqrt().max(100) as usize;
+            (self.limits.ef, self.limits.stop) = ((self.pool.saturating_mul(root) / 100).min(self.rows), f32::INFINITY);
+        }
+        // A walk that has cost half of what the scan would is not one of those that are cheaper.
+        let budget = if self.named { among.len() as u64 } else { among.len() as u64 / 2 };
+        scratch.beam.search_among(graph, &scratch.query, among.nodes(), &among.seeds, entries, self.limits, budget, stats)
     }
 }

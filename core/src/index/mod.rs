@@ -35,7 +35,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 #[cfg(feature = "filter")]
-pub use columns::ColumnInfo;
+pub use columns::{ColumnInfo, ColumnValues};
+#[cfg(feature = "filter")]
+pub(crate) use filtered::AmongWalk;
 use once_cell::race::OnceBox;
 use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;

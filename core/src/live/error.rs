@@ -28,6 +28,12 @@ pub enum LiveError {
         /// Which element.
         element: usize,
     },
+    /// A value is of another type than its column, or not a finite number.
+    #[cfg(feature = "filter")]
+    Value {
+        /// Which column.
+        column: usize,
+    },
     /// A parameter is out of its range.
     Parameter {
         /// Which one.
@@ -51,6 +57,8 @@ impl Words for LiveError {
             Self::NotRepresentable { element } => {
                 say!(out, "element ", element, " of the vector is no integer of the index's element type");
             }
+            #[cfg(feature = "filter")]
+            Self::Value { column } => say!(out, "the value of column ", column, " is of another type, or not a finite number"),
             Self::Parameter { parameter, must } => say!(out, parameter, " must be ", must),
             Self::Full => say!(out, "the index is full: compact it to make room"),
             Self::Open(error) => say!(out, error),

@@ -81,6 +81,8 @@ impl Live {
         let shared = &*self.shared;
         let level = usize::from(hnsw::level(self.params.seed, id, self.params.m));
         let slot = shared.store.push(&self.work.record, level, payload).ok_or(LiveError::Full)?;
+        #[cfg(feature = "filter")]
+        shared.store.set_values(slot, core::mem::take(&mut self.work.values));
         match old {
             Some(old) => shared.store.replace(old, slot),
             None => _ = shared.living.fetch_add(1, Ordering::AcqRel),

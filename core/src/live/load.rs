@@ -13,7 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 impl Live {
-    /// Takes up a file, saved or built. Everything is read and checked; originals and columns are left behind.
+    /// Takes up a file, saved or built. Everything is read and checked; originals are left behind, and columns where the cargo feature `filter` is off.
     /// `ef_construction` is what its `meta` says, 200 where that says nothing.
     ///
     /// # Errors
@@ -47,6 +47,8 @@ impl Live {
         let shared = Shared::new(&params, mean, index.quality()?.to_vec(), index.kernels());
         let changed = meta::number(&meta, "changed").unwrap_or(0);
         shared.changed.store(u32::try_from(changed).unwrap_or(u32::MAX), Ordering::Relaxed);
+        #[cfg(feature = "filter")]
+        let shared = Shared { schema: super::columns::Schema::new(columns_of(index)?), ..shared };
         let mut reading = Reading { index, records, edges, levels: vec![0; index.len()], upper: Vec::new() };
         reading.read_levels()?;
         reading.fill(&shared)?;
@@ -58,6 +60,12 @@ impl Live {
         }
         Ok(live)
     }
+}
+
+#[cfg(feature = "filter")]
+fn columns_of<B: AsRef<[u8]>>(index: &Index<B>) -> Result<Vec<super::LiveColumn>, LiveError> {
+    let columns = index.columns().map_err(SearchError::Corrupt)?;
+    Ok(columns.into_iter().map(|column| super::LiveColumn { name: column.name, kind: column.kind }).collect())
 }
 
 /// A file that is being taken up: row `r` becomes slot `r`.
@@ -101,6 +109,8 @@ impl<B: AsRef<[u8]>> Reading<'_, B> {
         let stored_layout = RecordLayout::from_file(layout.dimensions, table.parameter as usize, table.stride as usize);
         let stored_layout = stored_layout.ok_or_else(|| damaged("parts of a record overlap"))?;
         let (mut record, mut payload) = (vec![0; layout.stride], Vec::new());
+        #[cfg(feature = "filter")]
+        let columns = self.index.column_values().map_err(SearchError::Corrupt)?;
         let mut last_twin = None;
         for row in 0..self.index.len() as u32 {
             let stored = self.records.row(row).map_err(SearchError::Corrupt)?;
@@ -115,6 +125,8 @@ impl<B: AsRef<[u8]>> Reading<'_, B> {
             record[..layout.dimensions].copy_from_slice(codes);
             layout.write_tail(&mut record, factors, stored_layout.id(stored), (0, 0));
             let slot = shared.store.push(&record, self.levels[row as usize], &payload).ok_or(LiveError::Full)?;
+            #[cfg(feature = "filter")]
+            shared.store.set_values(slot, columns.row(row).map_err(SearchError::Corrupt)?.into());
             shared.living.fetch_add(1, Ordering::AcqRel);
             shared.store.publish(slot);
             if let Some(last) = last_twin {

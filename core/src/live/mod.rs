@@ -16,6 +16,10 @@
 //! of one vector cost a thousand records and one node. Records are all that is kept: about one
 //! byte an element. The mean is zero unless the index was loaded from a file that has one.
 
+#[cfg(feature = "filter")]
+mod columns;
+#[cfg(all(feature = "filter", test, not(loom)))]
+mod columns_tests;
 mod compact;
 mod current;
 mod error;
@@ -32,6 +36,8 @@ mod save;
 mod search;
 mod sync;
 
+#[cfg(feature = "filter")]
+pub use columns::{LiveColumn, LiveSelection, LiveSet};
 pub use error::LiveError;
 pub use reader::LiveReader;
 
@@ -114,6 +120,8 @@ struct Shared {
     quality: Vec<QualityRow>,
     /// Rows added or deleted since `quality` was measured.
     changed: AtomicU32,
+    #[cfg(feature = "filter")]
+    schema: columns::Schema,
 }
 
 /// A quality table counts while the changes are at most one row in so many.
@@ -131,6 +139,8 @@ impl Shared {
             living: AtomicU32::new(0),
             quality,
             changed: AtomicU32::new(0),
+            #[cfg(feature = "filter")]
+            schema: columns::Schema::default(),
         }
     }
 
@@ -151,10 +161,16 @@ impl Shared {
         }
     }
 
+    /// Rows added or deleted so far.
+    #[cfg(feature = "filter")]
+    fn changes(&self) -> u32 {
+        self.changed.load(Ordering::Acquire)
+    }
+
     /// Counts a row added or deleted. One thread writes, so nothing is lost.
     fn note_change(&self) {
         let changed = self.changed.load(Ordering::Relaxed);
-        self.changed.store(changed.saturating_add(1), Ordering::Relaxed);
+        self.changed.store(changed.saturating_add(1), Ordering::Release);
     }
 
     /// The payload of a hit, where its row still has the hit's id.
@@ -206,6 +222,9 @@ struct Work {
     distances: Vec<f32>,
     vector: Vec<f32>,
     record: Vec<u8>,
+    /// Of the row that is being added.
+    #[cfg(feature = "filter")]
+    values: columns::RowValues,
 }
 
 impl fmt::Debug for Live {

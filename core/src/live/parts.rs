@@ -115,6 +115,8 @@ impl Parts {
     pub(super) fn into_shared(self, params: &LiveParams, old: &Shared) -> Shared {
         let shared = Shared::new(params, old.space.mean.clone(), old.quality().to_vec(), old.kernels);
         shared.changed.store(old.changed.load(Ordering::Relaxed), Ordering::Relaxed);
+        #[cfg(feature = "filter")]
+        let shared = Shared { schema: super::columns::Schema::new(old.schema.columns.clone()), ..shared };
         let mut slot_of = Vec::with_capacity(self.nodes.len());
         let level = |node: usize| self.graph.layers.iter().skip(1).take_while(|layer| node < layer.rows()).count();
         for (node, (&slot, twins)) in self.nodes.iter().zip(&self.twins).enumerate() {
@@ -144,6 +146,8 @@ impl Shared {
     /// Appends a row of another state and publishes it.
     fn copy_row(&self, old: &Shared, slot: u32, level: usize) -> Option<u32> {
         let new = self.store.push(old.store.record(slot)?, level, old.store.payload(slot))?;
+        #[cfg(feature = "filter")]
+        self.store.set_values(new, old.store.values(slot).into());
         self.living.fetch_add(1, Ordering::AcqRel);
         self.store.publish(new);
         if old.store.is_deleted(slot) {

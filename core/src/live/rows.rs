@@ -13,7 +13,11 @@
 //! The `unsafe` is in [`Records`], which is sound whoever calls it: it does not rely on there
 //! being one writer.
 
+#[cfg(feature = "filter")]
+use super::columns::RowValues;
 use super::sync::{AtomicBool, AtomicU32, AtomicUsize, CHUNK_BITS_MAX, GROUP_BITS, GROUPS, OnceBox, Ordering, Places};
+#[cfg(feature = "filter")]
+use crate::filter::Value;
 use crate::graph::NONE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -95,6 +99,8 @@ struct Chunk {
     edges: Box<[AtomicU32]>,
     upper: Box<[OnceBox<Upper>]>,
     payloads: Box<[OnceBox<Box<[u8]>>]>,
+    #[cfg(feature = "filter")]
+    values: Box<[OnceBox<RowValues>]>,
     twins: Box<[AtomicU32]>,
     /// A row is alive for those who see as many rows or fewer; [`NONE`]: for all.
     ends: Box<[AtomicU32]>,
@@ -118,6 +124,9 @@ pub(super) struct Store {
     length: AtomicU32,
     /// Whether a row has a payload.
     with_payload: AtomicBool,
+    /// Whether a row hangs behind another.
+    #[cfg(feature = "filter")]
+    with_twins: AtomicBool,
 }
 
 impl Store {
@@ -125,7 +134,17 @@ impl Store {
         let row = stride + 2 * m * size_of::<AtomicU32>() + size_of::<[usize; 3]>();
         let chunk_bits = (CHUNK_BYTES / row).max(1).ilog2().min(CHUNK_BITS_MAX);
         let groups = (0..GROUPS).map(|_| OnceBox::new()).collect();
-        Self { groups, stride, degree: 2 * m, m, chunk_bits, length: AtomicU32::new(0), with_payload: AtomicBool::new(false) }
+        Self {
+            groups,
+            stride,
+            degree: 2 * m,
+            m,
+            chunk_bits,
+            length: AtomicU32::new(0),
+            with_payload: AtomicBool::new(false),
+            #[cfg(feature = "filter")]
+            with_twins: AtomicBool::new(false),
+        }
     }
 
     /// Neighbour slots of a row in `layer` (0 is the base).
@@ -164,6 +183,8 @@ impl Store {
                 edges: atomics(slots * self.degree, NONE),
                 upper: (0..slots).map(|_| OnceBox::new()).collect(),
                 payloads: (0..slots).map(|_| OnceBox::new()).collect(),
+                #[cfg(feature = "filter")]
+                values: (0..slots).map(|_| OnceBox::new()).collect(),
                 twins: atomics(slots, NONE),
                 ends: atomics(slots, NONE),
             })
@@ -188,6 +209,26 @@ impl Store {
             let _ = chunk.payloads[at].set(Box::new(payload.into()));
         }
         chunk.records.push(record).then_some(slot)
+    }
+
+    /// Sets the values of a row that was appended and is not yet published.
+    #[cfg(feature = "filter")]
+    pub(super) fn set_values(&self, slot: u32, values: RowValues) {
+        if let Some((chunk, at)) = self.chunk(slot).filter(|_| !values.is_empty()) {
+            let _ = chunk.values[at].set(Box::new(values));
+        }
+    }
+
+    /// The values of a row, one a column; empty where it has none.
+    #[cfg(feature = "filter")]
+    pub(super) fn values(&self, slot: u32) -> &[Option<Value>] {
+        self.chunk(slot).and_then(|(chunk, at)| chunk.values[at].get()).map_or(&[], |values| values)
+    }
+
+    /// Whether a row is the exact duplicate of another.
+    #[cfg(feature = "filter")]
+    pub(super) fn has_twins(&self) -> bool {
+        self.with_twins.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_payloads(&self) -> bool {
@@ -256,6 +297,8 @@ impl Store {
     }
 
     pub(super) fn set_twin(&self, slot: u32, twin: u32) {
+        #[cfg(feature = "filter")]
+        self.with_twins.store(true, Ordering::Relaxed);
         if let Some((chunk, at)) = self.chunk(slot) {
             chunk.twins[at].store(twin, Ordering::Release);
         }

@@ -33,6 +33,10 @@ impl Live {
             }
         }
         let params = &self.params;
+        #[cfg(feature = "filter")]
+        let slots = super::columns::Slots::of(shared, 0..rows as u32, |_| true);
+        #[cfg(feature = "filter")]
+        let columns: Vec<_> = slots.inputs(self.columns()).into_iter().map(crate::filter::Coded::new).collect();
         let file = File {
             order: order::breadth_first(&parts.graph.layers[0]),
             content: &Rows { shared, parts: &parts },
@@ -50,7 +54,7 @@ impl Live {
             meta: meta::describe(params, rows, shared.changed.load(Ordering::Relaxed)),
             digest: digest.finish(),
             #[cfg(feature = "filter")]
-            columns: &[],
+            columns: &columns,
         };
         let (sink, _, _) = file.write(sink, &mut |_, _, _| ControlFlow::Continue(()))?;
         Ok(sink)

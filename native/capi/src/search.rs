@@ -1,10 +1,12 @@
 //! One query or many, on one thread or several.
 
+use std::fmt::Display;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nearshore::filter::{Filter, RowSet, SelectError};
 use nearshore::search::{Effort, Hit, Scratch, SearchError, SearchParams};
-use nearshore::{AsQuery as _, Driver, Par as _, Pool};
+use nearshore::{AsQuery as _, Driver, Par as _, Pool, Selections};
 
 use crate::abi::{Counters, Description, SearchOptions};
 use crate::failure::Failure;
@@ -19,6 +21,7 @@ const GROUPS: usize = 4;
 #[derive(Debug)]
 pub struct Index {
     index: nearshore::Index,
+    sets: Selections,
     idle: Mutex<Vec<Worker>>,
 }
 
@@ -62,7 +65,7 @@ impl<'a> Answer<'a> {
 
 impl Index {
     pub(crate) fn open(path: &Path, driver: Driver) -> Result<Self, Failure> {
-        Ok(Self { index: nearshore::Index::open_with(path, driver)?, idle: Mutex::new(Vec::new()) })
+        Ok(Self { index: nearshore::Index::open_with(path, driver)?, sets: Selections::default(), idle: Mutex::new(Vec::new()) })
     }
 
     pub(crate) fn describe(&self) -> Description {
@@ -75,11 +78,22 @@ impl Index {
         }
     }
 
-    /// Answers query `q` in place `q` of `answers`.
+    /// The rows that a filter selects, given as text.
+    pub(crate) fn select(&self, filter: &str) -> Result<Arc<RowSet>, Failure> {
+        let refused = |error: &dyn Display| Failure::argument(format!("filter: {error}"));
+        let filter = Filter::parse(filter).map_err(|error| refused(&error))?;
+        self.sets.select(&self.index, &filter).map_err(|error| match error {
+            SelectError::Corrupt(corrupt) => Failure::from(&SearchError::from(corrupt)),
+            other => refused(&other),
+        })
+    }
+
+    /// Answers query `q` in place `q` of `answers`, by rows of `only` where it is given.
     pub(crate) fn search(
         &self,
         queries: Queries<'_>,
         params: &SearchParams,
+        only: Option<&RowSet>,
         threads: usize,
         answers: &mut [Answer<'_>],
     ) -> Result<(), Failure> {
@@ -88,7 +102,7 @@ impl Index {
         let mut workers = self.workers(pool.threads());
         pool.chunks(answers, group, &mut workers, |number, answers, worker| {
             for (place, answer) in answers.iter_mut().enumerate() {
-                self.answer(queries, number * group + place, params, worker, answer);
+                self.answer(queries, number * group + place, params, only, worker, answer);
             }
         });
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).append(&mut workers);
@@ -96,14 +110,27 @@ impl Index {
         failed.map_or(Ok(()), |(query, error)| Err(Failure::from(error).of(&format!("query {query}"))))
     }
 
-    fn answer(&self, queries: Queries<'_>, query: usize, params: &SearchParams, worker: &mut Worker, answer: &mut Answer<'_>) {
+    fn answer(
+        &self,
+        queries: Queries<'_>,
+        query: usize,
+        params: &SearchParams,
+        only: Option<&RowSet>,
+        worker: &mut Worker,
+        answer: &mut Answer<'_>,
+    ) {
         let place = query * queries.dimensions..(query + 1) * queries.dimensions;
         let query = match queries.numbers {
             Numbers::F32(numbers) => numbers[place].as_query(),
             Numbers::U8(numbers) => numbers[place].as_query(),
             Numbers::I8(numbers) => numbers[place].as_query(),
         };
-        match (*self.index).search(query, params, &mut worker.scratch, &mut worker.hits) {
+        let (scratch, hits) = (&mut worker.scratch, &mut worker.hits);
+        let found = match only {
+            Some(rows) => (*self.index).search_where(query, params, rows, scratch, hits),
+            None => (*self.index).search(query, params, scratch, hits),
+        };
+        match found {
             Ok(stats) => answer.cost = Counters { distances: stats.distances, hops: stats.hops },
             Err(error) => {
                 answer.error = Some(error);

@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use nearshore::build::{BuildParams, Input, build};
+use nearshore::build::{BuildParams, Input, build, build_with_columns};
 use nearshore::dataset::Vectors;
+use nearshore::filter::{ColumnInput, Filter, Values};
 use nearshore::format::Element;
 use nearshore::io::FileSink;
 use nearshore::search::{Scratch, SearchParams};
+use nearshore::vectors::Payloads;
 use nearshore::{AsQuery as _, Index, Kernels, Pool};
 
 const C: (&str, &[&str]) = ("cc", &["-std=c11"]);
@@ -155,6 +157,57 @@ fn every_wrong_argument_is_a_status_with_words() {
         if let Some(program) = compiled(&source("errors.c"), &folder, language) {
             run(&program, &folder, &["x.shore"]);
         }
+    }
+}
+
+/// A file of the Rust library with columns, and what `filters.c` prints for each of these filters.
+fn filtered(rows: &[f32], file: &Path, filters: &[&str]) -> String {
+    let bytes: Vec<u8> = rows.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, &bytes).expect("rows");
+    let price: Vec<i64> = (0..ROWS as i64).map(|row| row * 7 % 1000).collect();
+    let texts: Vec<u8> = (0..ROWS).map(|row| b"abc"[row % 3]).collect();
+    let ends: Vec<u64> = (1..=ROWS as u64).collect();
+    let brand = Payloads::new(&texts, &ends).expect("texts");
+    let columns = [
+        ColumnInput { name: "price", values: Values::I64(&price), nulls: None },
+        ColumnInput { name: "brand", values: Values::Text(brand), nulls: None },
+    ];
+    let mut params = BuildParams::default();
+    (params.m, params.ef_construction) = (8, 40);
+    let input = Input { vectors, ids: None, payloads: None };
+    let (pool, sink) = (Pool::new(1).expect("one thread"), FileSink::create(file, true).expect("a file"));
+    let mut go_on = |_, _, _| std::ops::ControlFlow::Continue(());
+    let (sink, _) = build_with_columns(&input, &columns, &params, &pool, Kernels::best(), &mut go_on, sink).expect("a build");
+    sink.finish().expect("a file");
+    let index = Index::open(file).expect("an index");
+    let (mut scratch, mut hits, mut text) = (Scratch::new(), Vec::new(), String::new());
+    for filter in filters {
+        let set = index.select(&Filter::parse(filter).expect("a filter")).expect("columns");
+        for query in rows.chunks_exact(DIMENSIONS).take(QUERIES) {
+            let params = SearchParams::ef(40).k(10);
+            let stats = (*index).search_where(query.as_query(), &params, &set, &mut scratch, &mut hits).expect("hits");
+            assert_eq!(hits.len(), set.len().min(10));
+            write!(text, "{} {}", stats.distances, stats.hops).expect("a string grows");
+            hits.iter().for_each(|hit| write!(text, " {}:{:08x}", hit.id, hit.distance.to_bits()).expect("a string grows"));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+fn filters_select_and_refuse_as_in_the_rust_library() {
+    // Half, few, one in five hundred, none, a text of the same meaning as another.
+    let filters = ["price < 500", "brand = \"a\" and price < 30", "price in (7, 14)", "price > 2000", "price<500"];
+    let rows: Vec<f32> = rows().iter().map(|number| number * 1e20).collect();
+    for (name, language) in [("filters-c", C), ("filters-c++", CPP)] {
+        let folder = folder(name);
+        let Some(program) = compiled(&source("filters.c"), &folder, language) else { continue };
+        let queries: Vec<u8> = rows[..QUERIES * DIMENSIONS].iter().flat_map(|number| number.to_le_bytes()).collect();
+        std::fs::write(folder.join("queries"), queries).expect("queries");
+        let expected = filtered(&rows, &folder.join("x.shore"), &filters);
+        let found = run(&program, &folder, &[&["x.shore", "queries", &DIMENSIONS.to_string()], &filters[..]].concat());
+        assert!(found == expected, "other answers\n{found}\n{expected}");
     }
 }
 

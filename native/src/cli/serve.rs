@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info};
+use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info, LiveColumn};
+use nearshore::filter::ColumnType;
 use nearshore::format::Metric;
 use nearshore::server::{ApiKey, Options, Server};
 use serde_json::json;
@@ -24,6 +25,8 @@ Examples:
   curl -d '{\"id\": 1, \"vector\": [0.1, 0.2], \"payload\": \"first\"}' http://127.0.0.1:6333/insert
   curl -d '{\"vector\": [0.1, 0.3], \"k\": 5, \"with_payload\": true}' http://127.0.0.1:6333/search
   nearshore serve vectors.shore --read-only --listen 127.0.0.1:8080
+  nearshore serve shop --column price:f64 --column brand
+  nearshore serve data --grpc 127.0.0.1:6334
   nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt";
 
 #[derive(Debug, Args)]
@@ -34,12 +37,19 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, default_value = "127.0.0.1:6333", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// The address and port to serve gRPC at as well, such as 127.0.0.1:6334 [default: none]
+    #[cfg(feature = "grpc")]
+    #[arg(long, value_name = "ADDRESS")]
+    grpc: Option<SocketAddr>,
     /// Elements of a vector of a new collection [default: as the first insert has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
     dimensions: Option<u16>,
     /// Distance of a new collection: squared Euclidean, 1 - dot product, 1 - cosine [default: l2]
     #[arg(long, value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
     metric: Option<Metric>,
+    /// A column of a new collection, for filters; TYPE is i64, f64, bool or string [default: string]; once for each
+    #[arg(long, value_name = "NAME[:TYPE]", value_parser = column)]
+    column: Vec<LiveColumn>,
     /// Refuses writes, and searches the file as it lies
     #[arg(long)]
     read_only: bool,
@@ -59,27 +69,46 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
     let key = args.api_key_file.as_deref().map(read_key).transpose()?;
-    if key.is_none() && !args.insecure && !args.listen.ip().is_loopback() {
-        let message = format!("{} is open to other machines; --api-key-file FILE, or --insecure, would be right", args.listen);
+    #[cfg(feature = "grpc")]
+    let grpc = args.grpc;
+    #[cfg(not(feature = "grpc"))]
+    let grpc = None;
+    let open = [Some(args.listen), grpc].into_iter().flatten().find(|address: &SocketAddr| !address.ip().is_loopback());
+    if let Some(address) = open.filter(|_| key.is_none() && !args.insecure) {
+        let message = format!("{address} is open to other machines; --api-key-file FILE, or --insecure, would be right");
         return Err(Fail::usage(message));
     }
     let dimensions = args.dimensions.map(usize::from);
-    let asked = CollectionOptions { dimensions, metric: args.metric, read_only: args.read_only };
+    let asked = CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only };
     let collection = Collection::open(&args.path, &asked).map_err(explain)?;
     let info = collection.info();
     let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);
-    let options = Options { threads, in_flight, body_bytes: (args.body_mib as usize) << 20, key };
-    let taken = |error| Fail::io(Path::new(&args.listen.to_string()), &error);
+    let options = Options {
+        threads,
+        in_flight,
+        body_bytes: (args.body_mib as usize) << 20,
+        key,
+        #[cfg(feature = "grpc")]
+        grpc,
+    };
+    let taken = |error| {
+        let addresses: Vec<String> = [Some(args.listen), grpc].into_iter().flatten().map(|address| address.to_string()).collect();
+        Fail::io(Path::new(&addresses.join(" or ")), &error)
+    };
     let server = Server::bind(args.listen, collection, options).map_err(taken)?;
     let address = server.address();
+    #[cfg(feature = "grpc")]
+    let grpc = server.grpc_address();
     // Before the address is told: whoever reads it may stop us at once.
     stop_gracefully(server.stopper());
     if common.json {
         let file = info.file.display().to_string();
         let read_only = info.read_only.is_some();
-        print_json(&json!({ "address": address.to_string(), "url": format!("http://{address}"), "file": file, "read_only": read_only }))?;
+        print_json(
+            &json!({ "address": address.to_string(), "url": format!("http://{address}"), "grpc_address": grpc.map(|address| address.to_string()), "file": file, "read_only": read_only }),
+        )?;
     } else if !common.quiet {
-        print(|out| welcome(out, &info, address))?;
+        print(|out| welcome(out, &info, address, grpc))?;
     }
     let saved = server.run().map_err(explain)?;
     match saved {
@@ -88,9 +117,20 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
     }
 }
 
-fn welcome(out: &mut impl Write, info: &Info, address: SocketAddr) -> std::io::Result<()> {
+/// `NAME` or `NAME:TYPE`.
+fn column(text: &str) -> Result<LiveColumn, String> {
+    let (name, kind) = text.rsplit_once(':').unwrap_or((text, "string"));
+    let found = ColumnType::ALL.into_iter().find(|known| known.as_str() == kind);
+    let kind = found.ok_or_else(|| format!("{kind} is no type; i64, f64, bool or string would be right"))?;
+    Ok(LiveColumn { name: name.to_owned(), kind })
+}
+
+fn welcome(out: &mut impl Write, info: &Info, address: SocketAddr, grpc: Option<SocketAddr>) -> std::io::Result<()> {
     let (rows, file) = (info.rows, info.file.display());
     writeln!(out, "serving {file} ({rows} rows) on http://{address}")?;
+    if let Some(address) = grpc {
+        writeln!(out, "  over gRPC on {address}")?;
+    }
     match info.read_only {
         Some(why) => writeln!(out, "  read only: {why}"),
         None => Ok(()),

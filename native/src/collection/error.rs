@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nearshore_core::build::BuildError;
+use nearshore_core::filter::ColumnType;
 use nearshore_core::format::WriteError;
 use nearshore_core::live::LiveError;
 use nearshore_core::search::SearchError;
@@ -46,6 +47,16 @@ pub enum Fault {
         /// What it may be.
         must: &'static str,
     },
+    /// A value for a column that the collection does not have.
+    UnknownColumn {
+        /// Those that it has.
+        known: Vec<String>,
+    },
+    /// A value of another type than its column's.
+    ColumnType {
+        /// Which type it has.
+        wanted: ColumnType,
+    },
     /// A filter that does not fit the columns, in words.
     Filter(String),
     /// A filter where there are no columns.
@@ -64,6 +75,8 @@ impl Fault {
             Self::DuplicateId { .. } => "duplicate_id",
             Self::NoIdLeft => "no_id_left",
             Self::Range { .. } => "out_of_range",
+            Self::UnknownColumn { .. } => "unknown_column",
+            Self::ColumnType { .. } => "wrong_type",
             Self::Filter(_) => "bad_filter",
             Self::NoColumns => "no_columns",
         }
@@ -85,8 +98,15 @@ impl fmt::Display for Fault {
             Self::DuplicateId { id } => write!(f, "id {id} is taken; delete it first, or use another"),
             Self::NoIdLeft => f.write_str("no id is left above the largest; give one"),
             Self::Range { must } => write!(f, "must be {must}"),
+            Self::UnknownColumn { known } if known.is_empty() => {
+                f.write_str("the collection has no columns; a new one has those of --column NAME:TYPE")
+            }
+            Self::UnknownColumn { known } => write!(f, "no such column; there are: {}", known.join(", ")),
+            Self::ColumnType { wanted } => write!(f, "a value of type {wanted}, or null, would be right"),
             Self::Filter(what) => f.write_str(what),
-            Self::NoColumns => f.write_str("a collection that can be written to has no columns; serve a file built with --columns"),
+            Self::NoColumns => {
+                f.write_str("the collection has no columns; a new one has those of --column NAME:TYPE, a file those it was built with")
+            }
         }
     }
 }
@@ -128,6 +148,14 @@ pub enum CollectionError {
 }
 
 impl CollectionError {
+    /// The same, of a field inside of another.
+    pub(super) fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Invalid { field, fault } => Self::Invalid { field: format!("{outer}.{field}"), fault },
+            other => other,
+        }
+    }
+
     /// What a row's refusal by the live index is called here; `field` is that of its vector.
     pub(super) fn of_row(error: LiveError, field: &str) -> Self {
         match error {

@@ -9,21 +9,23 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use nearshore_core::filter::Value;
 use nearshore_core::format::{Element, Metric};
-use nearshore_core::live::{Live, LiveError, LiveParams};
+use nearshore_core::live::{Live, LiveColumn, LiveError, LiveParams};
 use nearshore_core::vectors::Query;
 
 use super::error::{CollectionError, Fault};
 use super::lock::Lock;
-use super::point::{Found, Point, Search, Stored, check_vector};
-use super::searchers::Searchers;
+use super::point::{Found, Point, Search, Stored, check_vector, values};
+use super::searchers::{Searcher, Searchers};
+use super::selections::Selections;
 use super::{CollectionOptions, Info, Saved};
 use crate::error::Error;
 use crate::io::FileSink;
 
 /// A change of one row.
 enum Change<'a> {
-    Insert { id: u64, vector: &'a [f32], payload: &'a [u8] },
+    Insert { id: u64, vector: &'a [f32], payload: &'a [u8], values: &'a [Option<Value>] },
     Delete { id: u64 },
 }
 
@@ -45,6 +47,7 @@ pub(super) struct LiveRows {
     /// `None` before the first insert.
     live: RwLock<Option<Live>>,
     searchers: Searchers,
+    selections: Selections,
     rows: AtomicU64,
     tombstones: AtomicU64,
     unsaved: AtomicU64,
@@ -54,16 +57,15 @@ pub(super) struct LiveRows {
 impl LiveRows {
     /// No rows yet.
     pub(super) fn new(options: &CollectionOptions, lock: Lock) -> Result<Self, CollectionError> {
-        if let Some(dimensions) = options.dimensions {
-            // Refused now what no insert could be right for.
-            empty(options, dimensions).map_err(|error| CollectionError::of_row(error, "dimensions"))?;
-        }
+        // Refused now what no insert could be right for.
+        empty(options, 1).map_err(|error| CollectionError::of_row(error, "dimensions"))?;
         Ok(Self {
-            options: *options,
+            options: options.clone(),
             params: OnceLock::new(),
             writer: Mutex::new(Writer { next_id: Some(0) }),
             live: RwLock::new(None),
             searchers: Searchers::default(),
+            selections: Selections::default(),
             rows: AtomicU64::new(0),
             tombstones: AtomicU64::new(0),
             unsaved: AtomicU64::new(0),
@@ -73,7 +75,7 @@ impl LiveRows {
 
     /// The rows of a file.
     pub(super) fn loaded(live: Live, lock: Lock) -> Result<Self, CollectionError> {
-        let rows = Self::new(&CollectionOptions::default(), lock)?;
+        let rows = Self::new(&CollectionOptions { columns: live.columns().to_vec(), ..CollectionOptions::default() }, lock)?;
         rows.writer().next_id = live.ids().max().map_or(Some(0), |largest| largest.checked_add(1));
         rows.begin(live, 0);
         Ok(rows)
@@ -82,7 +84,7 @@ impl LiveRows {
     /// The one place where rows change. A log of changes would be written here, before the change is made.
     fn apply(live: &mut Live, change: &Change<'_>) -> Result<(), LiveError> {
         match *change {
-            Change::Insert { id, vector, payload } => live.insert(id, Query::F32(vector), payload),
+            Change::Insert { id, vector, payload, values } => live.insert_with(id, Query::F32(vector), payload, values),
             Change::Delete { id } => live.delete(id),
         }
     }
@@ -91,11 +93,15 @@ impl LiveRows {
         let Some(first) = points.first() else { return Ok(Vec::new()) };
         let mut writer = self.writer();
         let mut next_id = writer.next_id;
+        let columns = &self.options.columns;
+        let of_point = |(place, point)| values(point, columns).map_err(|error| error.within(&format!("points[{place}]")));
+        let values: Vec<Vec<Option<Value>>> = points.iter().enumerate().map(of_point).collect::<Result<_, _>>()?;
+        let refused = |error, place| refused(error, place, columns);
         let known = self.read().as_ref().map(|live| check(live, points, &mut next_id));
         let ids = match known {
             Some(ids) => {
                 let ids = ids?;
-                self.extend(&ids, points)?;
+                self.extend(&ids, points, &values)?;
                 ids
             }
             None => {
@@ -103,7 +109,7 @@ impl LiveRows {
                 let length = |_| Fault::Range { must: "1 to 32768 elements long" }.at("points[0].vector");
                 let mut live = empty(&self.options, first.vector.len()).map_err(length)?;
                 let ids = check(&live, points, &mut next_id)?;
-                for (place, change) in insertions(&ids, points) {
+                for (place, change) in insertions(&ids, points, &values) {
                     Self::apply(&mut live, &change).map_err(|error| refused(error, place))?;
                 }
                 self.begin(live, ids.len() as u64);
@@ -115,12 +121,12 @@ impl LiveRows {
     }
 
     /// All or none, among rows that are there.
-    fn extend(&self, ids: &[u64], points: &[Point]) -> Result<(), CollectionError> {
-        for (place, change) in insertions(ids, points) {
+    fn extend(&self, ids: &[u64], points: &[Point], values: &[Vec<Option<Value>>]) -> Result<(), CollectionError> {
+        for (place, change) in insertions(ids, points, values) {
             if let Err(error) = self.change(&change) {
                 // Those before it are there, so that to delete them cannot fail.
                 ids[..place].iter().for_each(|&id| self.change(&Change::Delete { id }).unwrap_or_default());
-                return Err(refused(error, place));
+                return Err(refused(error, place, &self.options.columns));
             }
         }
         Ok(())
@@ -139,7 +145,7 @@ impl LiveRows {
     }
 
     pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
-        if search.filter.is_some() {
+        if search.filter.is_some() && self.options.columns.is_empty() {
             return Err(Fault::NoColumns.at("filter"));
         }
         if let (None, Some(dimensions)) = (self.params.get(), self.options.dimensions) {
@@ -148,11 +154,28 @@ impl LiveRows {
             check_vector(&search.vector, dimensions, cosine).map_err(|fault| fault.at("vector"))?;
         }
         let found = self.searchers.with(|searcher| {
-            searcher.reader.search(Query::F32(&search.vector), &search.params(), &mut searcher.scratch, &mut searcher.hits)?;
-            let payload = |hit| search.with_payload.then(|| searcher.reader.payload_of(hit).to_vec());
-            Ok(searcher.hits.iter().map(|hit| Found { id: hit.id, distance: hit.distance, payload: payload(hit) }).collect())
+            let Searcher { reader, scratch, hits, .. } = searcher;
+            let query = Query::F32(&search.vector);
+            let searched = match &search.filter {
+                Some(filter) => {
+                    let rows = self.selections.select(reader, filter)?;
+                    reader.search_where(query, &search.params(), &rows, scratch, hits)
+                }
+                None => reader.search(query, &search.params(), scratch, hits),
+            };
+            searched.map_err(|error| CollectionError::of_vector(error, "vector"))?;
+            let payload = |hit| search.with_payload.then(|| reader.payload_of(hit).to_vec());
+            Ok(hits.iter().map(|hit| Found { id: hit.id, distance: hit.distance, payload: payload(hit) }).collect())
         });
-        found.unwrap_or(Ok(Vec::new())).map_err(|error| CollectionError::of_vector(error, "vector"))
+        match (found, &search.filter) {
+            (Some(found), _) => found,
+            (None, None) => Ok(Vec::new()),
+            (None, Some(filter)) => {
+                // No rows yet, but what a condition may ask about is known.
+                let nothing = empty(&self.options, 1).map_err(|error| CollectionError::of_row(error, "columns"))?;
+                self.selections.select(&mut nothing.reader(), filter).map(|_| Vec::new())
+            }
+        }
     }
 
     pub(super) fn get(&self, ids: &[u64]) -> Vec<Stored> {
@@ -160,7 +183,9 @@ impl LiveRows {
             // Locked for each, so that a writer waits for one row only.
             let live = self.read();
             let live = live.as_ref()?;
-            Some(Stored { id, vector: live.vector(id)?, payload: live.payload(id)?.to_vec() })
+            let (names, values) = (live.columns().iter(), live.values(id));
+            let columns = names.enumerate().map(|(at, column)| (column.name.clone(), values.get(at).cloned().flatten()));
+            Some(Stored { id, vector: live.vector(id)?, payload: live.payload(id)?.to_vec(), columns: columns.collect() })
         });
         stored.collect()
     }
@@ -174,6 +199,7 @@ impl LiveRows {
             dimensions: params.map(|params| params.dimensions).or(self.options.dimensions),
             metric: params.map_or(self.options.metric.unwrap_or(Metric::L2), |params| params.metric),
             element: params.map_or(Element::F32, |params| params.element),
+            columns: self.options.columns.clone(),
             read_only: None,
             unsaved: self.unsaved.load(Ordering::Relaxed),
         }
@@ -232,18 +258,28 @@ impl LiveRows {
 
 /// An index without rows, as the options say or else as the first vector is.
 fn empty(options: &CollectionOptions, dimensions: usize) -> Result<Live, LiveError> {
-    Live::new(LiveParams::new(options.dimensions.unwrap_or(dimensions), options.metric.unwrap_or(Metric::L2)))
+    let params = LiveParams::new(options.dimensions.unwrap_or(dimensions), options.metric.unwrap_or(Metric::L2));
+    Live::with_columns(params, options.columns.clone())
 }
 
 /// Each point as a change, and its place.
-fn insertions<'a>(ids: &'a [u64], points: &'a [Point]) -> impl Iterator<Item = (usize, Change<'a>)> {
-    let changes = ids.iter().zip(points).map(|(&id, point)| Change::Insert { id, vector: &point.vector, payload: &point.payload });
+fn insertions<'a>(ids: &'a [u64], points: &'a [Point], values: &'a [Vec<Option<Value>>]) -> impl Iterator<Item = (usize, Change<'a>)> {
+    let changes = ids.iter().zip(points).zip(values).map(|((&id, point), values)| {
+        let Point { vector, payload, .. } = point;
+        Change::Insert { id, vector, payload, values }
+    });
     changes.enumerate()
 }
 
 /// Why the point at `place` is no row.
-fn refused(error: LiveError, place: usize) -> CollectionError {
-    CollectionError::of_row(error, &format!("points[{place}].vector"))
+fn refused(error: LiveError, place: usize, columns: &[LiveColumn]) -> CollectionError {
+    match error {
+        LiveError::Value { column } if column < columns.len() => {
+            let LiveColumn { name, kind } = &columns[column];
+            Fault::ColumnType { wanted: *kind }.at(format!("points[{place}].columns.{name}"))
+        }
+        error => CollectionError::of_row(error, &format!("points[{place}].vector")),
+    }
 }
 
 /// Refuses points that cannot all be rows; their ids, those that are assigned included.

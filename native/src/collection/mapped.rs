@@ -1,33 +1,32 @@
 //! Rows of a file that is served as it lies.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use nearshore_core::filter::{Filter, RowSet, SelectError};
+use nearshore_core::index::ColumnValues;
 use nearshore_core::search::SearchError;
 
-use super::Info;
 use super::error::{CollectionError, Fault};
 use super::point::{Found, Search, Stored};
+use super::{Info, LiveColumn, columns_of};
 use crate::error::Error;
 use crate::index::Index;
-
-/// Sets of rows that are kept for the filters that were asked last.
-const SETS_MAX: usize = 16;
+use crate::selections::Selections;
 
 /// A mapped file; what searches touch is brought in.
 #[derive(Debug)]
 pub(super) struct MappedRows {
     index: Index,
-    /// What filters selected, the last asked at the end: the file does not change.
-    sets: Mutex<Vec<(String, Arc<RowSet>)>>,
+    sets: Selections,
+    columns: Vec<LiveColumn>,
     /// Why writes are refused.
     pub(super) why: &'static str,
 }
 
 impl MappedRows {
-    pub(super) fn new(index: Index, why: &'static str) -> Self {
-        Self { index, sets: Mutex::default(), why }
+    pub(super) fn new(index: Index, why: &'static str) -> Result<Self, CollectionError> {
+        Ok(Self { columns: columns_of(&index)?, index, sets: Selections::default(), why })
     }
 
     pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
@@ -46,42 +45,29 @@ impl MappedRows {
         found.collect::<Result<_, SearchError>>().map_err(|error| Error::Search(error).into())
     }
 
-    /// The rows that a filter selects: kept, or selected now, while nobody waits.
+    /// The rows that a filter selects.
     fn select(&self, filter: &Filter) -> Result<Arc<RowSet>, CollectionError> {
-        let key = filter.to_string();
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = sets.iter().position(|(kept, _)| *kept == key) {
-            let found = sets.remove(at);
-            let rows = Arc::clone(&found.1);
-            sets.push(found);
-            return Ok(rows);
-        }
-        drop(sets);
-        let rows = self.index.select(filter).map_err(|error| match error {
+        self.sets.select(&self.index, filter).map_err(|error| match error {
             SelectError::Corrupt(corrupt) => Error::Search(corrupt.into()).into(),
             other => Fault::Filter(other.to_string()).at("filter"),
-        })?;
-        let rows = Arc::new(rows);
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.len() >= SETS_MAX {
-            sets.remove(0);
-        }
-        sets.push((key, Arc::clone(&rows)));
-        Ok(rows)
+        })
     }
 
     pub(super) fn get(&self, ids: &[u64]) -> Result<Vec<Stored>, CollectionError> {
+        let columns = self.index.column_values().map_err(|corrupt| Error::Search(corrupt.into()))?;
         let stored = ids.iter().filter_map(|&id| match self.index.row_of(id) {
-            Ok(row) => row.map(|row| self.stored(id, row)),
+            Ok(row) => row.map(|row| self.stored(id, row, &columns)),
             Err(error) => Some(Err(error)),
         });
         stored.collect::<Result<_, SearchError>>().map_err(|error| Error::Search(error).into())
     }
 
-    fn stored(&self, id: u64, row: u32) -> Result<Stored, SearchError> {
+    fn stored(&self, id: u64, row: u32, columns: &ColumnValues<'_>) -> Result<Stored, SearchError> {
         let mut vector = Vec::new();
         self.index.vector(row, &mut vector)?;
-        Ok(Stored { id, vector, payload: self.payload(row)? })
+        let values = columns.row(row).map_err(SearchError::Corrupt)?;
+        let columns = self.columns.iter().zip(values).map(|(column, value)| (column.name.clone(), value)).collect();
+        Ok(Stored { id, vector, payload: self.payload(row)?, columns })
     }
 
     fn payload(&self, row: u32) -> Result<Vec<u8>, SearchError> {
@@ -99,6 +85,7 @@ impl MappedRows {
             dimensions: Some(index.dimensions()),
             metric: index.metric(),
             element: index.element(),
+            columns: self.columns.clone(),
             read_only: Some(self.why),
             unsaved: 0,
         }

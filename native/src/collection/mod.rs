@@ -18,6 +18,7 @@ mod lock;
 mod mapped;
 mod point;
 mod searchers;
+mod selections;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use point::{EF_MAX, Found, K_MAX, Point, Search, Stored};
 use std::path::{Path, PathBuf};
 
 use nearshore_core::format::{Element, Kind, Metric};
+pub use nearshore_core::live::LiveColumn;
 use nearshore_core::live::{Live, LiveError};
 
 use crate::error::Error;
@@ -39,12 +41,14 @@ use mapped::MappedRows;
 const FILE_NAME: &str = "collection.shore";
 
 /// How a collection is opened, and what a new one is like.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CollectionOptions {
     /// Elements of a vector; unless given, as many as the first insert has.
     pub dimensions: Option<usize>,
     /// The distance; unless given, squared Euclidean.
     pub metric: Option<Metric>,
+    /// The columns of a new collection, for filters.
+    pub columns: Vec<LiveColumn>,
     /// Whether writes are refused and the file is searched as it lies.
     pub read_only: bool,
 }
@@ -64,6 +68,8 @@ pub struct Info {
     pub metric: Metric,
     /// What an element is.
     pub element: Element,
+    /// What filters may ask about.
+    pub columns: Vec<LiveColumn>,
     /// Why writes are refused; `None` where they are not.
     pub read_only: Option<&'static str>,
     /// Rows inserted and deleted since the last save.
@@ -89,8 +95,8 @@ pub struct Saved {
 /// let folder = tempfile::tempdir()?;
 /// let collection = Collection::open(folder.path(), &CollectionOptions::default())?;
 /// let ids = collection.insert(&[
-///     Point { id: Some(7), vector: vec![0.0, 1.0], payload: b"north".to_vec() },
-///     Point { id: None, vector: vec![1.0, 0.0], payload: b"east".to_vec() },
+///     Point { id: Some(7), vector: vec![0.0, 1.0], payload: b"north".to_vec(), ..Point::default() },
+///     Point { id: None, vector: vec![1.0, 0.0], payload: b"east".to_vec(), ..Point::default() },
 /// ])?;
 /// assert_eq!(ids, [7, 8]);
 /// let found = collection.search(&Search { with_payload: true, ..Search::new(vec![0.9, 0.1], 1) })?;
@@ -122,7 +128,7 @@ impl Collection {
             let index = Index::open(&path)?;
             check_options(&index, options)?;
             if let Some(why) = why_read_only(&index, options) {
-                return Ok(Self { path, rows: Rows::Mapped(MappedRows::new(index, why)) });
+                return Ok(Self { path, rows: Rows::Mapped(MappedRows::new(index, why)?) });
             }
         }
         let lock = Lock::take(&path)?;
@@ -136,7 +142,7 @@ impl Collection {
             Ok(live) => Rows::Live(LiveRows::loaded(live, lock)?),
             Err(LiveError::Open(source)) => return Err(Error::Open { path, source }.into()),
             Err(LiveError::Search(error)) => return Err(Error::Search(error).into()),
-            Err(_) => Rows::Mapped(MappedRows::new(index, "the file has a graph that cannot be added to")),
+            Err(_) => Rows::Mapped(MappedRows::new(index, "the file has a graph that cannot be added to")?),
         };
         Ok(Self { path, rows })
     }
@@ -222,10 +228,15 @@ fn why_read_only(index: &Index, options: &CollectionOptions) -> Option<&'static 
     let has = |kind| index.reader().section(kind, 0).is_some();
     match (options.read_only, has(Kind::Originals)) {
         (true, _) => Some("it was opened to be read only"),
-        _ if has(Kind::Columns) => Some("the file has columns, which a save would lose"),
         (_, true) => Some("the file keeps originals, which a save would lose; build it with --originals drop"),
         _ => None,
     }
+}
+
+/// The columns of a file.
+fn columns_of(index: &Index) -> Result<Vec<LiveColumn>, CollectionError> {
+    let columns = index.columns().map_err(|corrupt| Error::Search(corrupt.into()))?;
+    Ok(columns.into_iter().map(|column| LiveColumn { name: column.name, kind: column.kind }).collect())
 }
 
 /// A file that is there decides what it is; options may only agree.
@@ -235,5 +246,14 @@ fn check_options(index: &Index, options: &CollectionOptions) -> Result<(), Colle
         (Some(wanted), _) if wanted != index.dimensions() => differ("dimensions", index.dimensions().to_string(), wanted.to_string()),
         (_, Some(wanted)) if wanted != index.metric() => differ("metric", index.metric().to_string(), wanted.to_string()),
         _ => Ok(()),
+    }?;
+    let columns = columns_of(index)?;
+    if options.columns.is_empty() || options.columns == columns {
+        return Ok(());
     }
+    let shown = |columns: &[LiveColumn]| match columns {
+        [] => "none".to_owned(),
+        columns => columns.iter().map(|column| format!("{}:{}", column.name, column.kind)).collect::<Vec<_>>().join(", "),
+    };
+    differ("columns", shown(&columns), shown(&options.columns))
 }

@@ -1,6 +1,7 @@
 //! What goes into a collection and what comes out of it.
 
-use nearshore_core::filter::Filter;
+use nearshore_core::filter::{Filter, Value};
+use nearshore_core::live::LiveColumn;
 use nearshore_core::search::{Effort, SearchParams};
 
 use super::error::{CollectionError, Fault};
@@ -20,6 +21,8 @@ pub struct Point {
     pub vector: Vec<f32>,
     /// What hits bring back.
     pub payload: Vec<u8>,
+    /// Values by the names of their columns, which the collection must have; one that is not named has none.
+    pub columns: Vec<(String, Option<Value>)>,
 }
 
 /// A row that is there.
@@ -31,6 +34,8 @@ pub struct Stored {
     pub vector: Vec<f32>,
     /// What came with it.
     pub payload: Vec<u8>,
+    /// Its value in each column of the collection.
+    pub columns: Vec<(String, Option<Value>)>,
 }
 
 /// What is searched for.
@@ -82,6 +87,23 @@ impl Search {
             _ => Ok(()),
         }
     }
+}
+
+/// The values of a point in the order of `columns`; nothing where it has none.
+pub(super) fn values(point: &Point, columns: &[LiveColumn]) -> Result<Vec<Option<Value>>, CollectionError> {
+    if point.columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values = vec![None; columns.len()];
+    for (name, value) in &point.columns {
+        let at = columns.iter().position(|column| column.name == *name);
+        let at = at.ok_or_else(|| {
+            let known = columns.iter().map(|column| column.name.clone()).collect();
+            Fault::UnknownColumn { known }.at(format!("columns.{name}"))
+        })?;
+        values[at].clone_from(value);
+    }
+    Ok(values)
 }
 
 /// Refuses what no row and no query may be, before anything is changed.

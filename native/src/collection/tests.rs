@@ -1,5 +1,6 @@
 //! What holds for a collection whoever asks it.
 
+use nearshore_core::filter::{ColumnType, Value};
 use nearshore_core::search::Effort;
 
 use super::*;
@@ -9,7 +10,7 @@ fn open(folder: &tempfile::TempDir) -> Collection {
 }
 
 fn point(id: impl Into<Option<u64>>, vector: &[f32]) -> Point {
-    Point { id: id.into(), vector: vector.to_vec(), payload: Vec::new() }
+    Point { id: id.into(), vector: vector.to_vec(), payload: Vec::new(), columns: Vec::new() }
 }
 
 /// The field and the code of a refusal.
@@ -111,24 +112,31 @@ fn a_file_with_columns_is_searched_by_filters_and_one_without_says_so() {
     let price: Vec<i64> = (0..50).map(|row| row % 5).collect();
     let columns = [ColumnInput { name: "price", values: Values::I64(&price), nulls: None }];
     let mut params = BuildParams::default();
-    // Columns alone keep it from being written to.
     params.originals = false;
     let path = folder.path().join("shop.shore");
     let sink = crate::io::FileSink::create(&path, false).unwrap();
     let go_on = &mut |_, _, _| std::ops::ControlFlow::Continue(());
     let kernels = nearshore_core::distance::Kernels::best();
     build_with_columns(&input, &columns, &params, &nearshore_core::par::Serial, kernels, go_on, sink).unwrap().0.finish().unwrap();
-    let shop = Collection::open(&path, &CollectionOptions::default()).unwrap();
-    assert_eq!(shop.info().read_only, Some("the file has columns, which a save would lose"));
     let filtered = |text: &str| Search { filter: Some(Filter::parse(text).unwrap()), ..Search::new(vec![21.0], 3) };
-    for _ in 0..2 {
-        let ids: Vec<u64> = shop.search(&filtered("price = 3")).unwrap().iter().map(|found| found.id).collect();
-        assert_eq!(ids, [23, 18, 28]);
+    for read_only in [true, false] {
+        let shop = Collection::open(&path, &CollectionOptions { read_only, ..CollectionOptions::default() }).unwrap();
+        assert_eq!(shop.info().read_only.is_some(), read_only);
+        assert_eq!(shop.info().columns, [LiveColumn { name: "price".into(), kind: ColumnType::I64 }]);
+        for _ in 0..2 {
+            let ids: Vec<u64> = shop.search(&filtered("price = 3")).unwrap().iter().map(|found| found.id).collect();
+            assert_eq!(ids, [23, 18, 28]);
+        }
+        assert_eq!(refusal(shop.search(&filtered("prize = 3"))), ("filter".to_owned(), "bad_filter"));
+        for number in 0..40 {
+            assert_eq!(shop.search(&filtered(&format!("price < {}", number % 20))).unwrap().len(), if number % 20 == 0 { 0 } else { 3 });
+        }
+        assert_eq!(shop.get(&[7]).unwrap()[0].columns, [("price".to_owned(), Some(Value::I64(2)))]);
     }
-    assert_eq!(refusal(shop.search(&filtered("prize = 3"))), ("filter".to_owned(), "bad_filter"));
-    for number in 0..40 {
-        assert_eq!(shop.search(&filtered(&format!("price < {}", number % 20))).unwrap().len(), if number % 20 == 0 { 0 } else { 3 });
-    }
+    let other =
+        CollectionOptions { columns: vec![LiveColumn { name: "price".into(), kind: ColumnType::F64 }], ..CollectionOptions::default() };
+    let refused = Collection::open(&path, &other).unwrap_err().to_string();
+    assert_eq!(refused, "the collection has columns price:i64, not price:f64");
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(refusal(open(&folder).search(&filtered("price = 3"))), ("filter".to_owned(), "no_columns"));
 }

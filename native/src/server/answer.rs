@@ -1,12 +1,16 @@
 //! What requests are answered with.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use crate::base64;
-use crate::collection::{Found, Info, Saved, Stored};
+use crate::collection::{Found, Info, LiveColumn, Saved, Stored};
+use crate::filter::Value;
 
 /// A value as JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
@@ -92,11 +96,22 @@ pub(super) struct Point {
     vector: Vec<f32>,
     #[serde(flatten)]
     payload: Payload,
+    /// By name; null where the row has no value.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    columns: Map<String, Json>,
 }
 
 impl From<Stored> for Point {
-    fn from(Stored { id, vector, payload }: Stored) -> Self {
-        Self { id, vector, payload: payload.into() }
+    fn from(Stored { id, vector, payload, columns }: Stored) -> Self {
+        let value = |value| match value {
+            None => Json::Null,
+            Some(Value::I64(value)) => value.into(),
+            Some(Value::F64(value)) => value.into(),
+            Some(Value::Bool(value)) => value.into(),
+            Some(Value::Text(text)) => text.into(),
+        };
+        let columns = columns.into_iter().map(|(name, of_row)| (name, value(of_row))).collect();
+        Self { id, vector, payload: payload.into(), columns }
     }
 }
 
@@ -115,6 +130,13 @@ impl SavedAnswer {
 }
 
 #[derive(Serialize)]
+struct Column {
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
 pub(super) struct InfoAnswer {
     file: String,
     rows: u64,
@@ -122,6 +144,7 @@ pub(super) struct InfoAnswer {
     dimensions: Option<usize>,
     metric: &'static str,
     element: &'static str,
+    columns: Vec<Column>,
     read_only: bool,
     read_only_because: Option<&'static str>,
     unsaved_changes: u64,
@@ -137,6 +160,7 @@ impl From<Info> for InfoAnswer {
             dimensions: info.dimensions,
             metric: info.metric.as_str(),
             element: info.element.as_str(),
+            columns: info.columns.into_iter().map(|LiveColumn { name, kind }| Column { name, kind: kind.as_str() }).collect(),
             read_only: info.read_only.is_some(),
             read_only_because: info.read_only,
             unsaved_changes: info.unsaved,
@@ -148,4 +172,9 @@ impl From<Info> for InfoAnswer {
 #[derive(Serialize)]
 pub(super) struct Status {
     pub(super) status: &'static str,
+}
+
+/// How long it took.
+pub(super) fn micros(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! What requests bring: JSON whose every field is known, and numbers of things that are not too many.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
@@ -7,6 +8,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Vi
 use super::error::ApiError;
 use crate::base64;
 use crate::collection::{self, K_MAX};
+use crate::filter::Value;
 use crate::filter_json;
 use crate::search::Effort;
 
@@ -60,7 +62,7 @@ fn too_many(field: &str, found: usize, most: usize) -> Result<(), ApiError> {
 
 /// An array of numbers, or base64 of little-endian f32.
 #[derive(Debug)]
-struct Vector(Vec<f32>);
+pub(super) struct Vector(pub(super) Vec<f32>);
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -96,7 +98,7 @@ impl<'de> Deserialize<'de> for Vector {
 
 /// Base64 of any bytes.
 #[derive(Debug)]
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -105,39 +107,70 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// Values by the names of their columns.
+#[derive(Debug)]
+pub(super) struct Columns(pub(super) Vec<(String, Option<Value>)>);
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let object = BTreeMap::<String, ColumnValue>::deserialize(from)?;
+        Ok(Self(object.into_iter().map(|(name, ColumnValue(value))| (name, value)).collect()))
+    }
+}
+
+/// A number, text, true, false or null.
+struct ColumnValue(Option<Value>);
+
+impl<'de> Deserialize<'de> for ColumnValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::Null => Ok(Self(None)),
+            value => filter_json::value(&value).map(|value| Self(Some(value))).map_err(de::Error::custom),
+        }
+    }
+}
+
 /// `POST /insert`: one point, or `points`.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Insert {
     id: Option<u64>,
     vector: Option<Vector>,
     payload: Option<String>,
     payload_base64: Option<Bytes>,
+    columns: Option<Columns>,
     points: Option<Vec<Point>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Point {
-    id: Option<u64>,
-    vector: Vector,
-    payload: Option<String>,
-    payload_base64: Option<Bytes>,
+pub(super) struct Point {
+    pub(super) id: Option<u64>,
+    pub(super) vector: Vector,
+    pub(super) payload: Option<String>,
+    pub(super) payload_base64: Option<Bytes>,
+    pub(super) columns: Option<Columns>,
 }
 
 impl Insert {
+    /// Of `points`.
+    #[cfg(feature = "grpc")]
+    pub(super) fn many(points: Vec<Point>) -> Self {
+        Self { points: Some(points), ..Self::default() }
+    }
+
     /// The points, and whether the request named them one by one.
     pub(super) fn points(self) -> Result<(Vec<collection::Point>, bool), ApiError> {
-        let Self { id, vector, payload, payload_base64, points } = self;
-        let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some();
+        let Self { id, vector, payload, payload_base64, columns, points } = self;
+        let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some() || columns.is_some();
         let points = match (points, vector) {
             (Some(_), _) if alone => return Err(ApiError::field("conflict", "points", "one point, or `points`; not both")),
             (Some(points), _) => points,
-            (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64 }],
+            (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64, columns }],
             (None, None) => return Err(missing("vector")),
         };
         too_many("points", points.len(), POINTS_MAX)?;
-        let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64 })| {
+        let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64, columns })| {
             let payload = match (payload, payload_base64) {
                 (Some(_), Some(_)) => {
                     let message = "`payload`, or `payload_base64`; not both";
@@ -147,7 +180,8 @@ impl Insert {
                 }
                 (text, bytes) => bytes.map(|bytes| bytes.0).or(text.map(String::into_bytes)).unwrap_or_default(),
             };
-            Ok(collection::Point { id, vector: vector.0, payload })
+            let columns = columns.map(|Columns(columns)| columns).unwrap_or_default();
+            Ok(collection::Point { id, vector: vector.0, payload, columns })
         });
         Ok((points.collect::<Result<_, _>>()?, alone))
     }
@@ -159,7 +193,7 @@ pub(super) fn short(field: String, alone: bool) -> String {
 }
 
 /// `POST /search`: one search, or `searches`.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     vector: Option<Vector>,
@@ -173,16 +207,22 @@ pub(super) struct Search {
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OneSearch {
-    vector: Vector,
-    k: Option<usize>,
-    ef: Option<usize>,
-    recall: Option<f32>,
-    with_payload: Option<bool>,
-    filter: Option<serde_json::Value>,
+pub(super) struct OneSearch {
+    pub(super) vector: Vector,
+    pub(super) k: Option<usize>,
+    pub(super) ef: Option<usize>,
+    pub(super) recall: Option<f32>,
+    pub(super) with_payload: Option<bool>,
+    pub(super) filter: Option<serde_json::Value>,
 }
 
 impl Search {
+    /// Of `searches`.
+    #[cfg(feature = "grpc")]
+    pub(super) fn many(searches: Vec<OneSearch>) -> Self {
+        Self { searches: Some(searches), ..Self::default() }
+    }
+
     /// The searches, and whether the request named one alone.
     pub(super) fn searches(self) -> Result<(Vec<collection::Search>, bool), ApiError> {
         let Self { vector, k, ef, recall, with_payload, filter, searches } = self;
@@ -223,7 +263,7 @@ pub(super) fn in_search(error: ApiError, place: usize, alone: bool) -> ApiError 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ids {
-    ids: Vec<u64>,
+    pub(super) ids: Vec<u64>,
 }
 
 impl Ids {

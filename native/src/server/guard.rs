@@ -7,9 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::SemaphorePermit;
 
 use super::Context;
 use super::error::ApiError;
+use super::metrics::Door;
 use super::routes::ROUTES;
 
 /// Asked by whatever watches the server, with or without the key, however busy it is.
@@ -25,7 +27,7 @@ pub(super) async fn guard(State(context): State<Arc<Context>>, request: Request,
     // Paths that are none of ours are one label, or a stranger could fill the memory with names.
     let route = ROUTES.iter().map(|(_, route)| *route).find(|route| *route == path).unwrap_or("other");
     let response = pass(&context, route, request, next).await.unwrap_or_else(ApiError::into_response);
-    context.metrics.count(route, response.status().as_u16(), started.elapsed());
+    context.metrics.count(Door::Http, route, response.status().as_u16(), started.elapsed());
     response
 }
 
@@ -37,14 +39,19 @@ async fn pass(context: &Context, route: &str, request: Request, next: Next) -> R
     if WATCHES.contains(&route) {
         return Ok(next.run(request).await);
     }
-    let busy = |_| ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests under way; try again in a second");
-    let _permit = context.in_flight.try_acquire().map_err(busy)?;
+    let _permit = enter(context)?;
     Ok(next.run(request).await)
+}
+
+/// A place among the requests under way, kept as long as the permit.
+pub(super) fn enter(context: &Context) -> Result<SemaphorePermit<'_>, ApiError> {
+    let busy = |_| ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests under way; try again in a second");
+    context.in_flight.try_acquire().map_err(busy)
 }
 
 /// The key, where there is one. Where there is none, everybody on this machine may come, a web page in somebody's browser
 /// excepted: browsers say so by `Origin`.
-fn admit(context: &Context, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn admit(context: &Context, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(key) = &context.options.key else {
         if headers.contains_key(header::ORIGIN) {
             let message = "a web page may not ask a server without a key; start it with --api-key-file";

@@ -11,9 +11,28 @@ use crate::collection::Info;
 /// Upper ends of the latency histogram, in seconds.
 const BUCKETS: [f64; 14] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// Counters of answered requests, by route.
+/// How requests come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Door {
+    Http,
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+impl Door {
+    /// Its name in those of its metrics, the label of a route, and that of what became of a request.
+    const fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::Http => ["http", "route", "status"],
+            #[cfg(feature = "grpc")]
+            Self::Grpc => ["grpc", "call", "code"],
+        }
+    }
+}
+
+/// Counters of answered requests, by door and route.
 #[derive(Debug, Default)]
-pub(super) struct Metrics(Mutex<BTreeMap<&'static str, Route>>);
+pub(super) struct Metrics(Mutex<BTreeMap<Door, BTreeMap<&'static str, Route>>>);
 
 #[derive(Debug, Default)]
 struct Route {
@@ -25,10 +44,10 @@ struct Route {
 }
 
 impl Metrics {
-    /// Counts a request that was answered.
-    pub(super) fn count(&self, route: &'static str, status: u16, took: Duration) {
-        let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = routes.entry(route).or_default();
+    /// Counts a request that was answered; `status` is a number of the door's protocol.
+    pub(super) fn count(&self, door: Door, route: &'static str, status: u16, took: Duration) {
+        let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let route = doors.entry(door).or_default().entry(route).or_default();
         let seconds = took.as_secs_f64();
         *route.statuses.entry(status).or_default() += 1;
         route.requests += 1;
@@ -47,29 +66,13 @@ impl Metrics {
     }
 
     fn write(&self, out: &mut String, info: &Info, in_flight: usize) -> std::fmt::Result {
-        let routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = "nearshore_http_requests_total";
-        head(out, name, "counter", "Requests answered, by route and status.")?;
-        for (route, of) in &*routes {
-            for (status, count) in &of.statuses {
-                writeln!(out, "{name}{{route=\"{route}\",status=\"{status}\"}} {count}")?;
-            }
+        let doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (door, routes) in &*doors {
+            write_door(out, *door, routes)?;
         }
-        let name = "nearshore_http_request_duration_seconds";
-        head(out, name, "histogram", "Time from a request's head to its answer, by route.")?;
-        for (route, of) in &*routes {
-            let mut sum = 0;
-            for (end, count) in BUCKETS.iter().zip(of.within) {
-                sum += count;
-                writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"{end}\"}} {sum}")?;
-            }
-            writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {}", of.requests)?;
-            writeln!(out, "{name}_sum{{route=\"{route}\"}} {}", of.seconds)?;
-            writeln!(out, "{name}_count{{route=\"{route}\"}} {}", of.requests)?;
-        }
-        drop(routes);
+        drop(doors);
         let gauges = [
-            ("nearshore_http_requests_in_flight", "Requests under way.", Some(in_flight as u64)),
+            ("nearshore_http_requests_in_flight", "Requests under way, by whichever door.", Some(in_flight as u64)),
             ("nearshore_rows", "Rows that searches find.", Some(info.rows)),
             ("nearshore_tombstones", "Deleted rows that still take memory.", Some(info.tombstones)),
             ("nearshore_unsaved_changes", "Rows inserted and deleted since the last save.", Some(info.unsaved)),
@@ -82,6 +85,30 @@ impl Metrics {
         }
         Ok(())
     }
+}
+
+fn write_door(out: &mut String, door: Door, routes: &BTreeMap<&'static str, Route>) -> std::fmt::Result {
+    let [door, label, outcome] = door.names();
+    let name = format!("nearshore_{door}_requests_total");
+    head(out, &name, "counter", &format!("Requests answered, by {label} and {outcome}."))?;
+    for (route, of) in routes {
+        for (status, count) in &of.statuses {
+            writeln!(out, "{name}{{{label}=\"{route}\",{outcome}=\"{status}\"}} {count}")?;
+        }
+    }
+    let name = format!("nearshore_{door}_request_duration_seconds");
+    head(out, &name, "histogram", &format!("Time from a request's head to its answer, by {label}."))?;
+    for (route, of) in routes {
+        let mut sum = 0;
+        for (end, count) in BUCKETS.iter().zip(of.within) {
+            sum += count;
+            writeln!(out, "{name}_bucket{{{label}=\"{route}\",le=\"{end}\"}} {sum}")?;
+        }
+        writeln!(out, "{name}_bucket{{{label}=\"{route}\",le=\"+Inf\"}} {}", of.requests)?;
+        writeln!(out, "{name}_sum{{{label}=\"{route}\"}} {}", of.seconds)?;
+        writeln!(out, "{name}_count{{{label}=\"{route}\"}} {}", of.requests)?;
+    }
+    Ok(())
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {

@@ -1,4 +1,4 @@
-//! A collection over HTTP: JSON in, JSON out.
+//! A collection over HTTP, JSON in, JSON out; and over gRPC where that is asked for (feature `grpc`).
 //!
 //! ```text
 //!   connection --> guard (who, how many, how long) --> routes --> a lane of threads --> Collection
@@ -12,6 +12,8 @@
 mod answer;
 mod body;
 mod error;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod guard;
 mod key;
 mod lanes;
@@ -27,6 +29,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
@@ -52,11 +55,21 @@ pub struct Options {
     pub body_bytes: usize,
     /// The key that requests must bring; without one, requests that come out of a web page are refused.
     pub key: Option<ApiKey>,
+    /// Where the same is served over gRPC; nowhere unless it is said. Port 0 is any that is free.
+    #[cfg(feature = "grpc")]
+    pub grpc: Option<SocketAddr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 0, in_flight: 256, body_bytes: 32 << 20, key: None }
+        Self {
+            threads: 0,
+            in_flight: 256,
+            body_bytes: 32 << 20,
+            key: None,
+            #[cfg(feature = "grpc")]
+            grpc: None,
+        }
     }
 }
 
@@ -75,6 +88,8 @@ struct Context {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    #[cfg(feature = "grpc")]
+    grpc: Option<TcpListener>,
     runtime: Runtime,
     collection: Collection,
     options: Options,
@@ -90,20 +105,36 @@ impl Server {
         if options.threads == 0 {
             options.threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         }
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(address)?;
+        #[cfg(feature = "grpc")]
+        let grpc = options.grpc.map(listen).transpose()?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.min(SOCKET_THREADS_MAX))
             .max_blocking_threads(Lanes::threads(options.threads))
             .thread_name("nearshore-serve")
             .enable_all()
             .build()?;
-        Ok(Self { address: listener.local_addr()?, listener, runtime, collection, options, stop: watch::Sender::new(false) })
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            #[cfg(feature = "grpc")]
+            grpc,
+            runtime,
+            collection,
+            options,
+            stop: watch::Sender::new(false),
+        })
     }
 
     /// Where it can be reached.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it can be reached over gRPC, if it can.
+    #[cfg(feature = "grpc")]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// A function that makes [`Server::run`] stop gracefully, from any thread.
@@ -120,6 +151,8 @@ impl Server {
     /// # Errors
     /// What the save reports; the rows are lost then, and the older file is untouched.
     pub fn run(self) -> Result<Option<Saved>, CollectionError> {
+        #[cfg(feature = "grpc")]
+        let grpc = self.grpc;
         let Self { listener, runtime, collection, options, stop, .. } = self;
         let context = Arc::new(Context {
             collection,
@@ -131,16 +164,27 @@ impl Server {
         });
         let served = Arc::clone(&context);
         runtime.block_on(async move {
-            let (mut asked, mut asked_too) = (served.stopping.clone(), served.stopping.clone());
-            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            // Answers are short and whole: they need not wait for more to send.
-            let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-            let serving = axum::serve(listener, routes::router(served)).with_graceful_shutdown(async move {
-                let _ = asked.wait_for(|stop| *stop).await;
-            });
-            let serving = tokio::spawn(serving.into_future());
-            let _ = asked_too.wait_for(|stop| *stop).await;
-            let _ = tokio::time::timeout(PATIENCE, serving).await;
+            let mut asked = served.stopping.clone();
+            let stopping = served.stopping.clone();
+            #[cfg(feature = "grpc")]
+            let grpc = match grpc {
+                Some(listener) => {
+                    let (router, health) = grpc::router(Arc::clone(&served)).await;
+                    Some((tokio::spawn(serve(listener, router, stopping.clone())), health))
+                }
+                None => None,
+            };
+            let serving = tokio::spawn(serve(listener, routes::router(served), stopping));
+            let _ = asked.wait_for(|stop| *stop).await;
+            let all = async {
+                #[cfg(feature = "grpc")]
+                if let Some((serving, health)) = grpc {
+                    grpc::farewell(health).await;
+                    let _ = serving.await;
+                }
+                let _ = serving.await;
+            };
+            let _ = tokio::time::timeout(PATIENCE, all).await;
         });
         runtime.shutdown_background();
         if context.collection.info().unsaved == 0 {
@@ -148,4 +192,21 @@ impl Server {
         }
         context.collection.save().map(Some)
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves until it is asked to stop, and then finishes what has begun.
+async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    // Answers are short and whole: they need not wait for more to send.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    let _ = serving.await;
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use super::Context;
-use super::answer::{self, json, typed};
+use super::answer::{self, json, micros, typed};
 use super::body::{self, parse};
 use super::error::ApiError;
 use super::guard::guard;
@@ -34,7 +34,7 @@ pub const ROUTES: [(&str, &str); 10] = [
 ];
 
 /// How long a client may take to send a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 type Shared = State<Arc<Context>>;
 
@@ -145,8 +145,4 @@ async fn metrics(State(context): Shared) -> Response {
     let in_flight = context.options.in_flight.saturating_sub(context.in_flight.available_permits());
     let text = context.metrics.text(&context.collection.info(), in_flight);
     typed(StatusCode::OK, "text/plain; version=0.0.4", text)
-}
-
-fn micros(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

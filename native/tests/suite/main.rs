@@ -1,9 +1,13 @@
 //! What users meet, from outside: the real binary and the real server. One program, as each would link the whole library anew.
 
+#[cfg(feature = "server")]
+mod columns;
 mod commands;
 mod concurrent;
 mod failures;
 mod filters;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(feature = "server")]

@@ -138,7 +138,7 @@ fn mistakes_name_their_field_and_change_nothing() {
         ("/insert", r#"{"vector": [1e39, 0]}"#, "not_finite", "vector"),
         ("/insert", r#"{"vector": [1, 2], "points": []}"#, "conflict", "points"),
         ("/insert", r#"{"vector": [1, 2], "payload": {"a": 1}}"#, "wrong_type", "payload"),
-        ("/insert", r#"{"vector": [1, 2], "columns": {}}"#, "unknown_field", "columns"),
+        ("/insert", r#"{"vector": [1, 2], "columns": {"year": 1999}}"#, "unknown_column", "columns.year"),
         ("/insert", r#"{"id": 1}"#, "missing_field", "vector"),
         ("/search", r#"{"vector": [1, 2], "k": 0}"#, "out_of_range", "k"),
         ("/search", r#"{"vector": [1, 2], "k": 10001}"#, "out_of_range", "k"),

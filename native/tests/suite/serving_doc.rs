@@ -50,7 +50,8 @@ fn every_command_of_the_page_works_and_answers_as_it_says() {
     for (language, text) in blocks(PAGE) {
         match language {
             "sh" => {
-                let text = text.replace("serve data", &format!("serve data --listen {free}")).replace(ADDRESS, &free);
+                let listen = |text: String, name: &str| text.replace(&format!("serve {name}"), &format!("serve {name} --listen {free}"));
+                let text = ["data", "shop"].into_iter().fold(text.to_owned(), listen).replace(ADDRESS, &free);
                 script.push_str(&format!("{text}\necho '{MARK}'\n"));
                 promised.push(None);
             }

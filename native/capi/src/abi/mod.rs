@@ -148,6 +148,27 @@ pub unsafe extern "C" fn nearshore_search(
     counters: *mut Counters,
     error: *mut Error,
 ) -> i32 {
+    // SAFETY: the pointers are what the header says, and null stands for no filter.
+    unsafe { nearshore_search_where(index, queries, k, std::ptr::null(), options, ids, distances, counts, counters, error) }
+}
+
+/// Finds the nearest rows of each query among those that a filter selects.
+///
+/// # Safety
+/// As the header says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nearshore_search_where(
+    index: *const Index,
+    queries: *const Vectors,
+    k: usize,
+    filter: *const c_char,
+    options: *const SearchOptions,
+    ids: *mut u64,
+    distances: *mut f32,
+    counts: *mut usize,
+    counters: *mut Counters,
+    error: *mut Error,
+) -> i32 {
     call(error, || {
         // SAFETY: the pointers are what the header says, for the whole call.
         unsafe {
@@ -156,12 +177,13 @@ pub unsafe extern "C" fn nearshore_search(
             let options = if options.is_null() { &SearchOptions::default() } else { pointers::value("options", options)? };
             let params = search::params(options, k)?;
             let threads = crate::threads(options.threads)?;
+            let only = if filter.is_null() { None } else { Some(index.select(pointers::text("filter", filter)?)?) };
             let places = queries.rows.checked_mul(k).ok_or_else(|| Failure::argument("k times queries is too large".to_owned()))?;
             let numbers = numbers("queries", queries)?;
             let ids = pointers::room("ids", ids, places, u64::MAX)?;
             let distances = pointers::room("distances", distances, places, f32::INFINITY)?;
             let mut answers = Answer::places(ids, distances, k);
-            index.search(Queries { dimensions: queries.dimensions, numbers }, &params, threads, &mut answers)?;
+            index.search(Queries { dimensions: queries.dimensions, numbers }, &params, only.as_deref(), threads, &mut answers)?;
             if !counts.is_null() {
                 let counts = pointers::room("counts", counts, queries.rows, 0)?;
                 counts.iter_mut().zip(&answers).for_each(|(count, answer)| *count = answer.count);

@@ -82,6 +82,17 @@ pub(super) unsafe fn path(pointer: *const c_char) -> Result<PathBuf, Failure> {
     native_path(text).map(Path::to_owned)
 }
 
+/// The text at `pointer`.
+///
+/// # Safety
+/// Null, or a text that ends with a zero and that nothing writes for as long as `'a`.
+pub(super) unsafe fn text<'a>(name: &str, pointer: *const c_char) -> Result<&'a str, Failure> {
+    check(name, pointer, 1)?;
+    // SAFETY: not null, as was just checked; ended by a zero by the caller's word.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    text.to_str().map_err(|error| Failure::argument(format!("{name}: byte {} is not UTF-8", error.valid_up_to())))
+}
+
 #[cfg(unix)]
 fn native_path(text: &CStr) -> Result<&Path, Failure> {
     use std::os::unix::ffi::OsStrExt as _;

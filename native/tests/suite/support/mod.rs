@@ -1,5 +1,7 @@
 //! What the tests of the command share: a folder, made-up vectors, and the real binary.
 
+#[cfg(feature = "grpc")]
+pub(crate) mod called;
 #[cfg(feature = "server")]
 pub(crate) mod served;
 

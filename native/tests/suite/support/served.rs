@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Served {
     child: Option<Child>,
     pub(crate) address: SocketAddr,
+    /// Where it speaks gRPC, if it does.
+    pub(crate) grpc: Option<SocketAddr>,
 }
 
 impl Served {
@@ -31,7 +33,8 @@ impl Served {
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
         }
-        Self { child: Some(child), address }
+        let grpc = told["grpc_address"].as_str().map(|address| address.parse().unwrap());
+        Self { child: Some(child), address, grpc }
     }
 
     pub(crate) fn client(&self) -> Client {
