@@ -16,7 +16,7 @@ use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use nearshore_core::vectors::Query;
 
 use crate::error::Error;
-use crate::io::{LoadedFile, MappedFile};
+use crate::io::{LoadedFile, MappedFile, memory};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,20 +45,17 @@ impl Driver {
     /// What `Auto` stands for where many searches of the file at `path` are to come.
     #[must_use]
     pub fn for_many_searches(self, path: &Path) -> Self {
-        let small = || Some(path.metadata().ok()?.len() <= available_memory()? / 2);
         match self {
-            Self::Auto if small() == Some(true) => Self::Slice,
+            Self::Auto if path.metadata().is_ok_and(|file| fits_twice(file.len())) => Self::Slice,
             Self::Auto => Self::Mmap,
             chosen => chosen,
         }
     }
 }
 
-/// Bytes that the system could give now; `None` where it does not tell.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+/// Whether there is memory for twice as many bytes.
+fn fits_twice(bytes: u64) -> bool {
+    memory::available().is_some_and(|available| bytes <= available / 2)
 }
 
 /// Bytes at the front of a file that walks and scans read: everything before the originals.
@@ -145,7 +142,13 @@ impl Index {
         let path = path.as_ref();
         let bytes = match driver {
             Driver::Slice => searched_bytes(path).and_then(|bytes| LoadedFile::open(path, bytes)).map(FileBytes::Loaded),
-            Driver::Auto | Driver::Mmap => MappedFile::open(path).map(FileBytes::Mapped),
+            Driver::Auto | Driver::Mmap => MappedFile::open(path).map(|file| {
+                // What is read ahead drives out what walks need where memory is short.
+                if !fits_twice(file.as_ref().len() as u64) {
+                    file.expect_random();
+                }
+                FileBytes::Mapped(file)
+            }),
         };
         let bytes = bytes.map_err(|error| Error::io(path, error))?;
         let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;

@@ -51,6 +51,11 @@ impl MappedFile {
         self.advise(Advice::Sequential);
     }
 
+    /// Says that the file will be read here and there: the kernel reads nothing ahead.
+    pub fn expect_random(&self) {
+        self.advise(Advice::Random);
+    }
+
     /// Asks for the whole file to be brought into memory in the background.
     pub fn want_all(&self) {
         self.advise(Advice::WillNeed);

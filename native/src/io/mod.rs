@@ -8,6 +8,7 @@
 
 mod loaded;
 mod mapped;
+pub(crate) mod memory;
 mod sink;
 
 pub use loaded::LoadedFile;
