@@ -119,8 +119,21 @@ fn a_truth_that_is_given_counts_and_the_summary_says_where_it_came_from() {
     assert_eq!((given["truth"].as_str(), codes["truth"].as_str()), (Some("given"), Some("codes")));
     let best = |said: &Value| said["quality"].as_array().unwrap().iter().map(|row| row["recall"].as_f64().unwrap()).fold(0.0, f64::max);
     assert!(best(&given) < best(&codes), "codes cannot tell what they lost: {} {}", best(&given), best(&codes));
-    let wanted =
-        ["dimensions", "file", "k", "metric", "output", "quality", "queries", "refine", "rows", "targets", "truth", "wall_seconds"];
+    let wanted = [
+        "dimensions",
+        "file",
+        "k",
+        "layout",
+        "metric",
+        "output",
+        "quality",
+        "queries",
+        "refine",
+        "rows",
+        "targets",
+        "truth",
+        "wall_seconds",
+    ];
     assert_eq!(keys(&given), wanted);
     assert_eq!(keys(&given["targets"][2]["after"]), ["distances", "ef", "gamma", "hops", "recall", "recall_error"]);
     let text = sandbox.run("tune base.shore --queries far-a.fbin --recall 0.95,1").ok().stdout;
@@ -188,4 +201,34 @@ fn ctrl_c_leaves_nothing() {
     assert_eq!(ran.code, Some(130), "{ran:?}");
     assert!(ran.stderr.contains("nothing partial is left"), "{ran:?}");
     assert_eq!(sandbox.names(), before);
+}
+
+/// Both layouts of one file: each has efforts of its own, and what is tuned for one leaves the other's alone.
+#[test]
+fn the_fast_layout_is_built_searched_and_tuned_by_name() {
+    let sandbox = sandbox("--layout fast");
+    let rows = |said: &Value, layout: &str| -> Vec<Value> {
+        let rows = said["quality"].as_array().unwrap().iter().filter(|row| row["layout"] == layout);
+        rows.cloned().collect()
+    };
+    let built = sandbox.run("info base.shore --json").json();
+    assert!(rows(&built, "lean").len() > 5 && rows(&built, "fast").len() > 5, "{built}");
+    assert!(sandbox.run("info base.shore").ok().stdout.contains("with --layout fast:"));
+    let tuned = sandbox.run("tune base.shore --queries far-a.fbin --layout fast -o far.shore --json --quiet").json();
+    assert_eq!((rows(&tuned, "lean"), tuned["layout"].as_str()), (rows(&built, "lean"), Some("fast")));
+    assert!(rows(&tuned, "fast").iter().all(|row| row["source"] == "queries"), "{tuned}");
+    // A file without codes of neighbours gets them as it is opened: the same hits, the same hops.
+    sandbox.run("build base.fbin -o lean.shore --m 6 --quiet").ok();
+    sandbox.run("truth base.fbin --queries far-b.fbin --k 20 -o truth.ibin --quiet").ok();
+    let search = |file: &str, layout: &str| {
+        sandbox.run(&format!("search {file} --queries far-b.fbin --plan walk --ef 40 --layout {layout} --json --quiet")).json()
+    };
+    assert_eq!(search("base.shore", "fast"), search("lean.shore", "fast"));
+    assert_eq!(search("base.shore", "lean"), search("lean.shore", "lean"));
+    assert_ne!(search("base.shore", "fast"), search("base.shore", "lean"), "hops differ at least");
+    for file in ["base.shore", "lean.shore"] {
+        let bench =
+            sandbox.run(&format!("bench {file} --queries far-b.fbin --truth truth.ibin --ef 80 --layout fast --json --quiet")).json();
+        assert!(bench["layout"] == "fast" && bench["runs"][0]["recall"].as_f64() > Some(0.9), "{bench}");
+    }
 }
