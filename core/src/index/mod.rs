@@ -325,16 +325,17 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// What guides a walk: coarse codes where the file has some that this version knows, else the records.
     fn guide<'a>(&'a self, loaded: &'a Loaded, records: RecordView<'a>) -> Guide<'a> {
-        let guide = Guide::records(records);
+        let mut guide = Guide::records(records);
         let Some(section) = self.reader.section(Kind::CodesRows, 0) else { return guide };
         #[cfg(feature = "codes")]
         if loaded.coarse.is_some() {
-            return Guide { rows: RecordView { section, ..records }, coarse: loaded.coarse.as_ref(), ..guide };
+            (guide.rows.section, guide.coarse) = (section, loaded.coarse.as_ref());
+            return guide;
         }
-        match loaded.codes {
-            Some(codes) => Guide { rows: RecordView { section, ..records }, codes: Some(codes), ..guide },
-            None => guide,
+        if loaded.codes.is_some() {
+            (guide.rows.section, guide.codes) = (section, loaded.codes);
         }
+        guide
     }
 
     fn loaded(&self) -> Result<&Loaded, SearchError> {

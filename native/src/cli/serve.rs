@@ -8,6 +8,7 @@ use clap::Args;
 use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info, LiveColumn};
 use nearshore::filter::ColumnType;
 use nearshore::format::Metric;
+use nearshore::search::Layout;
 use nearshore::server::{ApiKey, Options, Server};
 use serde_json::json;
 
@@ -25,6 +26,7 @@ Examples:
   curl -d '{\"id\": 1, \"vector\": [0.1, 0.2], \"payload\": \"first\"}' http://127.0.0.1:6333/insert
   curl -d '{\"vector\": [0.1, 0.3], \"k\": 5, \"with_payload\": true}' http://127.0.0.1:6333/search
   nearshore serve vectors.shore --read-only --listen 127.0.0.1:8080
+  nearshore serve vectors.shore --read-only --layout fast
   nearshore serve shop --column price:f64 --column brand
   nearshore serve data --grpc 127.0.0.1:6334
   nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt";
@@ -53,6 +55,10 @@ pub(crate) struct ServeArgs {
     /// Refuses writes, and searches the file as it lies
     #[arg(long)]
     read_only: bool,
+    /// What walks read: nodes' own rows, or codes of neighbours beside each node (fast), which are made at the start unless
+    /// `build --layout fast` put them into the file
+    #[arg(long, default_value = "lean", requires_if("fast", "read_only"), value_parser = words::<Layout>(&["lean", "fast"]))]
+    layout: Layout,
     /// A file with the key that requests must bring, as `Authorization: Bearer KEY`
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
@@ -79,7 +85,8 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         return Err(Fail::usage(message));
     }
     let dimensions = args.dimensions.map(usize::from);
-    let asked = CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only };
+    let asked =
+        CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only, layout: args.layout };
     let collection = Collection::open(&args.path, &asked).map_err(explain)?;
     let info = collection.info();
     let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nearshore_core::filter::{Filter, RowSet, SelectError};
 use nearshore_core::index::ColumnValues;
-use nearshore_core::search::SearchError;
+use nearshore_core::search::{Layout, SearchError};
 
 use super::error::{CollectionError, Fault};
 use super::point::{Found, Search, Stored};
@@ -20,19 +20,20 @@ pub(super) struct MappedRows {
     index: Index,
     sets: Selections,
     columns: Vec<LiveColumn>,
+    layout: Layout,
     /// Why writes are refused.
     pub(super) why: &'static str,
 }
 
 impl MappedRows {
-    pub(super) fn new(index: Index, why: &'static str) -> Result<Self, CollectionError> {
-        Ok(Self { columns: columns_of(&index)?, index, sets: Selections::default(), why })
+    pub(super) fn new(index: Index, why: &'static str, layout: Layout) -> Result<Self, CollectionError> {
+        Ok(Self { columns: columns_of(&index)?, index, sets: Selections::default(), layout, why })
     }
 
     pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
         let found = match &search.filter {
             Some(filter) => self.index.search_where(&search.vector, &search.params(), &*self.select(filter)?),
-            None => self.index.search(&search.vector, &search.params()),
+            None => self.index.search(&search.vector, &search.params().layout(self.layout)),
         };
         let hits = found.map_err(|error| match error {
             Error::Search(error) => CollectionError::of_vector(error, "vector"),

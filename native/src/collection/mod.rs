@@ -30,9 +30,11 @@ use std::path::{Path, PathBuf};
 use nearshore_core::format::{Element, Kind, Metric};
 pub use nearshore_core::live::LiveColumn;
 use nearshore_core::live::{Live, LiveError};
+use nearshore_core::search::Layout;
 
 use crate::error::Error;
 use crate::index::Index;
+use crate::par::Pool;
 use live::LiveRows;
 use lock::Lock;
 use mapped::MappedRows;
@@ -51,6 +53,9 @@ pub struct CollectionOptions {
     pub columns: Vec<LiveColumn>,
     /// Whether writes are refused and the file is searched as it lies.
     pub read_only: bool,
+    /// What walks over a file that is searched as it lies read: the fast layout takes the codes of neighbours that are in it, or makes them
+    /// when it is opened. Rows that are written to have none.
+    pub layout: Layout,
 }
 
 /// What a collection says about itself.
@@ -125,10 +130,13 @@ impl Collection {
     pub fn open(path: impl AsRef<Path>, options: &CollectionOptions) -> Result<Self, CollectionError> {
         let path = file_of(path.as_ref(), options.read_only)?;
         if options.read_only || path.exists() {
-            let index = Index::open(&path)?;
+            let mut index = Index::open(&path)?;
             check_options(&index, options)?;
             if let Some(why) = why_read_only(&index, options) {
-                return Ok(Self { path, rows: Rows::Mapped(MappedRows::new(index, why)?) });
+                if options.layout == Layout::Fast {
+                    index.derive_neighbor_codes(&Pool::new(0).map_err(|error| Error::io(&path, error))?)?;
+                }
+                return Ok(Self { path, rows: Rows::Mapped(MappedRows::new(index, why, options.layout)?) });
             }
         }
         let lock = Lock::take(&path)?;
@@ -142,7 +150,7 @@ impl Collection {
             Ok(live) => Rows::Live(LiveRows::loaded(live, lock)?),
             Err(LiveError::Open(source)) => return Err(Error::Open { path, source }.into()),
             Err(LiveError::Search(error)) => return Err(Error::Search(error).into()),
-            Err(_) => Rows::Mapped(MappedRows::new(index, "the file has a graph that cannot be added to")?),
+            Err(_) => Rows::Mapped(MappedRows::new(index, "the file has a graph that cannot be added to", Layout::Lean)?),
         };
         Ok(Self { path, rows })
     }

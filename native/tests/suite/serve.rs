@@ -8,9 +8,9 @@ use crate::support::served::Served;
 use crate::support::{Sandbox, fbin, numbers};
 use nearshore::format::Metric;
 use nearshore::live::{Live, LiveParams};
-use nearshore::search::{Scratch, SearchParams};
+use nearshore::search::{Layout, Scratch, SearchParams};
 use nearshore::server::ROUTES;
-use nearshore::{AsQuery as _, Index, base64};
+use nearshore::{AsQuery as _, Index, Pool, base64};
 use serde_json::{Value, json};
 
 const DIMENSIONS: usize = 8;
@@ -280,9 +280,13 @@ fn a_file_is_read_only_where_a_save_would_lose_something_or_the_user_says_so() {
     sandbox.run("build base.fbin -o kept.shore --ef-construction 40 --quiet").ok();
     sandbox.run("build base.fbin -o dropped.shore --ef-construction 40 --originals drop --quiet").ok();
     let query = numbers(DIMENSIONS, 8);
-    for (line, read_only) in [("kept.shore", true), ("dropped.shore --read-only", true), ("dropped.shore", false)] {
+    let fast = "kept.shore --read-only --layout fast";
+    for (line, read_only) in [("kept.shore", true), (fast, true), ("dropped.shore --read-only", true), ("dropped.shore", false)] {
         let file = line.split(' ').next().unwrap();
-        let expected = Index::open(sandbox.path(file)).unwrap().search(&query, &SearchParams::default().k(7)).unwrap();
+        let mut index = Index::open(sandbox.path(file)).unwrap();
+        let params = SearchParams::default().k(7).layout(if line == fast { Layout::Fast } else { Layout::Lean });
+        index.derive_neighbor_codes(&Pool::new(1).unwrap()).unwrap();
+        let expected = index.search(&query, &params).unwrap();
         let served = Served::start(&sandbox, line);
         let info = served.get("/info").ok();
         assert_eq!((info["read_only"].as_bool(), info["rows"].as_u64()), (Some(read_only), Some(2500)), "{line}");
@@ -308,6 +312,7 @@ fn a_file_is_read_only_where_a_save_would_lose_something_or_the_user_says_so() {
 fn what_cannot_be_served_is_said_at_once() {
     let sandbox = Sandbox::new();
     sandbox.run("serve absent.shore").fails(4, &["absent.shore: No such file"]);
+    sandbox.run("serve absent --layout fast").fails(2, &["--read-only"]);
     sandbox.run("serve absent --read-only").fails(4, &["collection.shore: No such file"]);
     sandbox.write("x.shore", b"something else");
     sandbox.run("serve x.shore").fails(5, &["x.shore: "]);
