@@ -144,7 +144,7 @@ impl Index {
             Driver::Slice => searched_bytes(path).and_then(|bytes| LoadedFile::open(path, bytes)).map(FileBytes::Loaded),
             Driver::Auto | Driver::Mmap => MappedFile::open(path).map(|file| {
                 // What is read ahead drives out what walks need where memory is short.
-                if !fits_twice(file.as_ref().len() as u64) {
+                if memory::available().is_some_and(|available| file.as_ref().len() as u64 > available / 2) {
                     file.expect_random();
                 }
                 FileBytes::Mapped(file)

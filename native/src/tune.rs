@@ -229,7 +229,7 @@ pub fn tune<B: AsRef<[u8]> + Sync, P: Par>(
         let mut by = |table: &[QualityRow]| {
             tell()?;
             let wanted = SearchParams::recall(recall).k(params.k).layout(params.layout);
-            let setting = Setting::choose(&wanted, index.refine(), table);
+            let setting = Setting::choose(&wanted, params.layout, index.refine(), table);
             tuner.measure(setting, index.refine())
         };
         targets.push(Target { recall, before: by(old)?, after: by(&table)? });

@@ -22,7 +22,9 @@ def check(shore, table):
 
     def vector(row):
         codes, scale, *_ = shore.record(row)
-        return [float(code) for code in codes] if exact else [code * scale for code in codes]
+        values = [float(code) for code in codes] if exact else [code * scale for code in codes]
+        length = math.sqrt(dot(values, values)) if exact and shore.metric == "cosine" else 1
+        return [value / length for value in values] if length > 0 else values
 
     def dot(a, b):
         return math.fsum(x * y for x, y in zip(a, b))

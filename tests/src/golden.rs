@@ -208,6 +208,16 @@ pub fn all() -> Vec<Golden> {
             ..PLAIN
         },
         Golden {
+            about: "codes of the neighbours of signed bytes, which have lengths of their own",
+            metric: Metric::Cosine,
+            element: Element::I8,
+            rows: 60,
+            dimensions: 12,
+            layout: Layout::Fast,
+            suffix: "-fast",
+            ..PLAIN
+        },
+        Golden {
             about: "codes of neighbours under inner product, records alone",
             metric: Metric::InnerProduct,
             rows: 60,

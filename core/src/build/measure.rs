@@ -264,7 +264,7 @@ impl Bench<'_> {
         let Some(neighbors) = self.neighbors else { return };
         let records = self.records;
         let Worker { sweep, query, found, .. } = worker;
-        sweep.query.prepare(records.kernels, &neighbors.rotation, query, records.space.layout.dimensions);
+        sweep.query.prepare(records.space, records.kernels, &neighbors.rotation, query);
         let limits = setting.limits(K, self.params.metric, records.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         let graph = Surrounded { records, neighbors };

@@ -271,10 +271,11 @@ fn build_file<P: Par, S: Sink>(
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
     let codes = (cfg!(feature = "codes") && params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
+    let order = order::breadth_first(&graph.layers[0]);
     #[cfg(feature = "codes")]
     let neighbors = (params.layout == Layout::Fast).then(|| {
         let view = LayerView { layer: &graph.layers[0], records, nodes: arranged.nodes.len() };
-        NodeNeighbors::of(view, params.seed, par)
+        NodeNeighbors::of(view, &order, params.seed, par)
     });
     let quality = if params.quality {
         let bench = measure::Bench {
@@ -294,7 +295,7 @@ fn build_file<P: Par, S: Sink>(
     let refine = refine_of(params, &space);
     let file = write::File {
         content: &Rows { input, arranged: &arranged },
-        order: order::breadth_first(&graph.layers[0]),
+        order,
         records,
         graph: &graph,
         codes: codes.as_ref(),

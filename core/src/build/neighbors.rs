@@ -7,6 +7,7 @@ use crate::par::Par;
 use crate::quant::Prepared;
 use crate::quant::neighbors::NeighborLayout;
 use crate::quant::rotation::Rotation;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
@@ -19,12 +20,14 @@ pub(crate) struct NodeNeighbors {
 }
 
 impl NodeNeighbors {
-    /// Codes the neighbours of every node of the base layer.
-    pub(super) fn of<P: Par>(view: LayerView<'_>, seed: u64, par: &P) -> Self {
+    /// Codes the neighbours of every node of the base layer; `order` is that of the nodes in the file.
+    pub(super) fn of<P: Par>(view: LayerView<'_>, order: &[u32], seed: u64, par: &P) -> Self {
         let Records { space, kernels, .. } = view.records;
         let dimensions = space.layout.dimensions;
         let (layout, rotation) = (NeighborLayout::new(dimensions, view.layer.degree()), Rotation::new(dimensions, seed));
-        let coder = Coder { layout, space, rotation: &rotation, kernels };
+        let mut rank = vec![0; order.len()];
+        order.iter().zip(0..).for_each(|(&node, row)| rank[node as usize] = row);
+        let coder = Coder { layout, space, rotation: &rotation, kernels, rank: Some(&rank) };
         let Ok(bytes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)));
         Self { layout, rotation, bytes }
     }
@@ -61,7 +64,7 @@ impl Surroundings for Surrounded<'_> {
     }
 
     /// Rows of huge numbers: a neighbour whose distance f32 cannot say is as good as none.
-    fn damaged(&self, _: u32) -> Result<(), Infallible> {
+    fn damaged(&self, _: u32, _: &'static str) -> Result<(), Infallible> {
         Ok(())
     }
 

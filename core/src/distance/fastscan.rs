@@ -76,7 +76,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// `out[i] = base + (add[i] + multiply[i] * (step * sum[i]))`, where `sum[i]` is that of the query's coordinates under the signs of
-/// neighbour `i`. Asks for the lines of `next` on the way. Returns a bit for each `out[i]` that is at most `most`, or no number.
+/// neighbour `i`. Asks for the lines of `next` on the way. Returns a bit for each `out[i]` that is at most `most`, or no finite number.
 ///
 /// # Panics
 /// If `row` is shorter than its factors and a byte of codes for each byte of tables, or the tables are no multiple of 64 bytes.
@@ -113,7 +113,7 @@ pub(super) fn estimate<S: Simd>(
     }
     let mut near = 0;
     for (i, out) in out.iter().enumerate() {
-        near |= u32::from(*out <= most || out.is_nan()) << i;
+        near |= u32::from(*out <= most || !out.is_finite()) << i;
     }
     near
 }

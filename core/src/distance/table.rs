@@ -388,7 +388,7 @@ impl Kernels {
     }
 
     /// Distances of 32 neighbours of a node, estimated from one bit a dimension ([`crate::quant::neighbors`]): `base` is the query's
-    /// distance from the node. The lines of `next` are prefetched. Returns a bit for each distance that is at most `most`, or no number.
+    /// distance from the node. The lines of `next` are prefetched. Returns a bit for each distance that is at most `most`, or no finite number.
     ///
     /// # Panics
     /// If the tables are no multiple of 64 bytes, or `row` is shorter than 256 bytes of factors and as many of codes as of tables.

@@ -9,6 +9,7 @@
 use super::select::Nodes;
 use super::{Buffers, Neighbor};
 use crate::quant::Prepared;
+use crate::sort;
 use alloc::vec::Vec;
 
 /// How much nearer to a candidate a neighbour must be to make it superfluous. Measured: 1.05 to 1.3; without slack one hop in ten more.
@@ -31,12 +32,19 @@ pub(crate) struct Extender {
 }
 
 impl Extender {
-    /// Appends the neighbours of `node` to `slots`, which is empty, and more of them until there are `most`. Costs a distance a neighbour
-    /// of a neighbour, and for some of these one a slot.
+    /// Appends the neighbours of `node` to `slots`, which is empty, and more of them until there are `most`; of two candidates as near,
+    /// the one that `rank` says a smaller number of comes first. Costs a distance a neighbour of a neighbour, and for some of these one a slot.
     ///
     /// # Errors
     /// What the graph reports.
-    pub(crate) fn neighbors<G: Nodes>(&mut self, graph: &G, node: u32, most: usize, slots: &mut Vec<u32>) -> Result<(), G::Error> {
+    pub(crate) fn neighbors<G: Nodes>(
+        &mut self,
+        graph: &G,
+        node: u32,
+        most: usize,
+        rank: impl Fn(u32) -> u32,
+        slots: &mut Vec<u32>,
+    ) -> Result<(), G::Error> {
         let Self { query, candidates, nodes, distances, buffers } = self;
         graph.neighbors(node, slots)?;
         if slots.len() >= most {
@@ -54,7 +62,7 @@ impl Extender {
         graph.distances(query, nodes, buffers, distances)?;
         candidates.clear();
         candidates.extend(nodes.iter().zip(&*distances).map(|(&node, &distance)| Neighbor { distance, node }));
-        super::sort(candidates);
+        sort::by_key(candidates, |near| Neighbor { distance: near.distance, node: rank(near.node) }.key());
         let mut left = 0;
         let tests = TESTS * (most - slots.len());
         for at in 0..candidates.len() {

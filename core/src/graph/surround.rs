@@ -23,6 +23,8 @@ pub(crate) struct Coder<'a> {
     pub(crate) space: &'a Space,
     pub(crate) rotation: &'a Rotation,
     pub(crate) kernels: &'static Kernels,
+    /// Place of each node in the file, where nodes are not its rows; decides between candidates that are as near.
+    pub(crate) rank: Option<&'a [u32]>,
 }
 
 impl Coder<'_> {
@@ -64,7 +66,8 @@ impl Coder<'_> {
         row: &mut [u8],
     ) -> Result<(), G::Error> {
         worker.slots.clear();
-        worker.extender.neighbors(graph, node, self.layout.slots, &mut worker.slots)?;
+        let rank = |node: u32| self.rank.map_or(node, |rank| rank[node as usize]);
+        worker.extender.neighbors(graph, node, self.layout.slots, rank, &mut worker.slots)?;
         let mut failed = Ok(());
         let neighbors = worker.slots.iter().map_while(|&slot| match record(slot) {
             Ok(record) => Some((slot, record)),

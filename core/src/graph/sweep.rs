@@ -32,11 +32,11 @@ pub(crate) trait Surroundings {
     /// Where the file is damaged.
     fn expand(&self, node: u32, query: &Prepared) -> Result<(f32, &[u8]), Self::Error>;
 
-    /// What to make of a row of codes with a factor that is no number, or too large.
+    /// What to make of a row of codes in which `what` is wrong.
     ///
     /// # Errors
     /// Where such a row is damage.
-    fn damaged(&self, node: u32) -> Result<(), Self::Error>;
+    fn damaged(&self, node: u32, what: &'static str) -> Result<(), Self::Error>;
 
     /// What [`Surroundings::expand`] reads of `node`, to be prefetched: its record, and the row of its neighbours' codes.
     fn ahead(&self, node: u32) -> [&[u8]; 2];
@@ -71,13 +71,14 @@ impl Sweep {
         stats: &mut Stats,
     ) -> Result<(), G::Error> {
         stats.ef = limits.ef as u64;
-        self.pool.reset(limits.ef);
+        // The entry keeps a place that nothing can take from it.
+        self.pool.reset(limits.ef.max(2));
         self.nearest.reset(keep.max(limits.k));
         self.visited.reset(graph.nodes());
         self.visited.insert(limits.hidden);
         for node in entries {
             if (node as usize) < graph.nodes() {
-                self.pool.insert(Neighbor { distance: f32::NEG_INFINITY, node });
+                self.pool.insert(Neighbor { distance: f32::MIN, node });
             }
         }
         let once = limits.ef >= graph.nodes();
@@ -109,12 +110,17 @@ impl Sweep {
                     let slot = near.trailing_zeros() as usize;
                     near &= near - 1;
                     let (node, distance) = (u32::from_le_bytes(slots[slot]), estimates[slot]);
-                    // Unused slots are beyond all nodes, which counts as visited.
-                    if self.visited.contains(node) {
+                    if node as usize >= graph.nodes() {
+                        if slots[slot] != UNUSED {
+                            graph.damaged(next.node, "a neighbour beyond the last row")?;
+                        }
                         continue;
                     }
                     if !distance.is_finite() {
-                        graph.damaged(next.node)?;
+                        graph.damaged(next.node, "a factor is not a finite number, or too large")?;
+                        continue;
+                    }
+                    if self.visited.contains(node) {
                         continue;
                     }
                     if once {

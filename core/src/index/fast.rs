@@ -17,9 +17,12 @@ use crate::par::Par;
 use crate::quant::Prepared;
 use crate::quant::neighbors::NeighborLayout;
 use crate::search::quality::Setting;
-use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// Neighbours of a row that are coded at most: those of the largest `m`.
+const DEGREE_MAX: usize = 1024;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks by the fast layout find codes of neighbours, in the file or beside it.
@@ -56,12 +59,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         let loaded = self.loaded()?;
         let records = self.records(loaded)?;
         let edges = self.edges()?;
-        let coder = Coder {
-            layout: NeighborLayout::new(self.dimensions(), edges.table().parameter as usize),
-            space: &loaded.space,
-            rotation: &loaded.rotation,
-            kernels: self.kernels,
-        };
+        let degree = edges.table().parameter as usize;
+        let layout = NeighborLayout::new(self.dimensions(), degree);
+        if degree > DEGREE_MAX || layout.stride().checked_mul(self.len()).is_none() {
+            return Err(SearchError::Unsupported { lacks: "has more neighbours a row than can be coded: choose the layout lean" });
+        }
+        let coder = Coder { layout, space: &loaded.space, rotation: &loaded.rotation, kernels: self.kernels, rank: None };
         // By records, whatever guides other walks.
         let graph = BaseGraph { edges, guide: Guide::records(records), nodes: self.len() };
         self.derived = Some(Arc::new(coder.rows(par, &graph, |row| records.record(row))?));
@@ -117,12 +120,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         let layout = NeighborLayout::new(self.dimensions(), slots as usize);
         let graph = FastGraph { nodes: rows, records, codes, layout };
         let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
-        let setting = Setting::choose(params, refine, &loaded.quality);
+        let setting = Setting::choose(params, Layout::Fast, refine, &loaded.quality);
         let mut limits = setting.limits(params.k, self.metric(), rows);
         let live = rows - self.deleted() as usize;
         let wanted = params.k.min(live);
         limits.ef = widen(limits.ef, rows, live);
-        scratch.sweep.query.prepare(self.kernels, &loaded.rotation, &scratch.query, self.dimensions());
+        scratch.sweep.query.prepare(&loaded.space, self.kernels, &loaded.rotation, &scratch.query);
         let entry = edges.table().extra as u32;
         loop {
             // Tombstones are expanded like others, so the nearest of all may have to be more than those that are ranked.
@@ -198,12 +201,12 @@ impl Surroundings for FastGraph<'_> {
     }
 
     #[cold]
-    fn damaged(&self, node: u32) -> Result<(), Corrupt> {
+    fn damaged(&self, node: u32, what: &'static str) -> Result<(), Corrupt> {
         let section = match &self.codes {
             Codes::Table(section) => section,
             Codes::Derived(_) => &self.records.section,
         };
-        Err(corrupt_row(section, node, "a factor is not a finite number, or too large"))
+        Err(corrupt_row(section, node, what))
     }
 
     #[inline]

@@ -17,7 +17,7 @@ use crate::format::{Kind, Plan, Refine};
 use crate::graph::Graph;
 use crate::graph::beam::Limits;
 use crate::search::quality::Setting;
-use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use crate::vectors::Query;
 use alloc::vec::Vec;
 
@@ -88,7 +88,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let (rows, records) = (self.len(), ranker.records);
         let guide = self.guide(loaded, records);
         let graph = BaseGraph { edges, guide, nodes: rows };
-        let limits = Setting::choose(params, refine, &loaded.quality).limits(params.k, self.metric(), rows);
+        let limits = Setting::choose(params, Layout::Lean, refine, &loaded.quality).limits(params.k, self.metric(), rows);
         let Some(walk) = AmongWalk::new(limits, rows, among, params) else { return Ok(false) };
         let entry = self.descend(guide, scratch, stats)?;
         // From the graph's entry every row is reached; from where the upper layers lead, nearly every row.

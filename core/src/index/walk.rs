@@ -10,7 +10,7 @@ use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
 use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::Setting;
-use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
 
 /// Originals asked for before they are needed.
@@ -40,7 +40,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let graph = BaseGraph { edges, guide, nodes: rows };
         let deleted = self.reader.section(Kind::Deleted, 0);
         let ranker = Ranker::new(records, deleted);
-        let setting = Setting::choose(params, refine, &loaded.quality);
+        let setting = Setting::choose(params, Layout::Lean, refine, &loaded.quality);
         let mut limits = setting.limits(params.k, self.metric(), rows);
         let dead = self.deleted() as usize;
         let wanted = params.k.min(rows - dead);

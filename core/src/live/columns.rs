@@ -310,7 +310,7 @@ impl Shared {
 impl LiveReader {
     /// The rows that meet a condition, as of now: for [`LiveReader::search_where`], until the reader selects or searches again.
     ///
-    /// Cost: a pass over the rows that are new to `selection`, some 50 ns a row and column of the condition; and a bit for
+    /// Cost: a pass over the rows that are new to `selection`, for each column of the condition; and a bit for
     /// every row, where anything has changed.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::graph::{Graph, NONE, Neighbor};
 use crate::index::AmongWalk;
 use crate::index::widen;
 use crate::search::quality::Setting;
-use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats, check};
+use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats, check};
 use crate::vectors::Query;
 use alloc::vec::Vec;
 
@@ -104,7 +104,8 @@ impl Shared {
         stats: &mut Stats,
         hits: &mut Vec<Hit>,
     ) -> bool {
-        let limits = Setting::choose(params, Refine::Records, self.quality()).limits(params.k, self.space.metric, seen as usize);
+        let limits =
+            Setting::choose(params, Layout::Lean, Refine::Records, self.quality()).limits(params.k, self.space.metric, seen as usize);
         let Some(walk) = AmongWalk::new(limits, seen as usize, among, params) else { return false };
         // Loaded after the entry, which is one of them.
         let rows = self.store.len();
@@ -140,7 +141,7 @@ impl Shared {
         let mut entries = [entry, entry];
         let base = self.layer(0, rows);
         let total = rows as usize;
-        let setting = Setting::choose(params, Refine::Records, self.quality());
+        let setting = Setting::choose(params, Layout::Lean, Refine::Records, self.quality());
         let mut limits = setting.limits(params.k, self.space.metric, total);
         limits.ef = widen(limits.ef, total, living);
         let wanted = params.k.min(living);

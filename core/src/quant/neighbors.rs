@@ -20,8 +20,9 @@
 use crate::distance::Kernels;
 use crate::distance::fastscan::{Asked, FACTOR_BYTES, GROUP, TABLE_BYTES};
 use crate::format::Metric;
+use crate::quant::coarse::{coordinates, is_turned};
 use crate::quant::rotation::Rotation;
-use crate::quant::{Encoding, Prepared, Space};
+use crate::quant::{Prepared, Space};
 use crate::simd::COLUMNS;
 use alloc::vec::Vec;
 
@@ -130,7 +131,7 @@ impl NeighborLayout {
     ) {
         let Work { node: centre, turned, step, signs } = work;
         self.clear(row);
-        decode(space, node, centre);
+        coordinates(space, node, centre);
         turned.clone_from(centre);
         rotation.rotate(turned);
         for (slot, (number, neighbor)) in neighbors.enumerate() {
@@ -138,7 +139,7 @@ impl NeighborLayout {
             let (numbers, block) = block.split_at_mut(SLOT_BYTES);
             let (factors, codes) = block.split_at_mut(FACTOR_BYTES);
             numbers[4 * slot..][..4].copy_from_slice(&number.to_le_bytes());
-            decode(space, neighbor, step);
+            coordinates(space, neighbor, step);
             step.iter_mut().zip(&*centre).for_each(|(to, from)| *to -= from);
             let norm = kernels.dot_f32(step, step);
             let along = kernels.dot_f32(step, centre);
@@ -172,18 +173,6 @@ pub struct Work {
     signs: Vec<f32>,
 }
 
-/// What the codes of a record say, without the mean.
-fn decode(space: &Space, record: &[u8], out: &mut Vec<f32>) {
-    let factors = space.layout.factors(record);
-    let codes = &record[..space.layout.dimensions];
-    out.clear();
-    match space.encoding {
-        Encoding::U8 => out.extend(codes.iter().map(|&code| f32::from(code))),
-        Encoding::I8 => out.extend(codes.iter().map(|&code| f32::from(code.cast_signed()))),
-        Encoding::Scaled => out.extend(codes.iter().map(|&code| f32::from(code.cast_signed()) * factors.scale)),
-    }
-}
-
 /// A query as the estimates want it; reused without allocating.
 #[derive(Clone, Debug, Default)]
 pub struct NeighborQuery {
@@ -194,10 +183,14 @@ pub struct NeighborQuery {
 
 impl NeighborQuery {
     /// Takes a query that is prepared for the records. `O(d log d)`.
-    pub fn prepare(&mut self, kernels: &Kernels, rotation: &Rotation, query: &Prepared, dimensions: usize) {
+    pub fn prepare(&mut self, space: &Space, kernels: &Kernels, rotation: &Rotation, query: &Prepared) {
         let Self { turned, tables, step } = self;
         turned.clear();
-        turned.extend(query.codes[..dimensions].iter().map(|&code| f32::from(code) * query.scale));
+        turned.extend(query.codes[..space.layout.dimensions].iter().map(|&code| f32::from(code) * query.scale));
+        let length = crate::simd::sqrtf(query.norm as f32);
+        if is_turned(space) && length > 0.0 {
+            turned.iter_mut().for_each(|value| *value /= length);
+        }
         rotation.rotate(turned);
         tables.resize(turned.len() / GROUP * TABLE_BYTES, 0);
         *step = kernels.fill_sign_tables(turned, tables);
@@ -214,7 +207,7 @@ impl NeighborQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quant::RecordLayout;
+    use crate::quant::{Encoding, RecordLayout};
     use crate::seed::SplitMix;
     use crate::vectors::Query;
     use alloc::vec;
@@ -257,7 +250,7 @@ mod tests {
             query.query(&space, kernels, Query::F32(&rows[degree + 1]));
             let rotation = Rotation::new(dimensions, seed);
             let mut tables = NeighborQuery::default();
-            tables.prepare(kernels, &rotation, &query, dimensions);
+            tables.prepare(&space, kernels, &rotation, &query);
             Self { records: rows[..=degree].iter().map(record).collect(), rotation, query, tables, space }
         }
 
@@ -297,11 +290,11 @@ mod tests {
                     let layout = NeighborLayout::new(dimensions, 32);
                     let estimates = scene.estimates(&layout, &scene.row(&layout));
                     let (mut centre, mut other) = (Vec::new(), Vec::new());
-                    decode(&scene.space, &scene.records[0], &mut centre);
+                    coordinates(&scene.space, &scene.records[0], &mut centre);
                     let query: Vec<f32> = scene.query.codes[..dimensions].iter().map(|&code| f32::from(code) * scene.query.scale).collect();
                     let from = |x: &[f32]| x.iter().zip(&centre).map(|(x, c)| f64::from(x - c).powi(2)).sum::<f64>().sqrt();
                     for (record, estimate) in scene.records[1..].iter().zip(estimates) {
-                        decode(&scene.space, record, &mut other);
+                        coordinates(&scene.space, record, &mut other);
                         let scale = if metric == Metric::L2 { 2.0 } else { 1.0 };
                         let unit = scale * from(&other) * from(&query) / (dimensions as f64).sqrt();
                         let error = f64::from(estimate - scene.exact(record)) / unit;
@@ -337,7 +330,7 @@ mod tests {
     fn a_query_at_the_mean_is_estimated_by_what_is_added() {
         let mut scene = Scene::new(Metric::L2, 64, 4, 0.5, 3);
         scene.query.query(&scene.space, Kernels::best(), Query::F32(&[0.0; 64]));
-        scene.tables.prepare(Kernels::best(), &scene.rotation, &scene.query, 64);
+        scene.tables.prepare(&scene.space, Kernels::best(), &scene.rotation, &scene.query);
         let layout = NeighborLayout::new(64, 4);
         let estimates = scene.estimates(&layout, &scene.row(&layout));
         assert!(estimates.iter().all(|x| x.is_finite()));

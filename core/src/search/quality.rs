@@ -136,18 +136,18 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Turns the parameters' effort into a setting, by the file's table.
+    /// Turns the parameters' effort into a setting, by what the file's table says of walks by `layout`.
     ///
     /// For another `k` than the table's, `ef` grows with `k`: that keeps the share of candidates
     /// to hits, and is an estimate. A recall that no row reached gets the row that came nearest.
     #[must_use]
-    pub fn choose(params: &SearchParams, refine: Refine, table: &[QualityRow]) -> Self {
+    pub fn choose(params: &SearchParams, layout: Layout, refine: Refine, table: &[QualityRow]) -> Self {
         let wanted = match params.effort {
             Effort::Ef(ef) => return Self { ef, gamma: params.gamma.unwrap_or(0.0) },
             Effort::Recall(recall) => recall,
             Effort::Auto => 0.95,
         };
-        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == params.layout && row.refine == refine);
+        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == layout && row.refine == refine);
         let Some(row) = cheapest(rows(), wanted) else {
             return Self { ef: guess(wanted).max(params.k.saturating_mul(2)), gamma: params.gamma.unwrap_or(0.0) };
         };
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn the_cheapest_row_that_reached_the_recall_is_chosen() {
         let table = vec![row(16, 0.0, 0.9, 300.0), row(40, 0.0, 0.97, 700.0), row(400, 0.1, 0.96, 500.0)];
-        let choose = |params: SearchParams| Setting::choose(&params, Refine::Records, &table);
+        let choose = |params: SearchParams| Setting::choose(&params, Layout::Lean, Refine::Records, &table);
         assert_eq!(choose(SearchParams::recall(0.96)), Setting { ef: 400, gamma: 0.1 });
         assert_eq!(choose(SearchParams::recall(0.9)), Setting { ef: 16, gamma: 0.0 });
         // Halfway in recall between ef 16 and ef 40, rounded up.

@@ -141,7 +141,9 @@ impl Report<'_> {
     fn ef(&self, setting: &SearchParams) -> usize {
         let refine = setting.refine.unwrap_or(self.index.refine());
         let table = self.index.quality().unwrap_or_default();
-        nearshore::search::quality::Setting::choose(setting, refine, table).limits(setting.k, self.index.metric(), self.index.len()).ef
+        nearshore::search::quality::Setting::choose(setting, setting.layout, refine, table)
+            .limits(setting.k, self.index.metric(), self.index.len())
+            .ef
     }
 
     fn threads(&self) -> usize {

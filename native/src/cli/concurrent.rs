@@ -12,7 +12,7 @@ use nearshore::dataset::{DataError, Dataset};
 use nearshore::format::{Element, Refine};
 use nearshore::live::{Live, LiveError};
 use nearshore::search::quality::Setting;
-use nearshore::search::{Effort, SearchParams};
+use nearshore::search::{Effort, Layout, SearchParams};
 use nearshore::{Index, Queries};
 use nearshore_core::seed;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ fn params(args: &ConcurrentArgs, index: &Index) -> Result<SearchParams, Fail> {
     }
     let damaged = |error| Fail::search(&args.file, "", &error);
     params.validate().map_err(damaged)?;
-    let setting = Setting::choose(&params, Refine::Records, index.quality().map_err(damaged)?);
+    let setting = Setting::choose(&params, Layout::Lean, Refine::Records, index.quality().map_err(damaged)?);
     params.effort = Effort::Ef(setting.ef);
     Ok(params.gamma(setting.gamma))
 }

@@ -13,11 +13,11 @@ use crate::filter_json;
 use crate::search::Effort;
 
 /// Points of one insert.
-const POINTS_MAX: usize = 100_000;
+pub(super) const POINTS_MAX: usize = 100_000;
 /// Ids of one delete or get.
 const IDS_MAX: usize = 100_000;
 /// Searches of one request.
-const SEARCHES_MAX: usize = 1_000;
+pub(super) const SEARCHES_MAX: usize = 1_000;
 /// Hits of all searches of one request.
 const HITS_MAX: usize = 100_000;
 /// Hits of a search that does not say.
@@ -53,7 +53,7 @@ fn missing(field: &str) -> ApiError {
     ApiError::field("missing_field", field, format!("`{field}` is missing"))
 }
 
-fn too_many(field: &str, found: usize, most: usize) -> Result<(), ApiError> {
+pub(super) fn too_many(field: &str, found: usize, most: usize) -> Result<(), ApiError> {
     if found <= most {
         return Ok(());
     }

@@ -301,7 +301,7 @@ impl Coarse {
 const BESIDE: &str = "bytes beside its fields are not zero";
 
 /// Whether rows are coded at unit length: under cosine they are when they come, but for integers.
-fn is_turned(space: &Space) -> bool {
+pub(super) fn is_turned(space: &Space) -> bool {
     space.metric == Metric::Cosine && space.encoding != Encoding::Scaled
 }
 

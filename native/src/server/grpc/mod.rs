@@ -8,6 +8,7 @@
 //! ([`status`]). Async threads move bytes; a message is decoded, answered and encoded on a thread of its lane.
 
 mod call;
+mod limits;
 mod requests;
 mod status;
 

@@ -8,7 +8,7 @@ use prost::Message;
 use super::super::answer::micros;
 use super::super::body::{self, Vector};
 use super::super::error::ApiError;
-use super::proto;
+use super::{limits, proto};
 use crate::collection::{Collection, Found, LiveColumn, Stored};
 use crate::filter::Value;
 
@@ -61,6 +61,7 @@ fn column(name: String, value: Option<Value>) -> proto::Column {
 }
 
 pub(super) fn insert(collection: &Collection, message: Bytes) -> Answer {
+    limits::insert(&message)?;
     let proto::InsertRequest { points } = decode(message)?;
     let points = points.into_iter().enumerate().map(|(place, proto::Point { id, vector: numbers, vector_bytes, payload, columns })| {
         let vector = vector(numbers, &vector_bytes, &format!("points[{place}].vector"))?;
@@ -74,6 +75,7 @@ pub(super) fn insert(collection: &Collection, message: Bytes) -> Answer {
 
 pub(super) fn search(collection: &Collection, message: Bytes) -> Answer {
     let started = Instant::now();
+    limits::search(&message)?;
     let proto::SearchRequest { searches } = decode(message)?;
     let searches = searches.into_iter().enumerate().map(|(place, search)| {
         let at = |field: &str| format!("searches[{place}].{field}");
