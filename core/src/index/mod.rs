@@ -325,17 +325,16 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// What guides a walk: coarse codes where the file has some that this version knows, else the records.
     fn guide<'a>(&'a self, loaded: &'a Loaded, records: RecordView<'a>) -> Guide<'a> {
-        let mut guide = Guide::records(records);
-        let Some(section) = self.reader.section(Kind::CodesRows, 0) else { return guide };
+        let Some(section) = self.reader.section(Kind::CodesRows, 0) else { return Guide::records(records) };
+        let rows = RecordView { section, ..records };
         #[cfg(feature = "codes")]
         if loaded.coarse.is_some() {
-            (guide.rows.section, guide.coarse) = (section, loaded.coarse.as_ref());
-            return guide;
+            return Guide { coarse: loaded.coarse.as_ref(), ..Guide::records(rows) };
         }
-        if loaded.codes.is_some() {
-            (guide.rows.section, guide.codes) = (section, loaded.codes);
+        match loaded.codes {
+            Some(codes) => Guide { codes: Some(codes), ..Guide::records(rows) },
+            None => Guide::records(records),
         }
-        guide
     }
 
     fn loaded(&self) -> Result<&Loaded, SearchError> {
