@@ -58,7 +58,7 @@ pub(crate) fn check(build: &[(&str, &str)]) -> Result<u64> {
         match &block.mode {
             Mode::No(reason) => println!("README.md:{}: not run: {reason}", block.line),
             Mode::Until(words) => {
-                until(block, words)?;
+                until(block, words, build)?;
                 ran += 1;
             }
             Mode::ToTheEnd => {
@@ -124,10 +124,10 @@ fn directive(line: &str) -> Result<Mode> {
 }
 
 /// Runs a block that serves until it says so, then ends it and its children.
-fn until(block: &Block, words: &str) -> Result<()> {
+fn until(block: &Block, words: &str, build: &[(&str, &str)]) -> Result<()> {
     println!("$ {} (until it says \"{words}\")", block.text.trim_end().replace('\n', "; "));
     let mut command = Command::new("bash");
-    command.args(["-euc", &block.text]).current_dir(workspace::root());
+    command.args(["-euc", &block.text]).current_dir(workspace::root()).envs(build.iter().copied());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn()?;
     let group = child.id();
     let mut said = false;
