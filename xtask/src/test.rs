@@ -102,18 +102,20 @@ fn docs(_: &mut Tally) -> Result<()> {
         .run()
 }
 
+/// Crates that are tested by themselves: the bindings have no tests of their own, and what they depend on asks for more of what all depend
+/// on. One selection for all steps that need what tests compile, or cargo compiles it again.
+const ELSEWHERE: [&str; 4] = ["--exclude", "xtask", "--exclude", "nearshore-wasm"];
+
 /// Unit, property, baseline and hostile tests of every crate, programs in C and C++ among them, and the examples in their documentation.
 fn crates(tally: &mut Tally) -> Result<()> {
     // Some compare with the independent reader.
     setup::python()?;
-    // The bindings have no tests of their own, and what they depend on asks for more of what all depend on.
-    let elsewhere = ["--exclude", "xtask", "--exclude", "nearshore-wasm"];
     for compiler in ["cc", "c++"] {
         if find(&[compiler]).is_none() {
             println!("skipped: programs for {compiler}, which is not on the PATH");
         }
     }
-    tally.runner(cargo(&["test", "--workspace", "--no-fail-fast"]).args(elsewhere))?;
+    tally.runner(cargo(&["test", "--workspace", "--no-fail-fast"]).args(ELSEWHERE))?;
     // In the profile that is compiled already, as this program runs in it.
     tally.runner(cargo(&["test", "--package", "xtask", "--profile", "dev"]))
 }
@@ -126,7 +128,7 @@ fn reader(tally: &mut Tally) -> Result<()> {
 /// The C interface through Python: the adapter for ann-benchmarks. (Programs in C and C++ are tests of its crate.)
 fn capi(tally: &mut Tally) -> Result<()> {
     // The library lies beside the tests that link to it.
-    cargo(&["test", "--package", "nearshore-capi", "--package", "nearshore", "--test", "from_c", "--no-run"]).run()?;
+    cargo(&["test", "--workspace", "--no-run"]).args(ELSEWHERE).run()?;
     let library = workspace::target().join(format!("debug/deps/{DLL_PREFIX}nearshore_c{DLL_SUFFIX}"));
     match setup::numpy() {
         Ok(python) => {
@@ -150,7 +152,7 @@ fn package(tally: &mut Tally) -> Result<()> {
 /// Golden files and builds in Node, in Chromium and on the command line: the native library's answers and bytes.
 fn conformance(tally: &mut Tally) -> Result<()> {
     // The one that the tests of the command run.
-    cargo(&["test", "--package", "nearshore", "--test", "suite", "--no-run"]).run()?;
+    cargo(&["test", "--workspace", "--no-run"]).args(ELSEWHERE).run()?;
     let binary = workspace::target().join("debug/nearshore");
     tally.runner(program("node").args(["--test", "tests/conformance/run.mjs"]).env("CHROMIUM", setup::chromium()?).env("NEARSHORE", binary))
 }
