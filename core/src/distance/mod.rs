@@ -17,14 +17,14 @@ mod brief;
 mod code_tests;
 #[cfg(feature = "codes")]
 mod columns;
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 pub(crate) mod fastscan;
 mod float;
 mod half;
 mod integer;
 #[cfg(feature = "codes")]
 mod planes;
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 mod rotate;
 mod table;
 mod tail;

@@ -9,8 +9,10 @@ use super::batch::Quarters;
 use super::integer::{Signed, Unsigned};
 use super::{batch, brief, float, half, integer};
 #[cfg(feature = "codes")]
-use super::{columns, fastscan, fastscan::Asked, planes, rotate};
-#[cfg(feature = "codes")]
+use super::{columns, planes};
+#[cfg(feature = "tiles")]
+use super::{fastscan, fastscan::Asked, rotate};
+#[cfg(feature = "tiles")]
 use crate::simd::COLUMNS;
 use crate::simd::Scalar;
 
@@ -31,13 +33,13 @@ type Planes = unsafe fn(&[u8], &[u8], &[usize], &mut [u32]);
 type Columns = unsafe fn(&[f32], &[f32], &mut [f32]);
 
 /// Query, tables.
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 type Fill = unsafe fn(&[f32], &mut [u8]) -> f32;
 /// Query, base, most, row, next row, out.
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 type Estimate = unsafe fn(Asked<'_>, f32, f32, &[u8], &[u8], &mut [f32; COLUMNS]) -> u32;
 /// Signs, vector.
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 type Rotate = unsafe fn(&[f32], &mut [f32]);
 
 /// The distance kernels of one backend. Chosen once and passed on; all backends agree bit for bit.
@@ -64,11 +66,11 @@ pub struct Kernels {
     dots_i16_u4: Batch,
     #[cfg(feature = "codes")]
     dots_u4_u1: Planes,
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     fill_sign_tables: Fill,
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     estimate_neighbors: Estimate,
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     rotate: Rotate,
     #[cfg(feature = "codes")]
     dots_i16_u2: Batch,
@@ -106,13 +108,16 @@ macro_rules! backend {
                 fn dots_i16_u4(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Nibbles>;
                 fn widen_f16(half: &[u16], out: &mut [f32]) -> () = half::widen::<_>;
             );
-            #[cfg(feature = "codes")]
+            #[cfg(feature = "tiles")]
             backend!(@wrap $token, $($features)?;
-                fn dots_u4_u1(planes: &[u8], base: &[u8], offsets: &[usize], out: &mut [u32]) -> () = planes::dots::<_>;
                 fn fill_sign_tables(query: &[f32], tables: &mut [u8]) -> f32 = fastscan::fill::<_>;
                 fn estimate_neighbors(query: Asked<'_>, base: f32, most: f32, row: &[u8], next: &[u8], out: &mut [f32; COLUMNS]) -> u32 =
                     fastscan::estimate::<_>;
                 fn rotate(signs: &[f32], vector: &mut [f32]) -> () = rotate::rotate::<_>;
+            );
+            #[cfg(feature = "codes")]
+            backend!(@wrap $token, $($features)?;
+                fn dots_u4_u1(planes: &[u8], base: &[u8], offsets: &[usize], out: &mut [u32]) -> () = planes::dots::<_>;
                 fn dots_i16_u2(query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> () = batch::dots::<_, Quarters>;
                 fn l2_columns_f32(query: &[f32], columns: &[f32], out: &mut [f32]) -> () = columns::l2::<_>;
                 fn dot_columns_f32(query: &[f32], columns: &[f32], out: &mut [f32]) -> () = columns::dot::<_>;
@@ -135,11 +140,11 @@ macro_rules! backend {
             dots_i16_u4: if BRIEF && !SIMD { brief::dots_i16_u4 } else { $module::dots_i16_u4 as Batch },
             #[cfg(feature = "codes")]
             dots_u4_u1: $module::dots_u4_u1,
-            #[cfg(feature = "codes")]
+            #[cfg(feature = "tiles")]
             fill_sign_tables: $module::fill_sign_tables,
-            #[cfg(feature = "codes")]
+            #[cfg(feature = "tiles")]
             estimate_neighbors: $module::estimate_neighbors,
-            #[cfg(feature = "codes")]
+            #[cfg(feature = "tiles")]
             rotate: $module::rotate,
             #[cfg(feature = "codes")]
             dots_i16_u2: $module::dots_i16_u2,
@@ -380,7 +385,7 @@ impl Kernels {
     ///
     /// # Panics
     /// If there are not 16 bytes of tables for each four coordinates.
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     #[inline]
     pub(crate) fn fill_sign_tables(&self, query: &[f32], tables: &mut [u8]) -> f32 {
         // SAFETY: a table is handed out only where its CPU features were detected.
@@ -392,7 +397,7 @@ impl Kernels {
     ///
     /// # Panics
     /// If the tables are no multiple of 64 bytes, or `row` is shorter than 256 bytes of factors and as many of codes as of tables.
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     #[inline]
     pub(crate) fn estimate_neighbors(
         &self,
@@ -412,7 +417,7 @@ impl Kernels {
     ///
     /// # Panics
     /// If its length is no positive multiple of 64.
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     #[inline]
     pub(crate) fn rotate(&self, signs: &[f32], vector: &mut [f32]) {
         assert!(!vector.is_empty() && vector.len().is_multiple_of(64));

@@ -15,7 +15,7 @@ use super::xxh3::{Xxh3, xxh3_64_with_seed, xxh3_128_with_seed};
 use xxhash_rust::xxh3::{Xxh3Default as Xxh3, xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// The check of a block: `bytes` without the 8 of the check itself.
-pub(super) fn block_check(build_id: u64, kind: u16, instance: u32, block: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn block_check(build_id: u64, kind: u16, instance: u32, block: u64, bytes: &[u8]) -> u64 {
     let mut place = [0; 16];
     let (head, number) = place.split_at_mut(8);
     let (kind_at, instance_at) = head.split_at_mut(4);

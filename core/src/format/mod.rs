@@ -54,13 +54,15 @@ mod writer;
 mod xxh3;
 
 pub use crate::error::{BadField, Corrupt, Damage, Must, OpenError, WriteError};
+#[cfg(feature = "tiles")]
+pub(crate) use hash::block_check;
 pub use hash::{Digest, build_id};
 pub use header::{Header, Superblock};
 pub use raw::HEADER_BYTES;
 pub use reader::Reader;
 pub use rewrite::RewriteError;
 pub use section::Section;
-pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, encoding};
+pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, TILE_BYTES, encoding};
 pub use spec::{FileSpec, TableSpec};
 pub use table::Table;
 pub use terms::{Element, Kind, Metric, Plan, Refine, UnknownTerm};

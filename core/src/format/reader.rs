@@ -29,8 +29,16 @@ impl<B: AsRef<[u8]>> Reader<B> {
     /// # Errors
     /// When the header breaks a rule of the format, or the file is shorter or longer than it says.
     pub fn open(bytes: B) -> Result<Self, OpenError> {
-        let file = bytes.as_ref();
-        let header = Header::parse(file, file.len() as u64)?;
+        let file_bytes = bytes.as_ref().len() as u64;
+        Self::open_prefix(bytes, file_bytes)
+    }
+
+    /// Opens by the first bytes of a file that is `file_bytes` long. Tables beyond them end in an error where they are read.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_prefix(bytes: B, file_bytes: u64) -> Result<Self, OpenError> {
+        let header = Header::parse(bytes.as_ref(), file_bytes)?;
         let mut words = Vec::with_capacity(header.tables.len() + 1);
         let mut total = 0;
         for table in &header.tables {

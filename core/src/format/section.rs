@@ -154,7 +154,7 @@ impl<'a> Section<'a> {
     }
 
     /// A verified block without its check.
-    fn verified_block(&self, block: u64) -> Result<&'a [u8], Corrupt> {
+    pub(crate) fn verified_block(&self, block: u64) -> Result<&'a [u8], Corrupt> {
         let number = usize::try_from(block).unwrap_or(usize::MAX);
         if !self.is_verified(number) {
             self.touch(number)?;

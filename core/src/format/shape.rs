@@ -23,6 +23,10 @@ pub const META_BYTES_MAX: u64 = 64 * 1024;
 pub const COLUMNS_MAX: u64 = 40;
 /// Bytes of a `columns` row.
 pub const COLUMN_BYTES: u32 = 128;
+/// Bytes of a `tiles` row.
+pub const TILE_BYTES: u32 = 16;
+/// Bytes of 32 rows and their factors before their codes.
+const TILE_FACTORS_BYTES: u64 = (4 + 2 + 2) * 32;
 /// Bytes of a `quality` row.
 pub const QUALITY_BYTES: u32 = 48;
 
@@ -38,6 +42,8 @@ pub mod encoding {
     pub const CODES_U4: u32 = 0;
     /// Of `neighbor.codes`: the signs of each neighbour's rotated difference from the node.
     pub const NEIGHBOR_SIGNS: u32 = 0;
+    /// Of `codes.tiles`: the signs of each row's rotated difference from its tile's centroid.
+    pub const TILE_SIGNS: u32 = 0;
     /// Of `codes.rows`: RaBitQ of one bit a dimension.
     pub const CODES_RABITQ_1: u32 = 1;
     /// Of `codes.rows`: RaBitQ of two bits a dimension.
@@ -89,9 +95,7 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             if table.encoding != encoding::CODES_U4 {
                 return Ok(()); // codes of a later version: a reader does without
             }
-            rule.parameter(Must::Equal(dimensions.div_ceil(32) * 16))?;
-            rule.stride(Must::MultipleOf(16))?;
-            rule.stride(Must::AtLeast(parameter + u64::from(CODE_FACTORS_BYTES)))
+            u4(&rule, dimensions)
         }
         #[cfg(feature = "codes")]
         Kind::NeighborCodes => {
@@ -141,8 +145,29 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.rows(Must::AtMost(rows))
         }
         Kind::ColumnText => rule.stride(Must::Equal(1)),
-        Kind::Nodes | Kind::CodesTiles | Kind::Tiles | Kind::RouteRecords | Kind::RouteEdges | Kind::RouteUpper | Kind::Keys => Ok(()),
+        Kind::Tiles => {
+            rule.rows(Must::AtMost(ROWS_MAX))?;
+            rule.stride(Must::AtLeast(TILE_BYTES.into()))
+        }
+        Kind::RouteRecords => {
+            rule.encoding(Must::Equal(encoding::CODES_U4.into()))?;
+            u4(&rule, dimensions)
+        }
+        Kind::CodesTiles => {
+            rule.rows(Must::AtMost(ROWS_MAX))?;
+            rule.encoding(Must::Equal(encoding::TILE_SIGNS.into()))?;
+            rule.check("rows a block", table.block_rows.into(), Must::Equal(1))?;
+            rule.stride(Must::AtLeast(TILE_FACTORS_BYTES + dimensions.next_multiple_of(64) * 4))
+        }
+        Kind::Nodes | Kind::RouteEdges | Kind::RouteUpper | Kind::Keys => Ok(()),
     }
+}
+
+/// Rows of four bits a dimension.
+fn u4(rule: &Rule<'_>, dimensions: u64) -> Result<(), BadField> {
+    rule.parameter(Must::Equal(dimensions.div_ceil(32) * 16))?;
+    rule.stride(Must::MultipleOf(16))?;
+    rule.stride(Must::AtLeast(u64::from(rule.0.parameter) + u64::from(CODE_FACTORS_BYTES)))
 }
 
 /// Codes of fewer bits, of which the superblock warns readers that know but u4.

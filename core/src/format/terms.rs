@@ -139,11 +139,11 @@ terms! {
         Upper = 7 "upper",
         /// One coarse code a row, in row order.
         CodesRows = 8 "codes.rows",
-        /// Reserved: coarse codes tile by tile.
+        /// Codes of rows, tile by tile.
         CodesTiles = 9 "codes.tiles",
-        /// Reserved: where each tile lies.
+        /// Where each tile lies.
         Tiles = 10 "tiles",
-        /// Reserved: centroids of the tiles.
+        /// Centroids of the tiles.
         RouteRecords = 11 "route.records",
         /// Reserved: a graph over the centroids.
         RouteEdges = 12 "route.edges",

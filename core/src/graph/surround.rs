@@ -5,8 +5,9 @@ use super::select::Nodes;
 use crate::distance::Kernels;
 use crate::par::Par;
 use crate::quant::Space;
-use crate::quant::neighbors::{NeighborLayout, Work};
+use crate::quant::neighbors::NeighborLayout;
 use crate::quant::rotation::Rotation;
+use crate::quant::signs::Coder as SignCoder;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -85,6 +86,6 @@ impl Coder<'_> {
 #[derive(Clone, Debug, Default)]
 struct Worker {
     extender: Extender,
-    work: Work,
+    work: SignCoder,
     slots: Vec<u32>,
 }

@@ -13,7 +13,8 @@ use super::visited::Visited;
 use super::{Neighbor, Stats};
 use crate::distance::Kernels;
 use crate::quant::Prepared;
-use crate::quant::neighbors::{BLOCK_SLOTS, NeighborLayout, NeighborQuery, UNUSED};
+use crate::quant::neighbors::NeighborLayout;
+use crate::quant::signs::{BLOCK_SLOTS, SignQuery, UNUSED};
 
 /// A graph whose nodes know coarsely where their neighbours are.
 pub(crate) trait Surroundings {
@@ -50,7 +51,7 @@ pub(crate) struct Sweep {
     pool: SweepPool,
     visited: Visited,
     /// The query, prepared by the caller.
-    pub(crate) query: NeighborQuery,
+    pub(crate) query: SignQuery,
 }
 
 impl Sweep {

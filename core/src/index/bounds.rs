@@ -80,6 +80,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         #[cfg(feature = "codes")]
         self.check_neighbor_codes()?;
+        #[cfg(feature = "codes")]
+        if let Ok(tiles) = self.tiles(loaded) {
+            check_codes(&tiles.route, tiles.count())?;
+            tiles.check(rows)?;
+        }
         if let Some(upper) = self.reader.section(Kind::Upper, 0) {
             check_upper(&UpperGraph { upper, guide, nodes: upper.rows() as usize })?;
         }

@@ -15,8 +15,12 @@ mod columns_check;
 mod fast;
 #[cfg(feature = "filter")]
 mod filtered;
+#[cfg(feature = "tiles")]
+mod pending;
 mod rank;
 mod scan;
+#[cfg(feature = "tiles")]
+mod tiles;
 mod view;
 mod walk;
 
@@ -68,7 +72,7 @@ struct Loaded {
     quality: Vec<QualityRow>,
     /// Where the file has codes that guide a walk.
     codes: Option<CodeLayout>,
-    #[cfg(feature = "codes")]
+    #[cfg(feature = "tiles")]
     rotation: crate::quant::rotation::Rotation,
     /// Where it has codes of fewer bits.
     #[cfg(feature = "codes")]
@@ -81,12 +85,18 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// # Errors
     /// What is wrong with the header, with the value found and the one that would be right.
     pub fn open(bytes: B) -> Result<Self, OpenError> {
-        let reader = Reader::open(bytes)?;
+        Self::with_reader(Reader::open(bytes)?)
+    }
+
+    fn with_reader(reader: Reader<B>) -> Result<Self, OpenError> {
         let superblock = &reader.header().superblock;
         let needed = [
             (true, Kind::Quant),
             (true, Kind::Records),
             (superblock.plan == Plan::Walk, Kind::Edges),
+            (superblock.plan == Plan::Tiles, Kind::Tiles),
+            (superblock.plan == Plan::Tiles, Kind::RouteRecords),
+            (superblock.plan == Plan::Tiles, Kind::CodesTiles),
             (superblock.refine == Refine::Originals, Kind::Originals),
         ];
         let missing = needed.iter().find(|(needed, kind)| *needed && reader.section(*kind, 0).is_none());
@@ -167,13 +177,18 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
+        let plan = params.plan.unwrap_or(self.plan());
+        #[cfg(feature = "tiles")]
+        if plan == Plan::Tiles {
+            return self.search_tiles(query, params, scratch, hits);
+        }
         let (loaded, refine) = self.begin(query, params, scratch, hits)?;
-        match params.plan.unwrap_or(self.plan()) {
+        match plan {
             Plan::Scan => self.scan(loaded, params, refine, scratch, hits),
             #[cfg(feature = "codes")]
             Plan::Walk if params.layout == crate::search::Layout::Fast => self.sweep(loaded, params, refine, scratch, hits),
             Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
-            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
+            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has tiles, which this engine does not search" }),
         }
     }
 
@@ -372,7 +387,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             codes,
             #[cfg(feature = "codes")]
             coarse,
-            #[cfg(feature = "codes")]
+            #[cfg(feature = "tiles")]
             rotation: crate::quant::rotation::Rotation::new(dimensions, self.reader.header().superblock.seed),
         })
     }

@@ -2,6 +2,7 @@
 //! brought back, tombstones left out.
 
 use super::view::{RecordView, corrupt_row};
+use crate::distance::Kernels;
 use crate::error::Corrupt;
 #[cfg(feature = "filter")]
 use crate::filter::RowSet;
@@ -38,18 +39,9 @@ impl Originals<'_> {
         row: u32,
         work: &mut Vec<f32>,
     ) -> Result<f32, Corrupt> {
-        let bytes = &self.section.row(row)?[..query.len() * self.element.bytes()];
-        let kernels = records.kernels;
-        let in_place = (self.element == Element::F32).then(|| bytemuck::try_cast_slice(bytes).ok()).flatten();
-        let vector: &[f32] = if let Some(vector) = in_place {
-            vector
-        } else {
-            work.resize(query.len(), 0.0);
-            vectors::decode(kernels, self.element, bytes, work);
-            work
-        };
         let row_sq = if self.metric == Metric::Cosine { records.space.layout.factors(records.record(row)?).length_sq } else { 0.0 };
-        let distance = exact::distance(kernels, self.metric, query, query_sq, vector, row_sq);
+        let exact = Exact { kernels: records.kernels, metric: self.metric, element: self.element };
+        let distance = exact.distance(query, query_sq, self.section.row(row)?, row_sq, work);
         if distance.is_finite() { Ok(distance) } else { Err(corrupt_row(&self.section, row, "a distance that is not a finite number")) }
     }
 
@@ -60,6 +52,31 @@ impl Originals<'_> {
         {
             records.kernels.prefetch(bytes);
         }
+    }
+}
+
+/// Distances from the bytes of original rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exact {
+    pub(super) kernels: &'static Kernels,
+    pub(super) metric: Metric,
+    pub(super) element: Element,
+}
+
+impl Exact {
+    /// The distance of a row, whose squared norm is `row_sq`, from `query`, whose squared norm is `query_sq`.
+    #[inline]
+    pub(super) fn distance(&self, query: &[f32], query_sq: f32, row: &[u8], row_sq: f32, work: &mut Vec<f32>) -> f32 {
+        let bytes = &row[..query.len() * self.element.bytes()];
+        let in_place = (self.element == Element::F32).then(|| bytemuck::try_cast_slice(bytes).ok()).flatten();
+        let vector: &[f32] = if let Some(vector) = in_place {
+            vector
+        } else {
+            work.resize(query.len(), 0.0);
+            vectors::decode(self.kernels, self.element, bytes, work);
+            work
+        };
+        exact::distance(self.kernels, self.metric, query, query_sq, vector, row_sq)
     }
 }
 

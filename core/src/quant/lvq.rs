@@ -82,6 +82,14 @@ impl CodeLayout {
         CodeFactors::read(&row[self.factors..self.factors + TAIL_BYTES])
     }
 
+    /// The code of one dimension.
+    #[inline]
+    #[must_use]
+    pub fn code(&self, row: &[u8], dimension: usize) -> u8 {
+        let (group, within) = (dimension / GROUP * (GROUP / 2), dimension % GROUP);
+        row[group + within % (GROUP / 2)] >> (within / (GROUP / 2) * 4) & 15
+    }
+
     /// Whether the codes behind the last dimension are zero.
     #[must_use]
     pub fn ends_in_zeros(&self, row: &[u8]) -> bool {

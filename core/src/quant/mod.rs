@@ -25,10 +25,14 @@ pub mod prepared;
 #[cfg(feature = "codes")]
 pub mod rabitq;
 pub mod record;
-#[cfg(feature = "codes")]
+#[cfg(feature = "tiles")]
 pub mod rotation;
 pub mod scalar;
+#[cfg(feature = "tiles")]
+pub mod signs;
 pub mod space;
+#[cfg(feature = "tiles")]
+pub mod tile;
 
 #[cfg(feature = "codes")]
 pub use coarse::Coarse;

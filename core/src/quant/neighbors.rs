@@ -1,39 +1,22 @@
 //! A node's neighbours in one bit a dimension, relative to the node: what lets a walk judge all of them in one sweep over one piece of
 //! memory (Gou, Gao, Xu, Long 2025, "SymphonyQG", arXiv 2411.12229, section 3.1).
 //!
-//! The vector from node `c` to neighbour `v` is `r = v - c`, as their records say it. Its rotated signs `s` and `p = |r|^2 / <s, R r>`
-//! give RaBitQ's estimate of a dot product, `<x, r> ~ p <s, R x>` ([`rabitq`](crate::quant::rabitq), one bit). With `x = q - c`:
-//!
-//! ```text
-//! |q - v|^2 = |q - c|^2 + |r|^2 - 2 <q - c, r>  ~  |q - c|^2 + (|r|^2 + 2 p <s, R c>) - 2 p <s, R q>
-//!  -<q, v>  = -<q, c> - <c, r> - <q - c, r>     ~  -<q, c> + (p <s, R c> - <c, r>)    -   p <s, R q>
-//! ```
-//!
-//! The first term is the distance from the node itself, which a walk computes exactly as it expands it; so the estimate's error shrinks with
-//! `|r| |q - c|` as the walk closes in. The bracket and the factor of `<s, R q>` are two f32 a neighbour, halved under cosine. What is left,
-//! `<s, R q>`, is looked up: a query's rotated coordinates become integers of -31 to 31, so sums are exact and the same on every machine.
+//! What a slot holds is told by [`signs`](super::signs), whose centre is the node: a walk computes the node's own distance exactly as it
+//! expands it, so estimates become better as it closes in.
 //!
 //! A row: for each 32 slots of the adjacency 32 u32, the neighbours (unused ones are 2^32 - 1, their codes zeros), 32 f32 to add, 32 f32
 //! to multiply, then 16 bytes for each four rotated dimensions: byte `j` holds the signs of slot `j` in its low half and of slot `j + 16` in its high half, the sign of the first
 //! dimension in the lowest bit, 1 for plus.
 
 use crate::distance::Kernels;
-use crate::distance::fastscan::{Asked, FACTOR_BYTES, GROUP, TABLE_BYTES};
-use crate::format::Metric;
-use crate::quant::coarse::{coordinates, is_turned};
+use crate::distance::fastscan::{FACTOR_BYTES, GROUP, TABLE_BYTES};
+use crate::quant::Space;
 use crate::quant::rotation::Rotation;
-use crate::quant::{Prepared, Space};
-use crate::simd::COLUMNS;
-use alloc::vec::Vec;
-
-/// Slots of a block.
-pub const BLOCK_SLOTS: usize = COLUMNS;
+pub use crate::quant::signs::{BLOCK_SLOTS, UNUSED};
+use crate::quant::signs::{Coder, SignQuery, coordinates};
 
 /// Bytes of the neighbours of a block.
 const SLOT_BYTES: usize = 4 * BLOCK_SLOTS;
-
-/// A slot without a neighbour.
-pub const UNUSED: [u8; 4] = [0xFF; 4];
 
 /// Places inside a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,91 +109,42 @@ impl NeighborLayout {
         rotation: &Rotation,
         node: &[u8],
         neighbors: impl Iterator<Item = (u32, &'r [u8])>,
-        work: &mut Work,
+        work: &mut Coder,
         row: &mut [u8],
     ) {
-        let Work { node: centre, turned, step, signs } = work;
         self.clear(row);
-        coordinates(space, node, centre);
-        turned.clone_from(centre);
-        rotation.rotate(turned);
+        work.centre(rotation, |centre| coordinates(space, node, centre));
         for (slot, (number, neighbor)) in neighbors.enumerate() {
             let (block, slot) = (&mut row[slot / BLOCK_SLOTS * self.block()..][..self.block()], slot % BLOCK_SLOTS);
             let (numbers, block) = block.split_at_mut(SLOT_BYTES);
             let (factors, codes) = block.split_at_mut(FACTOR_BYTES);
             numbers[4 * slot..][..4].copy_from_slice(&number.to_le_bytes());
-            coordinates(space, neighbor, step);
-            step.iter_mut().zip(&*centre).for_each(|(to, from)| *to -= from);
-            let norm = kernels.dot_f32(step, step);
-            let along = kernels.dot_f32(step, centre);
-            rotation.rotate(step);
-            signs.clear();
-            signs.extend(step.iter().map(|&x| if x >= 0.0 { 1.0 } else { -1.0 }));
-            let (length, offset) = (kernels.dot_f32(step, signs), kernels.dot_f32(turned, signs));
-            for (group, four) in signs.as_chunks::<GROUP>().0.iter().enumerate() {
-                let nibble = four.iter().rev().fold(0, |nibble, &sign| nibble << 1 | u8::from(sign > 0.0));
-                codes[group * TABLE_BYTES + slot % 16] |= nibble << (slot / 16 * 4);
-            }
-            // An exact duplicate of the node is where the node is.
-            let rescale = if length > 0.0 { norm / length } else { 0.0 };
-            let (add, multiply) = match space.metric {
-                Metric::L2 => (norm + 2.0 * (rescale * offset), -2.0 * rescale),
-                Metric::Cosine => (0.5 * norm + rescale * offset, -rescale),
-                Metric::InnerProduct => (rescale * offset - along, -rescale),
-            };
+            let [add, multiply] = work.code(space, kernels, rotation, neighbor);
+            work.put(slot, codes);
             factors[4 * slot..][..4].copy_from_slice(&add.to_le_bytes());
             factors[4 * (BLOCK_SLOTS + slot)..][..4].copy_from_slice(&multiply.to_le_bytes());
         }
     }
 }
 
-/// Buffers of an encoder, one a thread.
-#[derive(Clone, Debug, Default)]
-pub struct Work {
-    node: Vec<f32>,
-    turned: Vec<f32>,
-    step: Vec<f32>,
-    signs: Vec<f32>,
-}
-
-/// A query as the estimates want it; reused without allocating.
-#[derive(Clone, Debug, Default)]
-pub struct NeighborQuery {
-    turned: Vec<f32>,
-    tables: Vec<u8>,
-    step: f32,
-}
-
-impl NeighborQuery {
-    /// Takes a query that is prepared for the records. `O(d log d)`.
-    pub fn prepare(&mut self, space: &Space, kernels: &Kernels, rotation: &Rotation, query: &Prepared) {
-        let Self { turned, tables, step } = self;
-        turned.clear();
-        turned.extend(query.codes[..space.layout.dimensions].iter().map(|&code| f32::from(code) * query.scale));
-        let length = crate::simd::sqrtf(query.norm as f32);
-        if is_turned(space) && length > 0.0 {
-            turned.iter_mut().for_each(|value| *value /= length);
-        }
-        rotation.rotate(turned);
-        tables.resize(turned.len() / GROUP * TABLE_BYTES, 0);
-        *step = kernels.fill_sign_tables(turned, tables);
-    }
-
+impl SignQuery {
     /// Distances of 32 slots from the query, which is `base` from their node, and a bit for each slot that is at most `most` away; `next`
     /// is prefetched. A factor that is no number makes a distance that is none, whose bit is set.
     #[inline]
     pub fn estimate(&self, kernels: &Kernels, base: f32, most: f32, block: &[u8], next: &[u8], out: &mut [f32; BLOCK_SLOTS]) -> u32 {
-        kernels.estimate_neighbors(Asked { tables: &self.tables, step: self.step }, base, most, &block[SLOT_BYTES..], next, out)
+        kernels.estimate_neighbors(self.asked(), base, most, &block[SLOT_BYTES..], next, out)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quant::{Encoding, RecordLayout};
+    use crate::format::Metric;
+    use crate::quant::{Encoding, Prepared, RecordLayout};
     use crate::seed::SplitMix;
     use crate::vectors::Query;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 
@@ -224,7 +158,7 @@ mod tests {
         rotation: Rotation,
         records: Vec<Vec<u8>>,
         query: Prepared,
-        tables: NeighborQuery,
+        tables: SignQuery,
     }
 
     impl Scene {
@@ -249,7 +183,7 @@ mod tests {
             let mut query = Prepared::new();
             query.query(&space, kernels, Query::F32(&rows[degree + 1]));
             let rotation = Rotation::new(dimensions, seed);
-            let mut tables = NeighborQuery::default();
+            let mut tables = SignQuery::default();
             tables.prepare(&space, kernels, &rotation, &query);
             Self { records: rows[..=degree].iter().map(record).collect(), rotation, query, tables, space }
         }
@@ -263,7 +197,7 @@ mod tests {
             let mut row = vec![0xAA; layout.stride()];
             let neighbors = (1..).zip(self.records[1..].iter().map(Vec::as_slice));
             let kernels = Kernels::best();
-            layout.encode(&self.space, kernels, &self.rotation, &self.records[0], neighbors, &mut Work::default(), &mut row);
+            layout.encode(&self.space, kernels, &self.rotation, &self.records[0], neighbors, &mut Coder::default(), &mut row);
             row
         }
 

@@ -3,8 +3,12 @@
 pub(crate) mod check;
 pub(crate) mod doubt;
 pub mod params;
+#[cfg(feature = "tiles")]
+pub mod pending;
 pub mod quality;
 
 pub use crate::graph::Stats;
 pub use params::{Effort, Hit, Layout, Scratch, SearchError, SearchParams};
+#[cfg(feature = "tiles")]
+pub use pending::{Block, Pending};
 pub use quality::QualityRow;

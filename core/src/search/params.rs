@@ -40,13 +40,16 @@ pub struct SearchParams {
     /// Stops a walk at candidates `1 + gamma` times farther than the k-th nearest (as a length,
     /// not its square); `None` as the effort says. Not used for inner products.
     pub gamma: Option<f32>,
-    /// Scan or walk; `None` as the file says.
+    /// Scan, walk or tiles; `None` as the file says.
     pub plan: Option<Plan>,
     /// What the final order is computed from; `None` as the file says.
     pub refine: Option<Refine>,
     /// Candidates that are computed again from the originals, and before that from the records where coarse codes guided the walk;
     /// `None`: `max(20, 2 k)`, of which those are read from the originals that the records leave in doubt.
     pub rerank: Option<usize>,
+    /// Tiles whose codes are read, nearest first; `None` as the effort says. Under [`Effort::Ef`] the effort is the number of candidates
+    /// whose records are read.
+    pub probes: Option<usize>,
     /// Only hits at most this far away.
     pub radius: Option<f32>,
     /// What a walk reads. Each layout has hops, and at one effort a recall, of its own. Searches among filtered rows go by
@@ -89,7 +92,17 @@ impl core::str::FromStr for Layout {
 
 impl Default for SearchParams {
     fn default() -> Self {
-        Self { k: 10, effort: Effort::Auto, gamma: None, plan: None, refine: None, rerank: None, radius: None, layout: Layout::Lean }
+        Self {
+            k: 10,
+            effort: Effort::Auto,
+            gamma: None,
+            plan: None,
+            refine: None,
+            rerank: None,
+            probes: None,
+            radius: None,
+            layout: Layout::Lean,
+        }
     }
 }
 
@@ -130,6 +143,12 @@ impl SearchParams {
         Self { rerank: Some(rerank), ..self }
     }
 
+    /// Tiles whose codes are read.
+    #[must_use]
+    pub fn probes(self, probes: usize) -> Self {
+        Self { probes: Some(probes), ..self }
+    }
+
     /// Only hits at most this far away.
     #[must_use]
     pub fn radius(self, radius: f32) -> Self {
@@ -168,6 +187,9 @@ impl SearchParams {
                 return bad("recall", "above 0 and at most 1");
             }
             _ => {}
+        }
+        if self.probes == Some(0) {
+            return bad("probes", "at least 1");
         }
         if self.gamma.is_some_and(|gamma| !(gamma >= 0.0 && gamma.is_finite())) {
             return bad("gamma", "at least 0");
@@ -211,6 +233,8 @@ pub struct Scratch {
     pub(crate) vector: Vec<f32>,
     pub(crate) buffers: crate::graph::Buffers,
     pub(crate) distances: Vec<f32>,
+    #[cfg(feature = "tiles")]
+    pub(crate) pending: Option<alloc::boxed::Box<super::pending::Pending>>,
     #[cfg(feature = "codes")]
     pub(crate) sweep: crate::graph::sweep::Sweep,
 }

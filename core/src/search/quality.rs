@@ -37,11 +37,11 @@ fn guess(recall: f32) -> usize {
 /// One effort and what it measured, means over `queries` queries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QualityRow {
-    /// Scan or walk.
+    /// Walk or tiles.
     pub plan: Plan,
     /// What the walk read.
     pub layout: Layout,
-    /// Nodes kept in the pool.
+    /// Nodes kept in the pool; of a search of tiles the tiles whose codes were read.
     pub ef: u32,
     /// Stop rule; 0 is off.
     pub gamma: f32,
@@ -49,7 +49,7 @@ pub struct QualityRow {
     pub refine: Refine,
     /// Hits asked for.
     pub k: u32,
-    /// Candidates computed again from the originals.
+    /// Candidates computed again from the originals; of a search of tiles those whose records were read.
     pub rerank: u32,
     /// Queries measured.
     pub queries: u32,
@@ -173,6 +173,34 @@ impl Setting {
     }
 }
 
+/// A search of tiles, decided.
+#[cfg(feature = "tiles")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TileSetting {
+    /// Tiles whose codes are read.
+    pub probes: usize,
+    /// Candidates whose records are read.
+    pub rerank: usize,
+}
+
+#[cfg(feature = "tiles")]
+impl TileSetting {
+    /// Turns the parameters' effort into a setting, by what the file's table says of searches of tiles. For a larger `k` than the table's
+    /// both numbers grow with `k`.
+    #[must_use]
+    pub fn choose(params: &SearchParams, table: &[QualityRow]) -> Self {
+        let (wanted, rerank) = match params.effort {
+            Effort::Ef(ef) => (0.95, Some(ef)),
+            Effort::Recall(recall) => (recall, None),
+            Effort::Auto => (0.95, None),
+        };
+        let rows = table.iter().filter(|row| row.plan == Plan::Tiles);
+        let (ef, again, measured) = cheapest(rows, wanted).map_or((16, 60, 10), |row| (row.ef, row.rerank, row.k));
+        let grown = |count: u32| (count as usize).saturating_mul(params.k.max(measured as usize)).div_ceil(measured as usize);
+        Self { probes: params.probes.unwrap_or(grown(ef)), rerank: params.rerank.or(rerank).unwrap_or(grown(again)) }
+    }
+}
+
 /// The cheapest setting that reaches `wanted`: on each ladder (plain `ef`, stop rule) the first row that does, moved
 /// towards the row below it as far as the recall in between allows. Where no row reaches it, the best there is.
 fn cheapest<'a>(rows: impl Iterator<Item = &'a QualityRow> + Clone, wanted: f32) -> Option<QualityRow> {
@@ -201,6 +229,11 @@ fn between(low: QualityRow, high: QualityRow, wanted: f32) -> QualityRow {
     let ef = mix(low.ef as f32, high.ef as f32) as u32;
     QualityRow {
         ef: (ef + 1).min(high.ef.max(low.ef)),
+        rerank: if low.plan == Plan::Tiles {
+            (mix(low.rerank as f32, high.rerank as f32) as u32 + 1).min(high.rerank.max(low.rerank))
+        } else {
+            high.rerank
+        },
         gamma: mix(low.gamma, high.gamma),
         recall: wanted,
         distances: mix(low.distances, high.distances),

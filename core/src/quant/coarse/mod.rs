@@ -21,11 +21,12 @@ mod product;
 mod tests;
 
 use crate::distance::Kernels;
-use crate::format::{Metric, encoding};
+use crate::format::encoding;
 use crate::par::Par;
 use crate::quant::pq::Tables;
 use crate::quant::rabitq::Planes;
-use crate::quant::{Encoding, Prepared, Space};
+use crate::quant::signs::{coordinates, is_turned};
+use crate::quant::{Prepared, Space};
 use crate::simd;
 use alloc::vec::Vec;
 use bits::Bits;
@@ -299,24 +300,3 @@ impl Coarse {
 
 /// What a row says that holds more than its fields.
 const BESIDE: &str = "bytes beside its fields are not zero";
-
-/// Whether rows are coded at unit length: under cosine they are when they come, but for integers.
-pub(super) fn is_turned(space: &Space) -> bool {
-    space.metric == Metric::Cosine && space.encoding != Encoding::Scaled
-}
-
-/// What is coded of a record: codes times scale; at unit length under cosine.
-pub(super) fn coordinates(space: &Space, record: &[u8], out: &mut Vec<f32>) {
-    let factors = space.layout.factors(record);
-    let codes = &record[..space.layout.dimensions];
-    out.clear();
-    match space.encoding {
-        Encoding::Scaled => out.extend(codes.iter().map(|&code| f32::from(code.cast_signed()) * factors.scale)),
-        Encoding::U8 => out.extend(codes.iter().map(|&code| f32::from(code))),
-        Encoding::I8 => out.extend(codes.iter().map(|&code| f32::from(code.cast_signed()))),
-    }
-    if is_turned(space) && factors.norm > 0 {
-        let length = libm::sqrt(space.norm(factors.norm)) as f32;
-        out.iter_mut().for_each(|value| *value /= length);
-    }
-}

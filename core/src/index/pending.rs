@@ -1,0 +1,337 @@
+//! Searches that wait for blocks: no byte is read here that was not handed over.
+//!
+//! [`Index::start`] says which blocks are wanted, [`Index::feed`] takes them in any order, [`Index::advance`] goes on once all have come.
+//! A search of tiles has two rounds that depend on each other: codes of the tiles near the query, records of the best rows in them; one
+//! more where originals rank, and one where payloads are asked for. Hits are a function of file, query and parameters: a round ends with
+//! the same state in whichever order its blocks came.
+
+use super::rank::Exact;
+use super::{Index, Loaded};
+use crate::error::Corrupt;
+use crate::format::{Kind, Metric, Plan, Reader, Refine, Table, block_check};
+use crate::graph::Neighbor;
+use crate::quant::signs::{BLOCK_SLOTS, UNUSED};
+use crate::quant::tile::TileLayout;
+use crate::search::doubt::keep_in_doubt;
+use crate::search::pending::{Block, Candidate, Pending, Stage};
+use crate::search::quality::TileSetting;
+use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
+use crate::sort;
+use crate::vectors::Query;
+
+/// Entries of a pool for each candidate that is wanted: a row stands in as many tiles, two as a rule.
+const COPIES: usize = 2;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// Opens by the first bytes of a file of `file_bytes`: its header and its hot region. What lies beyond is for [`Index::start`] to ask
+    /// for; other searches find it missing.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_prefix(bytes: B, file_bytes: u64) -> Result<Self, crate::error::OpenError> {
+        Self::with_reader(Reader::open_prefix(bytes, file_bytes)?)
+    }
+
+    /// Begins a search whose blocks are fetched. A plan other than tiles is searched at once, in the bytes at hand.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
+    pub fn start(&self, query: Query<'_>, params: &SearchParams, pending: &mut Pending) -> Result<(), SearchError> {
+        pending.clear_round();
+        pending.stage = Stage::Done;
+        pending.params = *params;
+        pending.places.clear();
+        pending.payloads.clear();
+        (pending.rounds, pending.blocks, pending.bytes, pending.stats) = (0, 0, 0, Stats::default());
+        let Pending { scratch, hits, .. } = pending;
+        if params.plan.unwrap_or(self.plan()) != Plan::Tiles {
+            pending.stats = self.search(query, params, scratch, hits)?;
+            return Ok(());
+        }
+        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
+        pending.originals = refine == Refine::Originals;
+        let tiles = self.tiles(loaded)?;
+        let setting = TileSetting::choose(params, &loaded.quality);
+        pending.stats.ef = setting.rerank as u64;
+        pending.params.rerank = Some(setting.rerank.max(params.k).min(self.len().max(1)));
+        pending.signs.prepare(&loaded.space, self.kernels, &loaded.rotation, &pending.scratch.query);
+        pending.found.reset(pending.params.rerank.unwrap_or(1).saturating_mul(COPIES));
+        pending.probed = 0;
+        self.probe(loaded, setting.probes.clamp(1, tiles.count().max(1)), pending)
+    }
+
+    /// Takes the bytes of block `at` of [`Pending::wanted`]. Each is to be given once, in any order.
+    ///
+    /// # Errors
+    /// Bytes that are not that block: too few, damaged, or of another file.
+    ///
+    /// # Panics
+    /// If there is no such block.
+    pub fn feed(&self, pending: &mut Pending, at: usize, bytes: &[u8]) -> Result<(), SearchError> {
+        let wanted = pending.wanted[at];
+        let table = &self.reader.header().tables[wanted.table as usize];
+        let bad = |what| Corrupt { section: table.kind, instance: table.instance, block: wanted.block, what };
+        let (rows, check) =
+            bytes.split_last_chunk::<8>().filter(|_| bytes.len() == wanted.bytes as usize).ok_or(bad("block of another length"))?;
+        let build_id = self.reader.header().superblock.build_id;
+        if block_check(build_id, table.kind, table.instance, wanted.block, rows) != u64::from_le_bytes(*check) {
+            return Err(bad("checksum mismatch").into());
+        }
+        self.take(pending, at, rows)
+    }
+
+    /// Goes on once every wanted block was fed; before that, nothing happens. True when the hits are there, else [`Pending::wanted`] has the next
+    /// round.
+    ///
+    /// # Errors
+    /// What is damaged in the blocks that came.
+    pub fn advance(&self, pending: &mut Pending) -> Result<bool, SearchError> {
+        if pending.awaited > 0 {
+            return Ok(false);
+        }
+        let loaded = self.loaded()?;
+        match pending.stage {
+            Stage::Codes => self.end_codes(loaded, pending)?,
+            Stage::Records => self.end_records(loaded, pending)?,
+            Stage::Originals => self.end_ranking(pending)?,
+            Stage::Payloads => pending.stage = Stage::Done,
+            Stage::Done => {}
+        }
+        if pending.awaited == 0 && pending.stage != Stage::Done {
+            return self.advance(pending); // A round of no blocks.
+        }
+        Ok(pending.stage == Stage::Done)
+    }
+
+    /// A search of tiles in bytes that are all at hand.
+    pub(super) fn search_tiles(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        scratch: &mut Scratch,
+        hits: &mut alloc::vec::Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        let mut pending = scratch.pending.take().unwrap_or_default();
+        let done = self.run(query, params, &mut pending);
+        hits.clear();
+        hits.extend_from_slice(&pending.hits);
+        let stats = pending.stats;
+        scratch.pending = Some(pending);
+        done.map(|()| stats)
+    }
+
+    fn run(&self, query: Query<'_>, params: &SearchParams, pending: &mut Pending) -> Result<(), SearchError> {
+        self.start(query, params, pending)?;
+        loop {
+            for at in 0..pending.wanted.len() {
+                let Block { table, block, .. } = pending.wanted[at];
+                if let Some(section) = self.reader.sections().nth(table as usize) {
+                    self.take(pending, at, section.verified_block(block)?)?;
+                }
+            }
+            if self.advance(pending)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The table of a kind, and its place in the directory.
+    fn table(&self, kind: Kind) -> Option<(u32, &Table)> {
+        let mut tables = (0..).zip(&self.reader.header().tables);
+        tables.find(|(_, table)| table.kind == kind as u16 && table.instance == 0)
+    }
+
+    /// Wants the block, unless it is the one that was wanted last.
+    fn want(pending: &mut Pending, (place, table): (u32, &Table), block: u64) {
+        if pending.wanted.last().is_none_or(|last| (last.table, last.block) != (place, block)) {
+            let offset = table.block_offset(block);
+            pending.wanted.push(Block { table: place, block, offset, bytes: table.block_bytes });
+        }
+    }
+
+    /// Wants the codes of the nearest tiles, up to `probes`, that were not wanted before.
+    fn probe(&self, loaded: &Loaded, probes: usize, pending: &mut Pending) -> Result<(), SearchError> {
+        let tiles = self.tiles(loaded)?;
+        let Scratch { query, buffers, distances, .. } = &mut pending.scratch;
+        tiles.route(query, probes, buffers, distances, &mut pending.tiles)?;
+        pending.stats.distances += tiles.count() as u64;
+        pending.clear_round();
+        // In the order of the file, each with the distance of its centroid.
+        let mut near: alloc::vec::Vec<Neighbor> = pending.tiles.iter().skip(pending.probed).collect();
+        sort::by_key(&mut near, |near| near.node);
+        pending.probed = pending.tiles.len();
+        pending.stats.hops = pending.probed as u64;
+        let table = self.table(Kind::CodesTiles).unwrap_or((0, tiles.codes.table()));
+        for tile in near {
+            let (first, blocks) = tiles.blocks(tile.node)?;
+            for block in first..first + blocks {
+                Self::want(pending, table, block);
+                pending.bases.resize(pending.wanted.len(), tile.distance);
+            }
+        }
+        pending.await_round(Stage::Codes);
+        Ok(())
+    }
+
+    /// Takes the rows of a block whose check holds.
+    fn take(&self, pending: &mut Pending, at: usize, rows: &[u8]) -> Result<(), SearchError> {
+        let wanted = pending.wanted[at];
+        let table = &self.reader.header().tables[wanted.table as usize];
+        let loaded = self.loaded()?;
+        let bad = |what| Corrupt { section: table.kind, instance: table.instance, block: wanted.block, what };
+        match pending.stage {
+            Stage::Codes => {
+                let layout = TileLayout::new(self.dimensions());
+                let (base, mut distances) = (pending.bases.get(at).copied().unwrap_or(0.0), [0.0; BLOCK_SLOTS]);
+                layout.estimate(self.kernels, &pending.signs, base, rows, &mut pending.wide, &mut distances);
+                for (&slot, distance) in TileLayout::slots_of(rows).iter().zip(distances) {
+                    let node = u32::from_le_bytes(slot);
+                    if slot == UNUSED {
+                        continue;
+                    }
+                    if node as usize >= self.len() {
+                        return Err(bad("a row beyond the last one").into());
+                    }
+                    if !distance.is_finite() {
+                        return Err(bad("a factor is not a finite number, or too large").into());
+                    }
+                    pending.stats.distances += 1;
+                    pending.found.insert(Neighbor { distance, node }.key());
+                }
+            }
+            Stage::Records | Stage::Originals => {
+                let block_of = |candidate: &Candidate| table.block_of(candidate.near.node.into());
+                let from = pending.candidates.partition_point(|candidate| block_of(candidate) < wanted.block);
+                let stride = table.stride as usize;
+                for candidate in pending.candidates[from..].iter_mut().take_while(|candidate| block_of(candidate) == wanted.block) {
+                    let row = (u64::from(candidate.near.node) - wanted.block * u64::from(table.block_rows)) as usize;
+                    let bytes =
+                        rows.get(row * stride..).and_then(|rest| rest.get(..stride)).ok_or(bad("row beyond the end of the block"))?;
+                    let distance = &mut candidate.near.distance;
+                    let query = &pending.scratch.query;
+                    if pending.stage == Stage::Records {
+                        let layout = loaded.space.layout;
+                        candidate.factors = layout.factors(bytes);
+                        *distance = loaded.space.distance(query, &candidate.factors, loaded.space.dot(self.kernels, query, bytes));
+                        (candidate.id, candidate.payload) = (layout.id(bytes), layout.payload(bytes));
+                    } else {
+                        let row_sq = if self.metric() == Metric::Cosine { candidate.factors.length_sq } else { 0.0 };
+                        let exact = Exact { kernels: self.kernels, metric: self.metric(), element: self.element() };
+                        *distance = exact.distance(&query.full, query.length_sq, bytes, row_sq, &mut pending.scratch.vector);
+                    }
+                    if !distance.is_finite() {
+                        return Err(bad("a distance that is not a finite number").into());
+                    }
+                    pending.stats.distances += 1;
+                }
+            }
+            Stage::Payloads => take_payload(pending, table, wanted.block, rows).map_err(bad)?,
+            Stage::Done => {}
+        }
+        pending.awaited = pending.awaited.saturating_sub(1);
+        Ok(())
+    }
+
+    /// The best estimates become candidates, whose records are wanted.
+    fn end_codes(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        let most = pending.params.rerank.unwrap_or(1);
+        let mut best: alloc::vec::Vec<Neighbor> = pending.found.iter().collect();
+        // Of the copies of a row the nearest one stays.
+        sort::by_key(&mut best, |near| (near.node, near.key()));
+        best.dedup_by_key(|near| near.node);
+        crate::graph::sort(&mut best);
+        best.truncate(most);
+        let tiles = self.tiles(loaded)?.count();
+        if best.len() < pending.params.k.min(self.len()) && pending.probed < tiles {
+            return self.probe(loaded, pending.probed.saturating_mul(2).min(tiles), pending);
+        }
+        pending.candidates.clear();
+        pending.candidates.extend(best.iter().map(|near| Candidate::row(near.node)));
+        self.want_rows(Kind::Records, Stage::Records, pending);
+        Ok(())
+    }
+
+    /// Wants the candidates' rows of a table.
+    fn want_rows(&self, kind: Kind, stage: Stage, pending: &mut Pending) {
+        pending.clear_round();
+        sort::by_key(&mut pending.candidates, |candidate| candidate.near.node);
+        if let Some(table) = self.table(kind) {
+            for at in 0..pending.candidates.len() {
+                let block = table.1.block_of(pending.candidates[at].near.node.into());
+                Self::want(pending, table, block);
+            }
+        }
+        pending.await_round(stage);
+    }
+
+    fn end_records(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        if !pending.originals {
+            return self.end_ranking(pending);
+        }
+        let found = &mut pending.scratch.found;
+        found.clear();
+        found.extend(pending.candidates.iter().map(|candidate| candidate.near));
+        crate::graph::sort(found);
+        let candidates = &pending.candidates;
+        let place = |row| candidates.partition_point(|candidate| candidate.near.node < row);
+        let factors = |row| Ok::<_, Corrupt>(candidates[place(row)].factors);
+        keep_in_doubt(&loaded.space, &pending.scratch.query, found, pending.params.k, factors)?;
+        sort::by_key(found, |near| near.node);
+        pending.candidates.retain(|candidate| found.binary_search_by_key(&candidate.near.node, |near| near.node).is_ok());
+        self.want_rows(Kind::Originals, Stage::Originals, pending);
+        Ok(())
+    }
+
+    /// Candidates become hits, whose payloads are wanted where they were asked for.
+    fn end_ranking(&self, pending: &mut Pending) -> Result<(), SearchError> {
+        let candidates = &pending.candidates;
+        let hit = |candidate: &Candidate| Hit { id: candidate.id, distance: candidate.near.distance, row: candidate.near.node };
+        pending.hits.clear();
+        pending.hits.extend(candidates.iter().map(hit));
+        Hit::finish(&mut pending.hits, pending.params.k, pending.params.radius);
+        let place = |row: u32| candidates.partition_point(|candidate| candidate.near.node < row);
+        pending.places.clear();
+        pending.places.extend(pending.hits.iter().map(|hit| candidates[place(hit.row)].payload));
+        pending.clear_round();
+        if let Some((number, table)) = self.table(Kind::Payload).filter(|_| pending.with_payloads) {
+            pending.payloads.resize_with(pending.hits.len(), alloc::vec::Vec::new);
+            let mut blocks: alloc::vec::Vec<u64> = alloc::vec::Vec::new();
+            for &(offset, length) in &pending.places {
+                if length == 0 {
+                    continue;
+                }
+                if offset.checked_add(length.into()).is_none_or(|end| end > table.rows) {
+                    let block = table.block_of(offset).min(table.blocks());
+                    return Err(Corrupt { section: table.kind, instance: 0, block, what: "range beyond the end of the blob" }.into());
+                }
+                blocks.extend(table.block_of(offset)..=table.block_of(offset + u64::from(length) - 1));
+            }
+            sort::by_key(&mut blocks, |block| *block);
+            blocks.into_iter().for_each(|block| Self::want(pending, (number, table), block));
+            pending.await_round(Stage::Payloads);
+        } else {
+            pending.stage = Stage::Done;
+        }
+        Ok(())
+    }
+}
+
+/// Copies what a block of the payload table has of each hit's payload.
+fn take_payload(pending: &mut Pending, table: &Table, block: u64, bytes: &[u8]) -> Result<(), &'static str> {
+    let start = block * u64::from(table.block_rows);
+    for (&(offset, length), payload) in pending.places.iter().zip(&mut pending.payloads) {
+        let (end, block_end) = (offset + u64::from(length), start + table.row_bytes(block));
+        let (from, to) = (offset.max(start), end.min(block_end));
+        if from >= to {
+            continue;
+        }
+        let in_memory = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        if payload.is_empty() {
+            payload.try_reserve_exact(length as usize).map_err(|_| "range larger than memory")?;
+            payload.resize(length as usize, 0);
+        }
+        let part = bytes.get(in_memory(from - start)..in_memory(to - start)).ok_or("row beyond the end of the block")?;
+        payload[in_memory(from - offset)..][..part.len()].copy_from_slice(part);
+    }
+    Ok(())
+}

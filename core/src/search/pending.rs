@@ -1,0 +1,161 @@
+//! A search that waits for blocks: what it wants next, what it has found so far.
+//!
+//! The search itself is in [`crate::index`]; what lies here is its state, so that a driver can keep many of them in flight and use each
+//! again without allocating.
+
+use super::params::{Hit, Scratch, SearchParams};
+use crate::graph::pool::Pool;
+use crate::graph::{Neighbor, Stats};
+use crate::quant::Factors;
+use crate::quant::signs::SignQuery;
+use alloc::vec::Vec;
+
+/// A block of a file that a search waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Place of its table in the directory.
+    pub table: u32,
+    /// Its number in the table.
+    pub block: u64,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Its length, check included.
+    pub bytes: u32,
+}
+
+/// What the blocks that are awaited hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Codes of probed tiles.
+    Codes,
+    /// Records of candidates.
+    Records,
+    /// Originals of candidates.
+    Originals,
+    /// Payloads of hits.
+    Payloads,
+    /// Nothing more.
+    #[default]
+    Done,
+}
+
+/// A row that may become a hit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) near: Neighbor,
+    pub(crate) id: u64,
+    pub(crate) payload: (u64, u32),
+    pub(crate) factors: Factors,
+}
+
+impl Candidate {
+    /// One of which only the row is known.
+    pub(crate) fn row(row: u32) -> Self {
+        let factors = Factors { scale: 0.0, norm: 0, length_sq: 0.0, flags: 0 };
+        Self { near: Neighbor { distance: f32::INFINITY, node: row }, id: 0, payload: (0, 0), factors }
+    }
+}
+
+/// The state of a search that waits for blocks, reused from query to query.
+#[derive(Debug, Default)]
+pub struct Pending {
+    pub(crate) scratch: Scratch,
+    pub(crate) params: SearchParams,
+    pub(crate) originals: bool,
+    pub(crate) stage: Stage,
+    pub(crate) wanted: Vec<Block>,
+    /// Wanted blocks that have not come.
+    pub(crate) awaited: usize,
+    pub(crate) signs: SignQuery,
+    /// A block of codes with its factors widened.
+    pub(crate) wide: Vec<u8>,
+    /// The nearest tiles, nearest first.
+    pub(crate) tiles: Pool,
+    /// Tiles whose codes were asked for, and for each wanted block of codes the distance of its tile's centroid.
+    pub(crate) probed: usize,
+    pub(crate) bases: Vec<f32>,
+    /// The best estimates.
+    pub(crate) found: Pool,
+    /// Ascending by row until they are ranked.
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) hits: Vec<Hit>,
+    /// For each hit where its payload lies in its table.
+    pub(crate) places: Vec<(u64, u32)>,
+    pub(crate) with_payloads: bool,
+    pub(crate) payloads: Vec<Vec<u8>>,
+    pub(crate) stats: Stats,
+    pub(crate) rounds: u32,
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Pending {
+    /// A state that waits for nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether searches that begin after this bring the payloads of their hits, which takes one more round where there are any.
+    pub fn ask_payloads(&mut self, yes: bool) {
+        self.with_payloads = yes;
+    }
+
+    /// The blocks of this round, ascending by place in the file, none twice.
+    #[must_use]
+    pub fn wanted(&self) -> &[Block] {
+        &self.wanted
+    }
+
+    /// The hits, once the search is done: nearest first, ties by the smaller id.
+    #[must_use]
+    pub fn hits(&self) -> &[Hit] {
+        &self.hits
+    }
+
+    /// The payload of a hit; empty where there is none, or none was asked for.
+    #[must_use]
+    pub fn payload(&self, hit: usize) -> &[u8] {
+        self.payloads.get(hit).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the search computed.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Rounds of blocks that depended on each other.
+    #[must_use]
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// Blocks that were wanted.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Their bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Begins a round without blocks.
+    pub(crate) fn clear_round(&mut self) {
+        self.wanted.clear();
+        self.bases.clear();
+        self.awaited = 0;
+    }
+
+    /// Ends the list of a round's blocks.
+    pub(crate) fn await_round(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.awaited = self.wanted.len();
+        self.rounds += u32::from(self.awaited > 0);
+        self.blocks += self.wanted.len() as u64;
+        self.bytes += self.wanted.iter().map(|block| u64::from(block.bytes)).sum::<u64>();
+    }
+}
