@@ -16,6 +16,8 @@ mod meta;
 #[cfg(feature = "codes")]
 mod neighbors;
 mod params;
+#[cfg(feature = "codes")]
+pub mod tiles;
 pub(crate) mod write;
 
 use crate::distance::Kernels;

@@ -352,6 +352,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
     }
 
+    /// How rows are coded, and how they are turned where signs are taken of them.
+    #[cfg(feature = "codes")]
+    pub(crate) fn coding(&self) -> Result<(&Space, &crate::quant::rotation::Rotation), SearchError> {
+        self.loaded().map(|loaded| (&loaded.space, &loaded.rotation))
+    }
+
     fn loaded(&self) -> Result<&Loaded, SearchError> {
         self.loaded.get_or_try_init(|| self.load().map(Box::new))
     }

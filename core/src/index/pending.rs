@@ -19,8 +19,8 @@ use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use crate::sort;
 use crate::vectors::Query;
 
-/// Entries of a pool for each candidate that is wanted: a row stands in as many tiles, two as a rule.
-const COPIES: usize = 2;
+/// Entries of a pool for each candidate that is wanted: a row stands in at most as many tiles.
+const COPIES: usize = 3;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Opens by the first bytes of a file of `file_bytes`: its header and its hot region. What lies beyond is for [`Index::start`] to ask
