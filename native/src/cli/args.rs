@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Measures anew, on your queries, which effort gives which recall, and writes a copy of the index that knows
     #[command(after_help = TUNE_EXAMPLES)]
     Tune(TuneArgs),
+    /// Lays an index out anew for another use: in tiles, for browsers that fetch what a search needs
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Says what is in an index: sections, bytes, options, quality table
     Info(FileArgs),
     /// Checks every block and every bound of an index
@@ -193,14 +196,18 @@ impl FilterArgs {
 /// How a search goes about it.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// Compares all rows, or walks along the graph [default: as the file says]
-    #[arg(long, value_parser = words::<Plan>(&["scan", "walk"]))]
+    /// Compares all rows, walks along the graph, or reads the nearest tiles [default: as the file says]
+    #[arg(long, value_parser = words::<Plan>(&["scan", "walk", "tiles"]))]
     pub(crate) plan: Option<Plan>,
+    /// Tiles whose codes are read [default: as the effort says]
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<usize>,
     /// What a walk reads: nodes' own rows, or codes of neighbours beside each node, which are made when the file is opened unless
     /// `build --layout fast` put them into it
     #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
     pub(crate) layout: Layout,
-    /// Candidates whose distances are computed again from the originals [default: of max(20, 2 k) those in doubt]
+    /// Candidates whose distances are computed again from the originals [default: of max(20, 2 k) those in doubt]; of a search of
+    /// tiles those whose records are read [default: as the effort says]
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
     /// What the final order is computed from [default: as the file says]
@@ -405,6 +412,41 @@ pub(crate) struct TuneArgs {
     pub(crate) driver: Driver,
     #[command(flatten)]
     pub(crate) from: InputArgs,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+const EXPORT_EXAMPLES: &str =
+    "The new file lies on any host that answers range requests; `open` of the npm package fetches of it what a search needs. Its rows,
+ids, payloads and columns are those of the old one; graph, codes and tombstones stay behind, and so do originals unless kept.
+
+Examples:
+  nearshore export base.shore -o web.shore --for web
+  nearshore bench web.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The index; it stays as it is
+    pub(crate) file: PathBuf,
+    /// The new file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// What it is for
+    #[arg(long = "for", value_name = "USE", value_parser = ["web"], default_value = "web")]
+    pub(crate) purpose: String,
+    /// Whether the input rows come along, so that searches can rank by them, in one round more
+    #[arg(long, default_value = "drop", value_name = "keep|drop", value_parser = ["keep", "drop"])]
+    pub(crate) originals: String,
+    /// The recall whose cost is reported
+    #[arg(long, default_value_t = 0.95, value_name = "R")]
+    pub(crate) recall: f32,
+    /// Rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
+    pub(crate) tile_rows: Option<u16>,
+    /// The same file, options and seed give the same bytes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
     /// Replaces an existing file
     #[arg(long)]
     pub(crate) force: bool,

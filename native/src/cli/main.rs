@@ -18,6 +18,7 @@ mod bench;
 mod build;
 mod completions;
 mod concurrent;
+mod export;
 mod fail;
 mod info;
 mod output;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args, common),
         Command::Truth(args) => truth::run(args, common),
         Command::Tune(args) => tune::run(args, common),
+        Command::Export(args) => export::run(args, common),
         Command::Info(args) => info::run(args, common),
         Command::Verify(args) => verify::run(args, common),
         #[cfg(feature = "server")]

@@ -90,6 +90,7 @@ pub(super) fn params(plan: &PlanArgs, k: usize, effort: Effort) -> SearchParams 
     params.effort = effort;
     params.plan = plan.plan;
     params.rerank = plan.rerank;
+    params.probes = plan.probes;
     params.refine = plan.refine;
     params.layout = plan.layout;
     params
