@@ -87,11 +87,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(())
     }
 
-    fn edges(&self) -> Result<Section<'_>, SearchError> {
-        let lacks = "has no graph: choose the plan scan";
-        self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })
-    }
-
     /// A walk by codes of neighbours.
     pub(super) fn sweep(
         &self,

@@ -17,6 +17,8 @@ mod fast;
 mod filtered;
 #[cfg(feature = "tiles")]
 mod pending;
+#[cfg(feature = "codes")]
+mod pending_walk;
 mod rank;
 mod scan;
 #[cfg(feature = "tiles")]
@@ -42,6 +44,8 @@ use alloc::vec::Vec;
 pub use columns::{ColumnInfo, ColumnValues};
 #[cfg(feature = "filter")]
 pub(crate) use filtered::AmongWalk;
+#[cfg(feature = "codes")]
+pub(crate) use pending_walk::Walking;
 use once_cell::race::OnceBox;
 use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;
@@ -336,6 +340,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         let section = self.reader.section(Kind::Records, 0);
         let section = section.ok_or(SearchError::Unsupported { lacks: "has no records" })?;
         Ok(RecordView { section, space: &loaded.space, kernels: self.kernels })
+    }
+
+    #[cfg(feature = "codes")]
+    fn edges(&self) -> Result<Section<'_>, SearchError> {
+        let lacks = "has no graph: choose the plan scan";
+        self.reader.section(Kind::Edges, 0).ok_or(SearchError::Unsupported { lacks })
     }
 
     /// What guides a walk: coarse codes where the file has some that this version knows, else the records.

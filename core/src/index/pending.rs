@@ -32,7 +32,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         Self::with_reader(Reader::open_prefix(bytes, file_bytes)?)
     }
 
-    /// Begins a search whose blocks are fetched. A plan other than tiles is searched at once, in the bytes at hand.
+    /// Begins a search whose blocks are fetched: codes and records of a search of tiles, records of a walk that is guided by codes. Whatever
+    /// else it reads is read at once, in the bytes at hand; scans, and walks by records, as a whole.
     ///
     /// # Errors
     /// As [`Index::search`].
@@ -43,8 +44,19 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.places.clear();
         pending.payloads.clear();
         (pending.rounds, pending.blocks, pending.bytes, pending.stats) = (0, 0, 0, Stats::default());
-        let Pending { scratch, hits, .. } = pending;
-        if params.plan.unwrap_or(self.plan()) != Plan::Tiles {
+        pending.in_doubt = true;
+        let plan = params.plan.unwrap_or(self.plan());
+        #[cfg(feature = "codes")]
+        {
+            pending.walk = None;
+            if plan == Plan::Walk && self.walks_by_codes(self.loaded()?)? {
+                let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
+                pending.originals = refine == Refine::Originals;
+                return self.start_walk(loaded, pending);
+            }
+        }
+        let Pending { scratch, hits, .. } = &mut *pending;
+        if plan != Plan::Tiles {
             pending.stats = self.search(query, params, scratch, hits)?;
             return Ok(());
         }
@@ -93,7 +105,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         match pending.stage {
             Stage::Codes => self.end_codes(loaded, pending)?,
             Stage::Records => self.end_records(loaded, pending)?,
-            Stage::Originals => self.end_ranking(pending)?,
+            Stage::Originals => self.end_ranking(loaded, pending)?,
             Stage::Payloads => pending.stage = Stage::Done,
             Stage::Done => {}
         }
@@ -252,7 +264,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Wants the candidates' rows of a table.
-    fn want_rows(&self, kind: Kind, stage: Stage, pending: &mut Pending) {
+    pub(super) fn want_rows(&self, kind: Kind, stage: Stage, pending: &mut Pending) {
         pending.clear_round();
         sort::by_key(&mut pending.candidates, |candidate| candidate.near.node);
         if let Some(table) = self.table(kind) {
@@ -266,7 +278,7 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     fn end_records(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
         if !pending.originals {
-            return self.end_ranking(pending);
+            return self.end_ranking(loaded, pending);
         }
         let found = &mut pending.scratch.found;
         found.clear();
@@ -275,7 +287,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         let candidates = &pending.candidates;
         let place = |row| candidates.partition_point(|candidate| candidate.near.node < row);
         let factors = |row| Ok::<_, Corrupt>(candidates[place(row)].factors);
-        keep_in_doubt(&loaded.space, &pending.scratch.query, found, pending.params.k, factors)?;
+        if pending.in_doubt {
+            keep_in_doubt(&loaded.space, &pending.scratch.query, found, pending.params.k, factors)?;
+        }
         sort::by_key(found, |near| near.node);
         pending.candidates.retain(|candidate| found.binary_search_by_key(&candidate.near.node, |near| near.node).is_ok());
         self.want_rows(Kind::Originals, Stage::Originals, pending);
@@ -283,7 +297,15 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Candidates become hits, whose payloads are wanted where they were asked for.
-    fn end_ranking(&self, pending: &mut Pending) -> Result<(), SearchError> {
+    fn end_ranking(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        #[cfg(feature = "codes")]
+        if let Some(walking) = pending.walk
+            && !self.end_walk(loaded, walking, pending)?
+        {
+            return Ok(());
+        }
+        #[cfg(not(feature = "codes"))]
+        let _ = loaded;
         let candidates = &pending.candidates;
         let hit = |candidate: &Candidate| Hit { id: candidate.id, distance: candidate.near.distance, row: candidate.near.node };
         pending.hits.clear();

@@ -62,6 +62,11 @@ pub struct Pending {
     pub(crate) scratch: Scratch,
     pub(crate) params: SearchParams,
     pub(crate) originals: bool,
+    /// Whether of the candidates those alone are ranked by originals that their records leave in doubt.
+    pub(crate) in_doubt: bool,
+    /// How a walk goes on.
+    #[cfg(feature = "codes")]
+    pub(crate) walk: Option<crate::index::Walking>,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
     /// Wanted blocks that have not come.

@@ -1,0 +1,98 @@
+//! Walks that wait for the records of what they found, against the same walks with every byte at hand.
+
+use nearshore_core::build::{BuildParams, Codes, Input, build};
+use nearshore_core::distance::Kernels;
+use nearshore_core::format::{Element, Metric, Plan, Refine};
+use nearshore_core::index::Index;
+use nearshore_core::par::Serial;
+use nearshore_core::search::{Pending, Scratch, SearchParams};
+use nearshore_core::seed::SplitMix;
+use nearshore_core::vectors::{Query, Vectors};
+use std::ops::ControlFlow;
+
+const DIMENSIONS: usize = 24;
+
+fn rows(count: usize, period: usize) -> Vec<u8> {
+    let mut random = SplitMix::new(count as u64);
+    let mut row = || (0..DIMENSIONS).map(|_| random.below(2000) as f32 / 1000.0 - 1.0).collect::<Vec<f32>>();
+    let rows: Vec<Vec<f32>> = (0..period).map(|_| row()).collect();
+    (0..count).flat_map(|at| rows[at % period].iter().flat_map(|x| x.to_le_bytes())).collect()
+}
+
+fn file(metric: Metric, codes: Codes, count: usize, period: usize) -> Vec<u8> {
+    let data = rows(count, period);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, &data).expect("whole rows");
+    let mut params = BuildParams::default();
+    (params.metric, params.codes, params.m) = (metric, codes, 8);
+    let input = Input { vectors, ids: None, payloads: None };
+    let go_on = &mut |_, _, _| ControlFlow::Continue(());
+    build(&input, &params, &Serial, Kernels::best(), go_on, Vec::new()).expect("sound rows").0
+}
+
+/// Runs a search whose blocks come from `file`, those of a round in an order drawn by `random`.
+fn fed<B: AsRef<[u8]>>(index: &Index<B>, file: &[u8], query: Query<'_>, params: &SearchParams, pending: &mut Pending, random: &mut SplitMix) {
+    index.start(query, params, pending).expect("a sound search");
+    loop {
+        let mut order: Vec<usize> = (0..pending.wanted().len()).collect();
+        (1..order.len()).for_each(|at| order.swap(at, random.below(at as u64 + 1) as usize));
+        for (left, at) in order.into_iter().enumerate() {
+            assert!(left == 0 || !index.advance(pending).expect("a round that is not over"), "a round ends with its last block");
+            let block = pending.wanted()[at];
+            index.feed(pending, at, &file[block.offset as usize..][..block.bytes as usize]).expect("a sound block");
+        }
+        if index.advance(pending).expect("sound blocks") {
+            return;
+        }
+    }
+}
+
+#[test]
+fn walks_that_wait_find_what_others_find() {
+    let mut random = SplitMix::new(3);
+    let (mut pending, mut scratch, mut hits) = (Pending::new(), Scratch::new(), Vec::new());
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+        for (codes, count, period) in [(Codes::U4, 3000, 3000), (Codes::RaBitQ1, 2500, 2500), (Codes::U4, 900, 60), (Codes::Pq32, 1, 1), (Codes::None, 800, 800)] {
+            let file = file(metric, codes, count, period);
+            let index = Index::open(&*file).expect("a sound file");
+            let queries = rows(20, 20);
+            let queries = Vectors::packed(Element::F32, DIMENSIONS, &queries).expect("whole rows");
+            for query in 0..queries.rows() {
+                let mut vector = vec![0.0; DIMENSIONS];
+                queries.decode(Kernels::best(), query, &mut vector);
+                for params in [
+                    SearchParams::ef(30),
+                    SearchParams::recall(0.9).refine(Refine::Records),
+                    SearchParams::ef(10).k(25).rerank(40),
+                    SearchParams::ef(50).radius(0.6),
+                ] {
+                    let params = params.plan(Plan::Walk);
+                    let stats = index.search(Query::F32(&vector), &params, &mut scratch, &mut hits).expect("a sound search");
+                    fed(&index, &file, Query::F32(&vector), &params, &mut pending, &mut random);
+                    assert_eq!(pending.hits(), hits, "{metric}, {codes:?}, {params:?}");
+                    assert_eq!(pending.stats(), stats, "{metric}, {codes:?}, {params:?}");
+                    let rounds = if codes == Codes::None { 0 } else if params.refine == Some(Refine::Records) { 1 } else { 2 };
+                    assert_eq!(pending.rounds(), rounds, "{metric}, {codes:?}, {params:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_ends_the_search_and_not_the_state() {
+    let file = file(Metric::L2, Codes::U4, 500, 500);
+    let index = Index::open(&*file).expect("a sound file");
+    let (query, params) = ([0.25; DIMENSIONS], SearchParams::ef(20).plan(Plan::Walk));
+    let mut pending = Pending::new();
+    index.start(Query::F32(&query), &params, &mut pending).expect("a sound search");
+    let block = pending.wanted()[0];
+    let mut bytes = file[block.offset as usize..][..block.bytes as usize].to_vec();
+    assert!(index.feed(&mut pending, 0, &bytes[1..]).is_err(), "a block of another length");
+    bytes[40] ^= 4;
+    let error = index.feed(&mut pending, 0, &bytes).expect_err("a damaged block").to_string();
+    assert!(error.contains("records") && error.contains("checksum"), "{error}");
+    bytes[40] ^= 4;
+    index.feed(&mut pending, 0, &bytes).expect("the block after all");
+    fed(&index, &file, Query::F32(&query), &params, &mut pending, &mut SplitMix::new(1));
+    assert_eq!(pending.hits().len(), 10);
+}
