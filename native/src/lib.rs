@@ -4,7 +4,7 @@
 //! command line `nearshore` around them:
 //!
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
-//! - [`io`]: maps, loaded files, destinations that appear complete or not at all;
+//! - [`io`]: maps, loaded files, blocks on demand, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
 //! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
 //! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP and gRPC (features `server`, `grpc`).
@@ -21,7 +21,7 @@ mod error;
 pub mod exact;
 pub mod filter_json;
 mod index;
-#[expect(unsafe_code, reason = "memory maps")]
+#[expect(unsafe_code, reason = "memory maps, io_uring")]
 pub mod io;
 mod par;
 mod queries;

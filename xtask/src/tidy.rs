@@ -23,7 +23,7 @@ const UNSAFE_ROOMS: &[(&str, &str)] = &[
     ("core/src/simd/", "vector instructions"),
     ("core/src/distance/table.rs", "calls through the table of detected instructions"),
     ("core/src/live/", "rows that readers see while a writer appends"),
-    ("native/src/io/", "memory maps"),
+    ("native/src/io/", "memory maps, io_uring"),
     ("native/capi/src/abi/", "pointers and floating-point modes of a C caller"),
 ];
 

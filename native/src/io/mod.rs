@@ -1,11 +1,14 @@
-//! How bytes come from files and go to them. The only room of this crate with `unsafe`: a memory map is one.
+//! How bytes come from files and go to them. The only room of this crate with `unsafe`: a memory map is one, and so is memory that
+//! the kernel writes to.
 //!
 //! - [`MappedFile`]: a file as a slice, read by the kernel when touched. Inputs of any size, and indexes.
 //! - [`LoadedFile`]: a file whose first part is in memory, on huge pages where the system has them, the rest mapped.
+//! - [`blocks`]: parts of a file on demand, many at once, for searches that wait.
 //! - [`FileSink`]: a file that appears under its name complete, or not at all.
 //!
 //! None of them knows what a block means.
 
+pub mod blocks;
 mod loaded;
 mod mapped;
 pub(crate) mod memory;
