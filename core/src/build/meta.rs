@@ -1,6 +1,6 @@
 //! A file's description of itself.
 
-use super::{BuildParams, Codes, Input, Layers, link};
+use super::{BuildParams, Codes, Input, Layers, Tier, link};
 #[cfg(feature = "codes")]
 use crate::search::Layout;
 use crate::words::say;
@@ -29,6 +29,10 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     }
     say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
-    say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed, "}");
+    say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed);
+    if params.tier == Tier::Disk {
+        say!(out, ",\"tier\":\"disk\"");
+    }
+    say!(out, "}");
     json
 }

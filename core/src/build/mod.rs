@@ -45,7 +45,7 @@ pub use codes::Codes;
 pub(crate) use codes::{CodeTable, NodeCodes};
 #[cfg(feature = "codes")]
 pub(crate) use neighbors::NodeNeighbors;
-pub use params::{BuildParams, Builder, Layers};
+pub use params::{BuildParams, Builder, Layers, Tier};
 
 /// Rows to build from.
 #[derive(Clone, Copy, Debug)]
@@ -311,6 +311,7 @@ fn build_file<P: Par, S: Sink>(
         m: params.m,
         meta: meta::describe(input, params),
         digest: arranged.digest,
+        tier: params.tier,
         #[cfg(feature = "filter")]
         columns: &columns.iter().map(|&column| Coded::new(column)).collect::<Vec<_>>(),
     };

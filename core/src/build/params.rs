@@ -15,6 +15,35 @@ pub enum Layers {
     One,
 }
 
+/// Where the records of a file are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// In memory or a map: blocks of up to 64 KiB.
+    #[default]
+    Memory,
+    /// From a disk, each on its own: blocks of a page, of as many records as fit. What guides walks should stay in memory: choose codes.
+    Disk,
+}
+
+impl Tier {
+    /// The word for it, as every door spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+impl FromStr for Tier {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Memory, Self::Disk].into_iter().find(|tier| tier.as_str() == word).ok_or("must be memory or disk")
+    }
+}
+
 /// How neighbours are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Builder {
@@ -83,6 +112,8 @@ pub struct BuildParams {
     pub codes: Codes,
     /// What walks of the file may read: the fast layout adds codes of each node's neighbours.
     pub layout: Layout,
+    /// Where the records of the file are read.
+    pub tier: Tier,
     /// Measures recall at a ladder of efforts and stores the table.
     pub quality: bool,
 }
@@ -102,6 +133,7 @@ impl Default for BuildParams {
             keep_pruned: false,
             codes: Codes::None,
             layout: Layout::Lean,
+            tier: Tier::Memory,
             quality: true,
         }
     }

@@ -7,7 +7,7 @@
 use super::NodeNeighbors;
 #[cfg(feature = "filter")]
 use super::columns;
-use super::{BuildError, CodeTable, NodeCodes, Progress, Stage};
+use super::{BuildError, CodeTable, NodeCodes, Progress, Stage, Tier};
 #[cfg(feature = "filter")]
 use crate::filter::Coded;
 use crate::format::encoding::CODES_U4;
@@ -65,6 +65,8 @@ pub(crate) struct File<'a> {
     pub(crate) meta: String,
     /// Digest of the vectors.
     pub(crate) digest: u64,
+    /// Where records are read.
+    pub(crate) tier: Tier,
     /// Values for filters, by source.
     #[cfg(feature = "filter")]
     pub(crate) columns: &'a [Coded<'a>],
@@ -188,7 +190,8 @@ impl File<'_> {
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
-        tables.push(records.encoding(encoding).parameter(layout.factors as u32));
+        let records = records.encoding(encoding).parameter(layout.factors as u32);
+        tables.push(if self.tier == Tier::Disk { records.paged() } else { records });
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
         tables.push(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into()));
@@ -211,7 +214,9 @@ impl File<'_> {
         }
         if self.refine == Refine::Originals {
             let stride = (layout.dimensions * self.element.bytes()).next_multiple_of(16) as u32;
-            tables.push(TableSpec::table(Kind::Originals, rows, stride).encoding(self.element as u32));
+            let originals = TableSpec::table(Kind::Originals, rows, stride).encoding(self.element as u32);
+            // A row that is no page long would be read in two as often as not.
+            tables.push(if self.tier == Tier::Disk { originals.block_rows(1).packed() } else { originals });
         }
         tables
     }

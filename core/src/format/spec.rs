@@ -12,6 +12,9 @@ use crate::error::{BadField, Must};
 /// The largest block that [`TableSpec::table`] chooses.
 const BLOCK_BYTES: u32 = 64 * 1024;
 
+/// What a disk reads at least.
+const PAGE_BYTES: u32 = 4096;
+
 /// What a file is as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSpec {
@@ -56,8 +59,9 @@ pub struct TableSpec {
     pub parameter: u32,
     /// Per kind.
     pub extra: u64,
-    /// Whether blocks are as short as they can be, so that fewer bytes are fetched; else their rows stay aligned to cache lines.
-    pub packed: bool,
+    /// What the bytes of a block are a multiple of, itself one of 8: 64, so that rows stay aligned to cache lines; 8, where bytes are fetched;
+    /// a page, where pages are read.
+    pub align: u32,
 }
 
 impl TableSpec {
@@ -69,7 +73,7 @@ impl TableSpec {
             Ok(rows) if rows <= fit => rows.max(1),
             _ => 1 << fit.ilog2(),
         };
-        Self { kind, instance: 0, hot: false, required: false, encoding: 0, rows, stride, block_rows, parameter: 0, extra: 0, packed: false }
+        Self { kind, instance: 0, hot: false, required: false, encoding: 0, rows, stride, block_rows, parameter: 0, extra: 0, align: 64 }
     }
 
     /// A blob of `bytes` bytes.
@@ -110,7 +114,14 @@ impl TableSpec {
     /// Makes blocks as short as they can be.
     #[must_use]
     pub fn packed(self) -> Self {
-        Self { packed: true, ..self }
+        Self { align: 8, ..self }
+    }
+
+    /// Makes each block one page, or as many as one row takes.
+    #[must_use]
+    pub fn paged(self) -> Self {
+        let rows = (PAGE_BYTES - CHECK_BYTES) / self.stride.max(1);
+        Self { block_rows: rows.max(1), align: PAGE_BYTES, ..self }
     }
 
     /// Sets the kind's parameter.
@@ -134,8 +145,7 @@ impl TableSpec {
                 return Err(bad(field, 0, Must::AtLeast(1)));
             }
         }
-        // A multiple of 64, so that rows whose stride is one stay aligned to cache lines from block to block.
-        let wanted = (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(if self.packed { 8 } else { 64 });
+        let wanted = (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(u64::from(self.align.max(8)));
         let block_bytes = u32::try_from(wanted).unwrap_or(u32::MAX);
         if block_bytes > BLOCK_BYTES_MAX {
             return Err(bad("block bytes", wanted, Must::AtMost(BLOCK_BYTES_MAX.into())));

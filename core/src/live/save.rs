@@ -53,6 +53,7 @@ impl Live {
             m: params.m,
             meta: meta::describe(params, rows, shared.changed.load(Ordering::Relaxed)),
             digest: digest.finish(),
+            tier: crate::build::Tier::Memory,
             #[cfg(feature = "filter")]
             columns: &columns,
         };

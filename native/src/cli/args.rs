@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
-use nearshore::build::{Builder, Codes};
+use nearshore::build::{Builder, Codes, Tier};
 use nearshore::dataset::{Format, Options};
 use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
@@ -148,10 +148,15 @@ pub(crate) struct BuildArgs {
     /// Whether the input rows go into the file beside their codes, for exact distances
     #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
+    /// Where records are read: in memory or a map; or from a disk, a page each, while codes (u4 unless --codes says otherwise) and graph
+    /// stay in memory: search and bench it with --driver uring or pread
+    #[arg(long, default_value = "memory", value_parser = words::<Tier>(&["memory", "disk"]))]
+    pub(crate) tier: Tier,
     /// What guides walks: records (none); four bits a dimension beside them (u4): an eighth faster, and
     /// a third larger without originals; or fewer bytes (rabitq1, 2, 4; pq32, 64, 128), which browsers refuse
-    #[arg(long, default_value = "none", value_parser = words::<Codes>(CODES))]
-    pub(crate) codes: Codes,
+    /// [default: none; u4 with --tier disk]
+    #[arg(long, value_parser = words::<Codes>(CODES))]
+    pub(crate) codes: Option<Codes>,
     /// What walks may read: nodes' own rows (lean), or also codes of each node's neighbours beside it (fast): about twice as fast,
     /// at 12 bytes and a bit a dimension for each of 2 m neighbours. A search takes them with --layout fast
     #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
@@ -167,6 +172,13 @@ pub(crate) struct BuildArgs {
     /// Replaces an existing file
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+impl BuildArgs {
+    /// What guides walks.
+    pub(crate) fn codes(&self) -> Codes {
+        self.codes.unwrap_or(if self.tier == Tier::Disk { Codes::U4 } else { Codes::None })
+    }
 }
 
 const SEARCH_EXAMPLES: &str = "Examples:

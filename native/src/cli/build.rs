@@ -45,7 +45,8 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     params.builder = args.builder;
     params.seed = args.seed;
     params.originals = args.originals == "keep";
-    params.codes = args.codes;
+    params.codes = args.codes();
+    params.tier = args.tier;
     params.layout = args.layout;
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
@@ -74,7 +75,7 @@ fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: us
     json!({
         "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
         "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "builder": args.builder.as_str(), "seed": args.seed,
-        "originals": args.originals == "keep", "codes": args.codes.as_str(), "layout": args.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "originals": args.originals == "keep", "codes": args.codes().as_str(), "tier": args.tier.as_str(), "layout": args.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
         "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
         "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
