@@ -16,6 +16,7 @@ use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use nearshore_core::vectors::Query;
 
 use crate::error::Error;
+use crate::io::blocks::Method;
 use crate::io::{LoadedFile, MappedFile, memory};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
@@ -29,6 +30,10 @@ pub enum Driver {
     Slice,
     /// The file is mapped: opening is instant, and only what searches touch is brought in.
     Mmap,
+    /// What guides searches is in memory, the rest is read as it is wanted, by positioned reads: see [`DiskIndex`](crate::DiskIndex).
+    Pread,
+    /// The same by `io_uring`, where the system has it.
+    Uring,
 }
 
 impl Driver {
@@ -39,6 +44,18 @@ impl Driver {
             Self::Auto => "auto",
             Self::Slice => "slice",
             Self::Mmap => "mmap",
+            Self::Pread => "pread",
+            Self::Uring => "uring",
+        }
+    }
+
+    /// How blocks are read, of a driver that reads them as they are wanted.
+    #[must_use]
+    pub fn method(self) -> Option<Method> {
+        match self {
+            Self::Auto | Self::Slice | Self::Mmap => None,
+            Self::Pread => Some(Method::Pread),
+            Self::Uring => Some(Method::Uring),
         }
     }
 
@@ -73,7 +90,8 @@ impl FromStr for Driver {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Auto, Self::Slice, Self::Mmap].into_iter().find(|driver| driver.as_str() == word).ok_or("must be auto, slice or mmap")
+        let all = [Self::Auto, Self::Slice, Self::Mmap, Self::Pread, Self::Uring];
+        all.into_iter().find(|driver| driver.as_str() == word).ok_or("must be auto, slice, mmap, pread or uring")
     }
 }
 
@@ -142,7 +160,7 @@ impl Index {
         let path = path.as_ref();
         let bytes = match driver {
             Driver::Slice => searched_bytes(path).and_then(|bytes| LoadedFile::open(path, bytes)).map(FileBytes::Loaded),
-            Driver::Auto | Driver::Mmap => MappedFile::open(path).map(|file| {
+            Driver::Auto | Driver::Mmap | Driver::Pread | Driver::Uring => MappedFile::open(path).map(|file| {
                 // What is read ahead drives out what walks need where memory is short.
                 if memory::available().is_some_and(|available| file.as_ref().len() as u64 > available / 2) {
                     file.expect_random();
@@ -151,6 +169,11 @@ impl Index {
             }),
         };
         let bytes = bytes.map_err(|error| Error::io(path, error))?;
+        Self::of(bytes, path)
+    }
+
+    /// Opens bytes of the file at `path`.
+    pub(crate) fn of(bytes: FileBytes, path: &Path) -> Result<Self, Error> {
         let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         Ok(Self { index, scratch: Mutex::new(Vec::new()) })
     }

@@ -17,6 +17,7 @@ pub mod base64;
 pub mod bench;
 pub mod collection;
 pub mod dataset;
+mod disk;
 mod error;
 pub mod exact;
 pub mod filter_json;
@@ -30,6 +31,7 @@ mod selections;
 pub mod server;
 pub mod tune;
 
+pub use disk::{DiskIndex, DiskOptions, Flight, Found};
 pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};
 pub use par::Pool;

@@ -49,6 +49,21 @@ impl Queries {
         Self { dimensions: values.len().max(1), numbers: Numbers::F32(values) }
     }
 
+    /// The first `count` of them, or all.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        fn cut<T: Clone>(values: &[T], count: usize) -> Vec<T> {
+            values[..count.min(values.len())].to_vec()
+        }
+        let count = count.saturating_mul(self.dimensions);
+        let numbers = match &self.numbers {
+            Numbers::F32(values) => Numbers::F32(cut(values, count)),
+            Numbers::U8(values) => Numbers::U8(cut(values, count)),
+            Numbers::I8(values) => Numbers::I8(cut(values, count)),
+        };
+        Self { dimensions: self.dimensions, numbers }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -191,10 +191,16 @@ impl File<'_> {
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
         let records = records.encoding(encoding).parameter(layout.factors as u32);
-        tables.push(if self.tier == Tier::Disk { records.paged() } else { records });
+        if self.tier == Tier::Memory {
+            tables.push(records);
+        }
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
         tables.push(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into()));
+        if self.tier == Tier::Disk {
+            // Behind all that a walk keeps in memory, which is then one piece of the file.
+            tables.push(records.paged());
+        }
         #[cfg(feature = "codes")]
         if let Some(NodeNeighbors { layout, .. }) = self.neighbors {
             let codes = TableSpec::table(Kind::NeighborCodes, rows, layout.stride() as u32);

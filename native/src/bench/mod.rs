@@ -195,10 +195,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
     /// Mean share of the `k` nearest that were found. An id as near as the `k`-th counts as right, whichever of several
     /// such it is.
     fn recall(&self, truth: &Truth, k: usize) -> f64 {
-        let right = self.answers.iter().enumerate().map(|(query, answer)| {
-            let right = truth.right_ids(query, k);
-            answer.ids.iter().filter(|&&id| right.iter().any(|&right| u64::from(right) == id)).count().min(k)
-        });
+        let right = self.answers.iter().enumerate().map(|(query, answer)| truth.found(query, k, &answer.ids));
         right.sum::<usize>() as f64 / (k.min(truth.k()).max(1) * self.answers.len()) as f64
     }
 }
@@ -217,8 +214,8 @@ fn search<B: AsRef<[u8]>>(
     }
 }
 
-/// What this share of the sorted times stays within, in microseconds.
-fn percentile_us<T: Copy + Into<u64>>(sorted: &[T], share: f64) -> f64 {
+/// What this share of the sorted nanoseconds stays within, in microseconds.
+pub fn percentile_us<T: Copy + Into<u64>>(sorted: &[T], share: f64) -> f64 {
     let at = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
     sorted.get(at).map_or(0.0, |&nanos| nanos.into() as f64 / 1e3)
 }
@@ -226,6 +223,13 @@ fn percentile_us<T: Copy + Into<u64>>(sorted: &[T], share: f64) -> f64 {
 /// Processor time of the calling thread.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+/// Processor time of this process.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 

@@ -225,9 +225,26 @@ pub(crate) struct PlanArgs {
     /// What the final order is computed from [default: as the file says]
     #[arg(long, value_parser = words::<Refine>(&["records", "originals"]))]
     pub(crate) refine: Option<Refine>,
-    /// How the file is read: into memory at once, or mapped; changes cost, never answers
-    #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap"]))]
+    /// How the file is read: into memory at once, or mapped; or what guides searches into memory and the rest as it is wanted, by
+    /// positioned reads or io_uring. Changes cost, never answers
+    #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap", "pread", "uring"]))]
     pub(crate) driver: Driver,
+}
+
+/// A count of bytes: a number, with KiB, MiB, GiB or TiB behind it perhaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl FromStr for Bytes {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+        let (number, shift) = unit.unwrap_or((text, 0));
+        let bytes = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+        bytes.map(Self).ok_or("must be a number of bytes, such as 100MiB")
+    }
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +269,9 @@ pub(crate) struct SearchArgs {
     /// Only hits at most this far away
     #[arg(long, value_name = "D")]
     pub(crate) radius: Option<f32>,
+    /// With --driver pread or uring: bytes that may be held, such as 100MiB [default: what guides searches]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
     #[command(flatten)]
     pub(crate) only: FilterArgs,
     #[command(flatten)]
@@ -293,6 +313,13 @@ pub(crate) struct BenchArgs {
     /// Efforts to measure, by the recall that the file's quality table promises
     #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
     pub(crate) recall: Vec<f32>,
+    /// With --driver pread or uring: bytes that may be held, first what guides searches, then blocks that came before, such as 100MiB
+    /// [default: what guides searches]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
+    /// With --driver pread or uring: searches in flight on each thread
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) in_flight: u16,
     #[command(flatten)]
     pub(crate) only: FilterArgs,
     #[command(flatten)]

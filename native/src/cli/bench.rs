@@ -11,6 +11,7 @@ use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
 
 use super::args::{BenchArgs, BenchMode, Common};
+use super::bench_disk;
 use super::concurrent;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
@@ -23,6 +24,9 @@ const WARM_UP: usize = 2_000;
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     if let Some(BenchMode::Concurrent(args)) = &args.mode {
         return concurrent::run(args, common);
+    }
+    if let Some(method) = args.plan.driver.method() {
+        return bench_disk::run(args, common, method);
     }
     let opening = std::time::Instant::now();
     let driver = args.plan.driver.for_many_searches(args.file());
@@ -61,7 +65,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
 }
 
 /// Refuses a truth of fewer queries, or of fewer answers a query than there can be. One of more queries is taken as that of the first ones.
-fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, rows: usize) -> Result<(), Fail> {
+pub(super) fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, rows: usize) -> Result<(), Fail> {
     let name = args.truth.as_deref().unwrap_or("truth".as_ref()).display();
     let (found, wanted) = (truth.queries(), queries.len());
     if found < wanted {
@@ -73,7 +77,7 @@ fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, rows: usize) 
     Ok(())
 }
 
-fn settings(args: &BenchArgs) -> Vec<SearchParams> {
+pub(super) fn settings(args: &BenchArgs) -> Vec<SearchParams> {
     let setting = |effort| params(&args.plan, args.k, effort);
     let efs = args.ef.iter().map(|&ef| setting(Effort::Ef(ef)));
     let settings: Vec<SearchParams> = efs.chain(args.recall.iter().map(|&recall| setting(Effort::Recall(recall)))).collect();

@@ -15,6 +15,7 @@
 
 mod args;
 mod bench;
+mod bench_disk;
 mod build;
 mod completions;
 mod concurrent;

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use nearshore::dataset::{Dataset, parse_vector};
 use nearshore::format::Kind;
+use nearshore::io::blocks::{BlockOptions, Method};
 use nearshore::search::{Effort, Hit, Layout, Scratch, SearchParams, Stats};
-use nearshore::{Driver, Index, Pool, Queries, base64};
+use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, base64};
 
 use super::args::{Common, PlanArgs, SearchArgs};
 use super::fail::Fail;
@@ -27,8 +29,12 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let filter = args.only.parse()?;
     let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
     let with_payload = index.reader().section(Kind::Payload, 0).is_some();
+    if args.plan.driver.method().is_some() && rows.is_some() {
+        return Err(Fail::usage("--filter: searches whose blocks are read have none yet; --driver mmap would be right"));
+    }
+    let mut read = args.plan.driver.method().map(|method| read_all(args, method, &queries, &params, with_payload)).transpose()?;
     let mut scratch = Scratch::new();
-    let mut answer = Answer { hits: Vec::new(), payloads: Vec::new(), stats: Stats::default() };
+    let mut answer = Answer::default();
     let mut failed = None;
     let mut answer_all = |out: &mut dyn Write| {
         if common.json {
@@ -40,11 +46,16 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
         }
         for query in 0..queries.len() {
             let asked = queries.get(query);
-            let found = match &rows {
-                Some(rows) => (*index).search_where(asked, &params, rows, &mut scratch, &mut answer.hits),
-                None => (*index).search(asked, &params, &mut scratch, &mut answer.hits),
+            let found = match (&mut read, &rows) {
+                (Some(read), _) => {
+                    answer = std::mem::take(&mut read[query]);
+                    Ok(None)
+                }
+                (None, Some(rows)) => (*index).search_where(asked, &params, rows, &mut scratch, &mut answer.hits).map(Some),
+                (None, None) => (*index).search(asked, &params, &mut scratch, &mut answer.hits).map(Some),
             };
             let found = found.and_then(|stats| {
+                let Some(stats) = stats else { return Ok(()) };
                 answer.stats = stats;
                 answer.payloads.resize(answer.hits.len(), Vec::new());
                 let mut pairs = answer.hits.iter().zip(&mut answer.payloads).filter(|_| with_payload);
@@ -122,7 +133,33 @@ fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail
     Ok((Queries::of(&data)?, data.name().to_owned()))
 }
 
+/// Answers of all queries by a driver that reads blocks as they are wanted.
+fn read_all(args: &SearchArgs, method: Method, queries: &Queries, params: &SearchParams, payloads: bool) -> Result<Vec<Answer>, Fail> {
+    let mut options = DiskOptions::default();
+    options.blocks = BlockOptions::default().method(method);
+    options.memory = args.memory.map(|memory| memory.0);
+    let index = DiskIndex::open(&args.file, options)?;
+    let answers = Mutex::new((vec![Answer::default(); queries.len()], None));
+    let flight = Flight { threads: 1, in_flight: 16, payloads };
+    index.search_all(queries, params, flight, &|query, found| {
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = found.pending;
+        let payloads = (0..pending.hits().len()).map(|hit| pending.payload(hit).to_vec()).collect();
+        answers.0[query] = Answer { hits: pending.hits().to_vec(), payloads, stats: pending.stats() };
+        if let Some(error) = found.error {
+            answers.1.get_or_insert((query, error));
+        }
+    })?;
+    let (answers, failed) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failed {
+        None => Ok(answers),
+        Some((query, nearshore::Error::Search(error))) => Err(Fail::search(&args.file, &format!("row {query}"), &error)),
+        Some((_, error)) => Err(error.into()),
+    }
+}
+
 /// One query's answer.
+#[derive(Clone, Default)]
 struct Answer {
     hits: Vec<Hit>,
     payloads: Vec<Vec<u8>>,

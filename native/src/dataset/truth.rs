@@ -156,6 +156,13 @@ impl Truth {
         let ties = distances[k..].iter().take_while(|&&distance| distance <= distances[last]).count();
         &ids[..k + ties]
     }
+
+    /// How many of `ids` are right, `k` at most.
+    #[must_use]
+    pub fn found(&self, query: usize, k: usize, ids: &[u64]) -> usize {
+        let right = self.right_ids(query, k);
+        ids.iter().filter(|&&id| right.iter().any(|&right| u64::from(right) == id)).count().min(k)
+    }
 }
 
 #[cfg(test)]
