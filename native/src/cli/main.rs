@@ -15,6 +15,7 @@
 
 mod args;
 mod bench;
+mod billion;
 mod build;
 mod completions;
 mod concurrent;
