@@ -155,10 +155,15 @@ impl DiskIndex {
             Slot { index: &self.index, pending, query: 0, began: Instant::now() }
         };
         let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.max(1)).map(|_| slot()).collect();
-        let mut all = All { queries, params, next, found: &|query, slot: &Slot<'_>, error: Option<RunError<SearchError>>| {
-            let error = error.map(|error| self.explain(error));
-            found(query, Found { pending: &slot.pending, error, took: slot.began.elapsed() });
-        } };
+        let mut all = All {
+            queries,
+            params,
+            next,
+            found: &|query, slot: &Slot<'_>, error: Option<RunError<SearchError>>| {
+                let error = error.map(|error| self.explain(error));
+                found(query, Found { pending: &slot.pending, error, took: slot.began.elapsed() });
+            },
+        };
         run(&mut *blocks, &mut slots, &mut all).map_err(|error| self.explain(RunError::Read(error)))
     }
 

@@ -145,7 +145,8 @@ impl TableSpec {
                 return Err(bad(field, 0, Must::AtLeast(1)));
             }
         }
-        let wanted = (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(u64::from(self.align.max(8)));
+        let wanted =
+            (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(u64::from(self.align.max(8)));
         let block_bytes = u32::try_from(wanted).unwrap_or(u32::MAX);
         if block_bytes > BLOCK_BYTES_MAX {
             return Err(bad("block bytes", wanted, Must::AtMost(BLOCK_BYTES_MAX.into())));

@@ -44,9 +44,9 @@ use alloc::vec::Vec;
 pub use columns::{ColumnInfo, ColumnValues};
 #[cfg(feature = "filter")]
 pub(crate) use filtered::AmongWalk;
+use once_cell::race::OnceBox;
 #[cfg(feature = "codes")]
 pub(crate) use pending_walk::Walking;
-use once_cell::race::OnceBox;
 use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;
 

@@ -108,7 +108,12 @@ impl<B: AsRef<[u8]>> Index<B> {
                 let record = ranker.records.record(row)?;
                 flags = layout.factors(record).flags;
                 let near = crate::graph::Neighbor { node: row, ..found.near };
-                candidates.push(Candidate { near, id: layout.id(record), payload: layout.payload(record), factors: layout.factors(record) });
+                candidates.push(Candidate {
+                    near,
+                    id: layout.id(record),
+                    payload: layout.payload(record),
+                    factors: layout.factors(record),
+                });
             }
         }
         let mut kept = 0;

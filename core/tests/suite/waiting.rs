@@ -30,7 +30,14 @@ fn file(metric: Metric, codes: Codes, count: usize, period: usize) -> Vec<u8> {
 }
 
 /// Runs a search whose blocks come from `file`, those of a round in an order drawn by `random`.
-fn fed<B: AsRef<[u8]>>(index: &Index<B>, file: &[u8], query: Query<'_>, params: &SearchParams, pending: &mut Pending, random: &mut SplitMix) {
+fn fed<B: AsRef<[u8]>>(
+    index: &Index<B>,
+    file: &[u8],
+    query: Query<'_>,
+    params: &SearchParams,
+    pending: &mut Pending,
+    random: &mut SplitMix,
+) {
     index.start(query, params, pending).expect("a sound search");
     loop {
         let mut order: Vec<usize> = (0..pending.wanted().len()).collect();
@@ -51,7 +58,9 @@ fn walks_that_wait_find_what_others_find() {
     let mut random = SplitMix::new(3);
     let (mut pending, mut scratch, mut hits) = (Pending::new(), Scratch::new(), Vec::new());
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
-        for (codes, count, period) in [(Codes::U4, 3000, 3000), (Codes::RaBitQ1, 2500, 2500), (Codes::U4, 900, 60), (Codes::Pq32, 1, 1), (Codes::None, 800, 800)] {
+        for (codes, count, period) in
+            [(Codes::U4, 3000, 3000), (Codes::RaBitQ1, 2500, 2500), (Codes::U4, 900, 60), (Codes::Pq32, 1, 1), (Codes::None, 800, 800)]
+        {
             let file = file(metric, codes, count, period);
             let index = Index::open(&*file).expect("a sound file");
             let queries = rows(20, 20);
@@ -70,7 +79,13 @@ fn walks_that_wait_find_what_others_find() {
                     fed(&index, &file, Query::F32(&vector), &params, &mut pending, &mut random);
                     assert_eq!(pending.hits(), hits, "{metric}, {codes:?}, {params:?}");
                     assert_eq!(pending.stats(), stats, "{metric}, {codes:?}, {params:?}");
-                    let rounds = if codes == Codes::None { 0 } else if params.refine == Some(Refine::Records) { 1 } else { 2 };
+                    let rounds = if codes == Codes::None {
+                        0
+                    } else if params.refine == Some(Refine::Records) {
+                        1
+                    } else {
+                        2
+                    };
                     assert_eq!(pending.rounds(), rounds, "{metric}, {codes:?}, {params:?}");
                 }
             }

@@ -5,8 +5,9 @@
 //! what a machine shared with others can compare. What a query touches is counted outside the timed passes, by asking a
 //! few of them of an index that was just opened.
 //!
-//! [`concurrent`] measures readers of a live index beside its writer.
+//! [`concurrent`] measures readers of a live index beside its writer; [`billion`] reads rows of a file of terabytes, which is nearly all hole.
 
+pub mod billion;
 pub mod concurrent;
 
 use std::time::{Duration, Instant};

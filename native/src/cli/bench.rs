@@ -11,19 +11,20 @@ use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
 
 use super::args::{BenchArgs, BenchMode, Common};
-use super::bench_disk;
-use super::concurrent;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
 use super::search::{check_dimensions, open, params};
+use super::{bench_disk, billion, concurrent};
 
 /// Queries of the untimed pass.
 const WARM_UP: usize = 2_000;
 
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
-    if let Some(BenchMode::Concurrent(args)) = &args.mode {
-        return concurrent::run(args, common);
+    match &args.mode {
+        Some(BenchMode::Concurrent(args)) => return concurrent::run(args, common),
+        Some(BenchMode::Billion(args)) => return billion::run(args, common),
+        None => {}
     }
     if let Some(method) = args.plan.driver.method() {
         return bench_disk::run(args, common, method);

@@ -196,7 +196,13 @@ impl Report<'_> {
         let Self { args, index, threads, .. } = self;
         let core = index.index();
         let (rows, dimensions, metric) = (core.len(), core.dimensions(), core.metric());
-        writeln!(out, "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), {} in flight on each", args.file().display(), args.k, args.in_flight)?;
+        writeln!(
+            out,
+            "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), {} in flight on each",
+            args.file().display(),
+            args.k,
+            args.in_flight
+        )?;
         writeln!(out, "{index}")?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;

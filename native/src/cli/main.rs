@@ -16,6 +16,7 @@
 mod args;
 mod bench;
 mod bench_disk;
+mod billion;
 mod build;
 mod completions;
 mod concurrent;

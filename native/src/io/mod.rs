@@ -5,6 +5,7 @@
 //! - [`LoadedFile`]: a file whose first part is in memory, on huge pages where the system has them, the rest mapped.
 //! - [`blocks`]: parts of a file on demand, many at once, for searches that wait.
 //! - [`FileSink`]: a file that appears under its name complete, or not at all.
+//! - [`ScratchFile`]: a file that is gone in the end.
 //!
 //! None of them knows what a block means.
 
@@ -16,4 +17,4 @@ mod sink;
 
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
-pub use sink::{FileSink, remove_partial_files};
+pub use sink::{FileSink, ScratchFile, remove_partial_files};

@@ -8,7 +8,6 @@
 //! ([`remove_partial_files`]) although no destructor will run.
 
 use std::ffi::OsString;
-#[cfg(unix)]
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -43,6 +42,43 @@ struct Listed(PathBuf);
 impl Drop for Listed {
     fn drop(&mut self) {
         partial_files().retain(|path| *path != self.0);
+    }
+}
+
+/// A file for a while: gone when this value is, and when the program ends on a signal.
+#[derive(Debug)]
+pub struct ScratchFile {
+    file: NamedTempFile,
+    _listed: Listed,
+}
+
+impl ScratchFile {
+    /// An empty file in `folder`.
+    ///
+    /// # Errors
+    /// Whatever the system says about the folder.
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        let mut builder = Builder::new();
+        builder.prefix(".nearshore.").suffix(".part");
+        // Held until the name is in the list: a signal in between must not miss the file.
+        let mut files = partial_files();
+        let file = builder.tempfile_in(folder)?;
+        files.push(file.path().to_owned());
+        drop(files);
+        let listed = Listed(file.path().to_owned());
+        Ok(Self { file, _listed: listed })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The file, open for reading and writing.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        self.file.as_file()
     }
 }
 
@@ -194,6 +230,17 @@ mod tests {
         assert_eq!(sink.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"somebody else's");
         assert_eq!(entries(folder.path()), ["x.shore"]);
+    }
+
+    #[test]
+    fn a_scratch_file_goes_with_its_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = ScratchFile::create(folder.path()).unwrap();
+        scratch.file().write_all(b"near").unwrap();
+        assert_eq!(std::fs::read(scratch.path()).unwrap(), b"near");
+        assert!(partial_files().iter().any(|path| path == scratch.path()));
+        drop(scratch);
+        assert!(entries(folder.path()).is_empty());
     }
 
     #[test]

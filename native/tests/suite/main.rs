@@ -1,5 +1,7 @@
 //! What users meet, from outside: the real binary and the real server. One program, as each would link the whole library anew.
 
+#[cfg(target_os = "linux")]
+mod billion;
 #[cfg(feature = "server")]
 mod columns;
 mod commands;

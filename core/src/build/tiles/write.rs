@@ -2,9 +2,7 @@
 
 use super::{TileError, TileParams, TileStage, Tiled};
 use crate::format::encoding::{CODES_U4, TILE_SIGNS};
-use crate::format::{
-    Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TILE_BYTES, TableSpec, WriteError, Writer, build_id,
-};
+use crate::format::{Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TILE_BYTES, TableSpec, WriteError, Writer, build_id};
 use crate::index::Index;
 use crate::quant::record::{DUPLICATE_FOLLOWS, TAIL_BYTES};
 use crate::quant::{RecordLayout, Space};
@@ -113,8 +111,10 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
             let spec = TableSpec::table(kind, table.rows, table.stride).instance(table.instance).encoding(table.encoding);
             Some(spec.parameter(table.parameter).extra(table.extra))
         };
-        let copied = |kind: Kind| old.sections().filter(move |section| section.table().kind == kind as u16).filter_map(|section| same(&section));
-        let mut tables: Vec<TableSpec> = copied(Kind::Quant).filter(|table| table.instance == 0).map(|table| table.hot().required()).collect();
+        let copied =
+            |kind: Kind| old.sections().filter(move |section| section.table().kind == kind as u16).filter_map(|section| same(&section));
+        let mut tables: Vec<TableSpec> =
+            copied(Kind::Quant).filter(|table| table.instance == 0).map(|table| table.hot().required()).collect();
         tables.extend([
             TableSpec::table(Kind::Quality, self.quality.len() as u64, QUALITY_BYTES as u32).hot(),
             TableSpec::table(Kind::Tiles, tile_count, TILE_BYTES).hot(),

@@ -1,0 +1,55 @@
+//! `nearshore bench billion`: offsets of terabytes, on any disk that knows holes.
+
+use std::io::{self, Write};
+
+use nearshore::bench::billion::{self, BillionError, DIMENSIONS, Report};
+use serde_json::{Value, json};
+
+use super::args::{BillionArgs, Common};
+use super::fail::Fail;
+use super::output::{self, print, print_json, rounded};
+
+pub(crate) fn run(args: &BillionArgs, common: &Common) -> Result<(), Fail> {
+    let report = billion::run(&args.dir, args.rows).map_err(|error| match error {
+        BillionError::Wrong { .. } => Fail::damaged(format!("{}: {error}", args.dir.display())),
+        _ => Fail::io(&args.dir, &io::Error::other(error)),
+    })?;
+    if common.json { print_json(&report_json(args, &report)) } else { print(|out| write_report(out, args, &report)) }
+}
+
+fn report_json(args: &BillionArgs, report: &Report) -> Value {
+    let Report { rows, file_bytes, disk_bytes, marks, hole, write_s, reads } = report;
+    let reads = reads.iter().map(|read| {
+        json!({
+            "asked": read.asked.as_str(), "driver": read.method.as_str(), "how": read.how,
+            "open_seconds": rounded(read.open_s), "read_seconds": rounded(read.read_s),
+        })
+    });
+    json!({
+        "dir": args.dir.display().to_string(), "rows": rows, "dimensions": DIMENSIONS, "file_bytes": file_bytes, "disk_bytes": disk_bytes,
+        "written_rows": marks, "hole_row": hole, "write_seconds": rounded(*write_s), "reads": reads.collect::<Vec<_>>(),
+    })
+}
+
+fn write_report(out: &mut impl Write, args: &BillionArgs, report: &Report) -> io::Result<()> {
+    let Report { rows, file_bytes, disk_bytes, marks, hole, write_s, reads } = report;
+    let on_disk = disk_bytes.map_or("unknown".to_owned(), output::bytes);
+    writeln!(
+        out,
+        "{}: a file of {rows} rows x {DIMENSIONS} f32, {} ({} on the disk), rows {marks:?} written in {:.1} ms",
+        args.dir.display(),
+        output::bytes(*file_bytes),
+        on_disk,
+        write_s * 1e3
+    )?;
+    for read in reads {
+        let (open, took) = (read.open_s * 1e3, read.read_s * 1e3);
+        writeln!(
+            out,
+            "{:>6}: those rows and row {hole}, a hole, as written; opened in {open:.2} ms, read in {took:.2} ms: {}",
+            read.asked.as_str(),
+            read.how
+        )?;
+    }
+    writeln!(out, "deleted")
+}
