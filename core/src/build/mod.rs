@@ -15,6 +15,8 @@ mod measure;
 mod meta;
 #[cfg(feature = "codes")]
 mod neighbors;
+#[cfg(feature = "codes")]
+mod pages;
 mod params;
 #[cfg(feature = "codes")]
 pub mod tiles;

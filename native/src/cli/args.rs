@@ -71,7 +71,7 @@ pub(crate) enum Command {
     /// Measures anew, on your queries, which effort gives which recall, and writes a copy of the index that knows
     #[command(after_help = TUNE_EXAMPLES)]
     Tune(TuneArgs),
-    /// Lays an index out anew for another use: in tiles, for browsers that fetch what a search needs
+    /// Lays an index out anew for another use: browsers that fetch what a search needs, or a disk
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Says what is in an index: sections, bytes, options, quality table
@@ -479,12 +479,15 @@ pub(crate) struct TuneArgs {
 }
 
 const EXPORT_EXAMPLES: &str =
-    "The new file lies on any host that answers range requests; `open` of the npm package fetches of it what a search needs. Its rows,
-ids, payloads and columns are those of the old one; graph, codes and tombstones stay behind, and so do originals unless kept.
+    "For the web: rows in tiles. The new file lies on any host that answers range requests; `open` of the npm package fetches of it what
+a search needs. Its rows, ids, payloads and columns are those of the old one; graph, codes and tombstones stay behind, and so do
+originals unless kept. For a disk: codes (made, where there are none) and graph in front, records behind them in pages.
 
 Examples:
   nearshore export base.shore -o web.shore --for web
-  nearshore bench web.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99";
+  nearshore bench web.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+  nearshore export base.shore -o disk.shore --for disk
+  nearshore bench disk.shore --queries queries.fbin --truth truth.ibin --ef 40,80,160 --driver uring";
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
@@ -494,15 +497,15 @@ pub(crate) struct ExportArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// What it is for
-    #[arg(long = "for", value_name = "USE", value_parser = ["web"], default_value = "web")]
+    #[arg(long = "for", value_name = "USE", value_parser = ["web", "disk"], default_value = "web")]
     pub(crate) purpose: String,
     /// Whether the input rows come along, so that searches can rank by them, in one round more
     #[arg(long, default_value = "drop", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
-    /// The recall whose cost is reported
+    /// For the web: the recall whose cost is reported
     #[arg(long, default_value_t = 0.95, value_name = "R")]
     pub(crate) recall: f32,
-    /// Rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
+    /// For the web: rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub(crate) tile_rows: Option<u16>,
     /// The same file, options and seed give the same bytes

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
-use nearshore::format::WriteError;
+use nearshore::format::{Header, Kind, WriteError};
 use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
 use nearshore::{Driver, Pool};
 use serde_json::{Value, json};
@@ -26,6 +26,16 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
     let progress = Progress::new(common);
+    if args.purpose == "disk" {
+        let mut tell = |done, total| {
+            progress.tell("writing", done, Some(total));
+            ControlFlow::Continue(())
+        };
+        let (sink, header) = index.write_pages(args.originals == "keep", &mut tell, sink).map_err(|error| explain(error, args))?;
+        progress.finish();
+        sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
+        return report_disk(args, common, &header, started.elapsed().as_secs_f64());
+    }
     let mut tell = |stage, done, total| {
         let name = match stage {
             TileStage::Cluster => "clustering",
@@ -59,6 +69,29 @@ fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {
         TileError::Write(error) => Fail::input(format!("{}: {error}", args.file.display())),
         other => Fail::input(format!("{}: {other}", args.file.display())),
     }
+}
+
+fn report_disk(args: &ExportArgs, common: &Common, header: &Header, wall: f64) -> Result<(), Fail> {
+    let file_bytes = header.superblock.file_bytes;
+    let front = header.table(Kind::Records, 0).map_or(0, |records| records.offset);
+    if common.json {
+        return print_json(&json!({
+            "file": args.output.display().to_string(), "source": args.file.display().to_string(), "for": "disk", "rows": header.superblock.rows,
+            "file_bytes": file_bytes, "front_bytes": front, "build_id": format!("{:016x}", header.superblock.build_id), "wall_seconds": rounded(wall),
+        }));
+    }
+    if common.quiet {
+        return Ok(());
+    }
+    print(|out| {
+        let (size, front, took) = (output::bytes(file_bytes), output::bytes(front), output::seconds(wall));
+        writeln!(
+            out,
+            "{}: {} rows, {size}, in {took}; codes and graph, to stay in memory, are {front}",
+            args.output.display(),
+            header.superblock.rows
+        )
+    })
 }
 
 /// What a search is expected to fetch: two rounds, these bytes.

@@ -4,6 +4,9 @@
 //! the records of the best it found; of one in tiles, the centroids, so that a search has two rounds. Where memory is not enough for
 //! that, the front is mapped and comes as it is touched. Answers are those of every other door.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

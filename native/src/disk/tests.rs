@@ -1,0 +1,212 @@
+//! One set of answers, whichever way blocks come; and under injected faults an error or the same answer.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use nearshore_core::build::tiles::TileParams;
+use nearshore_core::build::{BuildParams, Codes, Input, Tier, build};
+use nearshore_core::distance::Kernels;
+use nearshore_core::format::{Element, Metric};
+use nearshore_core::search::{Hit, Scratch, Stats};
+use nearshore_core::seed::SplitMix;
+use nearshore_core::vectors::{Payloads, Vectors};
+
+use super::*;
+use crate::io::blocks::Method;
+use crate::io::blocks::fault::{Faults, FaultyBlocks};
+use crate::par::Pool;
+
+const DIMENSIONS: usize = 20;
+const ROWS: usize = 3000;
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut random = SplitMix::new(seed);
+    (0..count * DIMENSIONS).map(|_| random.below(2000) as f32 / 1000.0 - 1.0).collect()
+}
+
+/// Three files: for a disk, with originals and without; in tiles.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let rows = numbers(ROWS, 1);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, bytemuck::cast_slice(&rows)).expect("whole rows");
+    let texts: Vec<u8> = (0..ROWS).flat_map(|row| format!("row {row}").into_bytes()).collect();
+    let ends: Vec<u64> = (0..ROWS)
+        .scan(0, |end, row| {
+            *end += format!("row {row}").len() as u64;
+            Some(*end)
+        })
+        .collect();
+    let input = Input { vectors, ids: None, payloads: Payloads::new(&texts, &ends) };
+    let pool = Pool::new(2).expect("threads");
+    let write = |name: &str, params: &BuildParams| {
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        let (bytes, _) = build::<_, Vec<u8>>(&input, params, &pool, Kernels::best(), go_on, Vec::new()).expect("sound rows");
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).expect("room");
+        path
+    };
+    let mut params = BuildParams::new(Metric::Cosine);
+    (params.tier, params.codes) = (Tier::Disk, Codes::U4);
+    let kept = write("kept.shore", &params);
+    params.originals = false;
+    let dropped = write("dropped.shore", &params);
+    let index = Index::open(&dropped).expect("a sound file");
+    let tiled = index.write_tiles(&TileParams::default(), &pool, &mut |_, _, _| ControlFlow::Continue(()), Vec::new());
+    let tiles = folder.join("tiles.shore");
+    std::fs::write(&tiles, tiled.expect("sound rows").0).expect("room");
+    vec![kept, dropped, tiles]
+}
+
+type Answers = Vec<(Vec<Hit>, Stats, Vec<Vec<u8>>)>;
+
+/// What a map answers.
+fn wanted(path: &Path, queries: &Queries, params: &SearchParams) -> Answers {
+    let index = Index::open(path).expect("a sound file");
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let answer = |query| {
+        let stats =
+            nearshore_core::index::Index::search(&index, queries.get(query), params, &mut scratch, &mut hits).expect("a sound search");
+        let payload = |hit: &Hit| {
+            let mut bytes = Vec::new();
+            index.payload(hit.row, &mut bytes).expect("a sound payload");
+            bytes
+        };
+        (hits.clone(), stats, hits.iter().map(payload).collect())
+    };
+    (0..queries.len()).map(answer).collect()
+}
+
+fn answered(pending: &Pending) -> (Vec<Hit>, Stats, Vec<Vec<u8>>) {
+    let payloads = (0..pending.hits().len()).map(|hit| pending.payload(hit).to_vec()).collect();
+    (pending.hits().to_vec(), pending.stats(), payloads)
+}
+
+fn queries(count: usize) -> Queries {
+    let rows = numbers(count, 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queries.fbin");
+    let head = [count as u32, DIMENSIONS as u32].map(u32::to_le_bytes);
+    std::fs::write(&path, [head.as_flattened(), bytemuck::cast_slice(&rows)].concat()).expect("room");
+    let data = crate::dataset::Dataset::open(&path, &crate::dataset::Options::default()).expect("sound queries");
+    Queries::of(&data).expect("finite numbers")
+}
+
+const PARAMS: [fn() -> SearchParams; 2] = [|| SearchParams::recall(0.95), || SearchParams::ef(60).k(25)];
+
+#[test]
+fn every_way_of_reading_gives_the_answers_of_a_map() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let queries = queries(40);
+    for path in files(folder.path()) {
+        for params in PARAMS {
+            let (params, mut rounds) = (params(), 0);
+            let wanted = wanted(&path, &queries, &params);
+            for method in [Method::Uring, Method::Pread, Method::Mmap] {
+                for (in_flight, threads, memory) in [(1, 1, None), (7, 2, Some(4 << 20)), (3, 1, Some(1000))] {
+                    let mut options = DiskOptions { memory, ..DiskOptions::default() };
+                    options.blocks = options.blocks.method(method);
+                    let index = DiskIndex::open(&path, options).expect("a sound file");
+                    let found = Mutex::new(vec![None; queries.len()]);
+                    let flight = Flight { threads, in_flight, payloads: true };
+                    let take = |query: usize, answer: Found<'_>| {
+                        assert!(answer.error.is_none(), "{:?}", answer.error);
+                        found.lock().unwrap()[query] = Some((answered(answer.pending), answer.pending.rounds()));
+                    };
+                    index.search_all(&queries, &params, flight, &take).expect("blocks");
+                    for (query, (found, wanted)) in found.into_inner().unwrap().into_iter().zip(&wanted).enumerate() {
+                        let (found, waited) = found.expect("an answer");
+                        assert_eq!(&found, wanted, "{index}: query {query}");
+                        rounds = rounds.max(waited);
+                    }
+                    assert!(index.to_string().contains("round"), "{index}");
+                    assert_eq!(index.resident_bytes() > 0, memory != Some(1000), "{index}");
+                }
+            }
+            let ranked = [3, 2, 3][["kept.shore", "dropped.shore", "tiles.shore"].iter().position(|name| path.ends_with(name)).unwrap()];
+            assert_eq!(rounds, ranked, "{}: codes, records, originals, payloads", path.display());
+        }
+    }
+}
+
+#[test]
+fn faults_end_a_search_in_an_error_or_change_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let queries = queries(60);
+    for path in files(folder.path()) {
+        let params = PARAMS[0]();
+        let wanted = wanted(&path, &queries, &params);
+        let index = DiskIndex::open(&path, DiskOptions::default()).expect("a sound file");
+        for seed in 0..6 {
+            let faults = if seed < 2 { Faults::late(seed) } else { Faults::all(seed) };
+            let mut blocks = FaultyBlocks::new(index.file.blocks().expect("a driver"), faults);
+            let slot = |_| {
+                let mut pending = Pending::new();
+                pending.ask_payloads(true);
+                Slot { index: &index.index, pending, query: 0, began: Instant::now() }
+            };
+            let mut slots: Vec<Slot<'_>> = (0..5).map(slot).collect();
+            let (next, ends) = (AtomicUsize::new(0), Mutex::new([0, 0]));
+            let found = |query: usize, slot: &Slot<'_>, error: Option<RunError<SearchError>>| {
+                let mut ends = ends.lock().unwrap();
+                if error.is_none() {
+                    assert_eq!(answered(&slot.pending), wanted[query], "{}: seed {seed}, query {query}", path.display());
+                }
+                ends[usize::from(error.is_some())] += 1;
+            };
+            run(&mut blocks, &mut slots, &mut All { queries: &queries, params: &params, next: &next, found: &found })
+                .expect("a driver that goes on");
+            let [sound, failed] = ends.into_inner().unwrap();
+            assert_eq!(sound + failed, queries.len());
+            assert_eq!(failed > 0, seed >= 2, "seed {seed}: {failed} failed");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let queries = queries(5);
+    for path in files(folder.path()) {
+        let mut options = DiskOptions::default();
+        options.blocks = options.blocks.method(Method::Pread);
+        let index = DiskIndex::open(&path, options).expect("a sound file");
+        let records = index.index().reader().header().table(Kind::Records, 0).expect("records").offset;
+        std::fs::File::options().write(true).open(&path).expect("the file").set_len(records + 4096).expect("a shorter file");
+        let failed = AtomicUsize::new(0);
+        let flight = Flight { threads: 1, in_flight: 2, payloads: false };
+        let count = |_: usize, found: Found<'_>| {
+            let error = found.error.expect("no answer").to_string();
+            assert!(error.contains("shore") && error.contains("ends"), "{error}");
+            failed.fetch_add(1, Relaxed);
+        };
+        index.search_all(&queries, &PARAMS[0](), flight, &count).expect("a driver that goes on");
+        assert_eq!(failed.into_inner(), queries.len());
+    }
+}
+
+#[test]
+fn pages_of_a_file_for_memory_answer_as_a_build_for_a_disk() {
+    let rows = numbers(ROWS, 1);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, bytemuck::cast_slice(&rows)).expect("whole rows");
+    let input = Input { vectors, ids: None, payloads: None };
+    let pool = Pool::new(2).expect("threads");
+    let made = |tier, codes| {
+        let mut params = BuildParams::new(Metric::L2);
+        (params.tier, params.codes, params.quality) = (tier, codes, false);
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        build(&input, &params, &pool, Kernels::best(), go_on, Vec::new()).expect("sound rows").0
+    };
+    let (disk, memory) = (made(Tier::Disk, Codes::U4), made(Tier::Memory, Codes::None));
+    let memory = nearshore_core::index::Index::open(memory).expect("a sound file");
+    let (pages, _) = memory.write_pages(true, &mut |_, _| ControlFlow::Continue(()), Vec::new()).expect("a sound file");
+    let [disk, pages] = [disk, pages].map(|file| nearshore_core::index::Index::open(file).expect("a sound file"));
+    pages.check(&mut |_, _| {}).expect("a whole file");
+    let queries = queries(30);
+    let (mut scratch, mut hits, mut others) = (Scratch::new(), Vec::new(), Vec::new());
+    for query in 0..queries.len() {
+        let params = SearchParams::ef(40);
+        let a = disk.search(queries.get(query), &params, &mut scratch, &mut hits).expect("a sound search");
+        let b = pages.search(queries.get(query), &params, &mut scratch, &mut others).expect("a sound search");
+        assert_eq!((a, &hits), (b, &others));
+    }
+}
