@@ -69,7 +69,19 @@ impl TableSpec {
             Ok(rows) if rows <= fit => rows.max(1),
             _ => 1 << fit.ilog2(),
         };
-        Self { kind, instance: 0, hot: false, required: false, encoding: 0, rows, stride, block_rows, parameter: 0, extra: 0, packed: false }
+        Self {
+            kind,
+            instance: 0,
+            hot: false,
+            required: false,
+            encoding: 0,
+            rows,
+            stride,
+            block_rows,
+            parameter: 0,
+            extra: 0,
+            packed: false,
+        }
     }
 
     /// A blob of `bytes` bytes.
@@ -135,7 +147,11 @@ impl TableSpec {
             }
         }
         // A multiple of 64, so that rows whose stride is one stay aligned to cache lines from block to block.
-        let wanted = (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(if self.packed { 8 } else { 64 });
+        let wanted = (u64::from(self.block_rows) * u64::from(self.stride) + u64::from(CHECK_BYTES)).next_multiple_of(if self.packed {
+            8
+        } else {
+            64
+        });
         let block_bytes = u32::try_from(wanted).unwrap_or(u32::MAX);
         if block_bytes > BLOCK_BYTES_MAX {
             return Err(bad("block bytes", wanted, Must::AtMost(BLOCK_BYTES_MAX.into())));

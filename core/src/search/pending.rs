@@ -64,8 +64,9 @@ pub struct Pending {
     pub(crate) originals: bool,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
-    /// Wanted blocks that have not come.
+    /// Wanted blocks that have not come, and which of them have.
     pub(crate) awaited: usize,
+    pub(crate) came: Vec<bool>,
     pub(crate) signs: SignQuery,
     /// A block of codes with its factors widened.
     pub(crate) wide: Vec<u8>,
@@ -146,6 +147,7 @@ impl Pending {
     /// Begins a round without blocks.
     pub(crate) fn clear_round(&mut self) {
         self.wanted.clear();
+        self.came.clear();
         self.bases.clear();
         self.awaited = 0;
     }
@@ -154,6 +156,7 @@ impl Pending {
     pub(crate) fn await_round(&mut self, stage: Stage) {
         self.stage = stage;
         self.awaited = self.wanted.len();
+        self.came.resize(self.awaited, false);
         self.rounds += u32::from(self.awaited > 0);
         self.blocks += self.wanted.len() as u64;
         self.bytes += self.wanted.iter().map(|block| u64::from(block.bytes)).sum::<u64>();

@@ -7,3 +7,4 @@ mod live;
 mod live_files;
 mod live_readers;
 mod second_opinion;
+mod tiles;

@@ -93,7 +93,11 @@ fn write_summary(out: &mut impl Write, args: &ExportArgs, summary: &TileSummary,
         writeln!(out, "  {} tombstones were left out", summary.dropped)?;
     }
     let hot = output::bytes((*hot_bytes).max(FIRST_READ));
-    writeln!(out, "  opened by {} of {hot}, then a search has two rounds that depend on each other", if *hot_bytes > FIRST_READ { "two reads" } else { "one read" })?;
+    writeln!(
+        out,
+        "  opened by {} of {hot}, then a search has two rounds that depend on each other",
+        if *hot_bytes > FIRST_READ { "two reads" } else { "one read" }
+    )?;
     writeln!(out, "  {:>8} {:>7} {:>8} {:>12} {:>12} {:>12}", "recall", "probes", "records", "codes", "records", "in all")?;
     for row in &summary.quality {
         let (codes, records) = (u64::from(row.ef) * summary.tile_bytes, u64::from(row.rerank) * summary.record_bytes);

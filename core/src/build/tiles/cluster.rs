@@ -139,8 +139,7 @@ impl Centroids {
     /// Moves each centroid to the mean of the rows that it owns; one without rows stays. `owned` is sorted by (centroid, row).
     fn update<P: Par>(&mut self, rows: &Rows<'_>, owned: &[(u32, u32)], par: &P) {
         let mut moved: Vec<(usize, Vec<u8>)> = Vec::new();
-        let mut jobs: Vec<(&[(u32, u32)], Vec<u8>)> =
-            owned.chunk_by(|a, b| a.0 == b.0).map(|group| (group, Vec::new())).collect();
+        let mut jobs: Vec<(&[(u32, u32)], Vec<u8>)> = owned.chunk_by(|a, b| a.0 == b.0).map(|group| (group, Vec::new())).collect();
         let mut workers = vec![(Vec::new(), Vec::new()); par.threads()];
         par.chunks(&mut jobs, 16, &mut workers, |_, jobs, (sums, vector)| {
             for (group, record) in jobs {
@@ -201,7 +200,8 @@ pub(super) fn centroids<P: Par>(
 ) -> Option<Centroids> {
     let all = rows.count();
     let stride = rows.space.layout.stride;
-    let mut sample: Vec<u32> = seed::sample(seed::hash(seed, 1, 0), all as u64, count.saturating_mul(SAMPLE)).into_iter().map(|row| row as u32).collect();
+    let mut sample: Vec<u32> =
+        seed::sample(seed::hash(seed, 1, 0), all as u64, count.saturating_mul(SAMPLE)).into_iter().map(|row| row as u32).collect();
     sample.sort_unstable();
     let mut centroids = Centroids { records: Vec::new(), stride };
     for row in seed::sample(seed::hash(seed, 2, 0), sample.len() as u64, count) {
@@ -224,7 +224,9 @@ pub(super) fn centroids<P: Par>(
             continue;
         }
         let members: Vec<u32> = group.iter().map(|owner| owner.1).collect();
-        divided.records.extend(divide(rows, &members, group.len().div_ceil(wanted), seed::hash(seed, 3, centroid.into()), par, workers).records);
+        divided
+            .records
+            .extend(divide(rows, &members, group.len().div_ceil(wanted), seed::hash(seed, 3, centroid.into()), par, workers).records);
     }
     tell().then_some(divided)
 }
