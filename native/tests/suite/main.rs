@@ -4,6 +4,7 @@
 mod columns;
 mod commands;
 mod concurrent;
+mod export;
 mod failures;
 mod filters;
 #[cfg(feature = "grpc")]

@@ -269,6 +269,28 @@ fn columns_come_along_and_filters_select_the_same_ids() {
     }
 }
 
+/// Squares near the largest number: what is added and what multiplies stay numbers, though their halves are coarse.
+#[test]
+fn rows_as_large_as_rows_may_be_are_found() {
+    for metric in METRICS {
+        for size in [6e17f32, 1e-17] {
+            let mut random = SplitMix::new(17);
+            let value = |random: &mut SplitMix| (random.below(2001) as f32 - 1000.0) / 1000.0 * size;
+            let data: Vec<u8> = (0..300 * 24).flat_map(|_| value(&mut random).to_le_bytes()).collect();
+            let input = Input { vectors: Vectors::packed(Element::F32, 24, &data).expect("whole rows"), ids: None, payloads: None };
+            let go_on = &mut |_, _, _| ControlFlow::Continue(());
+            let source = build(&input, &BuildParams::new(metric).m(4), &Serial, Kernels::best(), go_on, Vec::new()).expect("a build").0;
+            let file = tiles(&Index::open(source).expect("a file"), &RECIPE.params(), &Serial).0;
+            let index = Index::open(file).expect("a file in tiles");
+            index.check(&mut |_, _| {}).expect("a whole file");
+            let query: Vec<f32> = (0..24).map(|_| value(&mut random)).collect();
+            let scan = SearchParams::default().plan(Plan::Scan).refine(Refine::Records);
+            assert_eq!(search(&index, &query, &probing(ALL, ALL, 10)).0, search(&index, &query, &scan).0, "{metric}, {size}");
+            assert_eq!(search(&index, &query, &probing(4, 20, 10)).0.len(), 10);
+        }
+    }
+}
+
 /// What asks for the pieces that a file in tiles does not have says so.
 #[test]
 fn other_plans_say_what_is_missing() {
