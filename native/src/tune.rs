@@ -135,6 +135,7 @@ pub struct Tuned {
 #[expect(missing_docs, reason = "their words say what they are")]
 pub enum TuneError {
     Empty,
+    NoGraph,
     Dimensions { found: usize, wanted: usize },
     Queries { found: usize },
     K { k: usize, rows: usize },
@@ -150,6 +151,7 @@ impl fmt::Display for TuneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => write!(f, "no rows; an index with some would be right"),
+            Self::NoGraph => write!(f, "the index has no graph, and tune measures walks"),
             Self::Dimensions { found, wanted } => write!(f, "queries of {found} dimensions; {wanted} as in the index would be right"),
             Self::Queries { found } => {
                 write!(f, "{found} queries; at least {QUERIES_MIN}, for a recall to one in a hundred, would be right")
@@ -260,6 +262,9 @@ fn check<B: AsRef<[u8]>>(index: &Index<B>, queries: &Queries, truth: Option<&Tru
     let living = index.len() - index.deleted() as usize;
     if living == 0 {
         return Err(TuneError::Empty);
+    }
+    if index.reader().section(Kind::Edges, 0).is_none() {
+        return Err(TuneError::NoGraph);
     }
     let (found, wanted) = (queries.dimensions(), index.dimensions());
     if found != wanted {

@@ -28,6 +28,7 @@ import sys
 
 import coarse
 import neighbor_codes
+import tiles
 from rotation import padded
 from xxh3 import u64, xxh3_64, xxh3_128
 
@@ -127,6 +128,9 @@ class Shore:
             "codes.rows": lambda t: t.rows == n and self.codes_fit(t),
             "neighbor.codes": lambda t: t.rows == n and (t.encoding != 0 or t.parameter % 32 == 0
                                                          and t.stride >= t.parameter // 32 * (384 + 4 * padded(d))),
+            "tiles": lambda t: t.rows <= 2**32 - 2 and t.stride >= 16,
+            "route.records": lambda t: t.encoding == 0 and self.codes_fit(t),
+            "codes.tiles": lambda t: t.encoding == 0 and t.block_rows == 1 and t.rows <= 2**32 - 2 and t.stride >= 256 + 4 * padded(d),
             "ids.index": lambda t: t.rows <= n and t.stride == 16,
             "dup_of": lambda t: t.rows <= n and t.stride == 8,
             "deleted": lambda t: t.rows == -(-n // 8) and t.stride == 1,
@@ -332,6 +336,11 @@ class Shore:
         if codes := self.table("neighbor.codes"):
             try:
                 neighbor_codes.check(self, codes)
+            except AssertionError as error:
+                raise Damaged(str(error)) from None
+        if self.plan == "tiles" or self.table("tiles"):
+            try:
+                tiles.Tiles(self).check()
             except AssertionError as error:
                 raise Damaged(str(error)) from None
         if edges := self.table("edges"):

@@ -166,7 +166,7 @@ impl Expected {
 
 impl Case {
     fn write(&self) -> String {
-        let SearchParams { k, effort, plan, refine, rerank, radius, layout, .. } = self.params;
+        let SearchParams { k, effort, plan, refine, rerank, probes, radius, layout, .. } = self.params;
         let mut text = format!("{{\"query\":{},\"k\":{k}", self.query);
         let mut add = |key: &str, value: &dyn std::fmt::Display| write!(text, ",\"{key}\":{value}").is_ok();
         match effort {
@@ -177,6 +177,7 @@ impl Case {
         plan.map(|plan| add("plan", &format_args!("\"{}\"", plan.as_str())));
         refine.map(|refine| add("refine", &format_args!("\"{}\"", refine.as_str())));
         rerank.map(|rerank| add("rerank", &rerank));
+        probes.map(|probes| add("probes", &probes));
         radius.map(|radius| add("radius_bits", &radius.to_bits()));
         if layout == Layout::Fast {
             add("layout", &"\"fast\"");
@@ -202,6 +203,7 @@ impl Case {
         params.plan = value["plan"].as_str().and_then(|word| word.parse().ok());
         params.refine = value["refine"].as_str().and_then(|word| word.parse().ok());
         params.rerank = number("rerank").map(|rerank| rerank as usize);
+        params.probes = number("probes").map(|probes| probes as usize);
         params.radius = float("radius_bits");
         if let Some(layout) = value["layout"].as_str() {
             params.layout = layout.parse().ok()?;
@@ -250,6 +252,9 @@ fn searches(golden: &Golden) -> Vec<SearchParams> {
     let best = if originals { Refine::Originals } else { Refine::Records };
     let (scan, walk) = (|k| SearchParams::default().plan(Plan::Scan).k(k), |ef| SearchParams::ef(ef).plan(Plan::Walk));
     let ten = if golden.rows < 100 { 6 } else { 10 };
+    if golden.tiles.is_some() {
+        return searches_of_tiles(golden, best);
+    }
     let mut searches = vec![
         scan(ten).refine(Refine::Records),
         walk(10).k(ten).refine(Refine::Records),
@@ -274,6 +279,32 @@ fn searches(golden: &Golden) -> Vec<SearchParams> {
         searches.push(SearchParams::default());
     } else {
         searches.push(SearchParams::recall(0.8).k(3).plan(Plan::Walk));
+    }
+    searches
+}
+
+/// The ways in which a file in tiles is asked: one tile and one record, more, all; more hits than the tiles probed have rows, and than
+/// there are.
+fn searches_of_tiles(golden: &Golden, best: Refine) -> Vec<SearchParams> {
+    let scan = SearchParams::default().plan(Plan::Scan).refine(Refine::Records);
+    let tiles = |probes, rerank, k| SearchParams::default().plan(Plan::Tiles).refine(Refine::Records).probes(probes).rerank(rerank).k(k);
+    let mut searches = vec![
+        scan,
+        tiles(1, 1, 1),
+        tiles(2, 12, 10),
+        tiles(4, 30, 10),
+        tiles(1, 20, 60),
+        tiles(1000, golden.rows, 20),
+        tiles(3, 5, golden.rows + 3).k(golden.rows + 3),
+        SearchParams::default(),
+        SearchParams::recall(0.8).k(3).plan(Plan::Tiles),
+        SearchParams::ef(25).plan(Plan::Tiles),
+        // Any number stands for "a radius" here: `of` puts the right one in.
+        scan.radius(0.0),
+        tiles(3, 20, 10).radius(0.0),
+    ];
+    if best == Refine::Originals {
+        searches.extend([scan.refine(best), tiles(3, 20, 10).refine(best)]);
     }
     searches
 }

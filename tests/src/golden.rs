@@ -1,8 +1,10 @@
 //! The golden files: one recipe each, tiny, kept for ever, read by every door.
 
+use nearshore_core::build::tiles::TileParams;
 use nearshore_core::build::{BuildParams, Codes, Input, Layers, Summary, build_with_columns};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
+use nearshore_core::index::Index;
 use nearshore_core::par::Par;
 use nearshore_core::search::Layout;
 use nearshore_core::vectors::{Payloads, Vectors};
@@ -52,6 +54,8 @@ pub struct Golden {
     pub layout: Layout,
     /// Whether rows have values for filters, see [`crate::columns`].
     pub columns: bool,
+    /// Rows of a tile, where the file is laid out in tiles.
+    pub tiles: Option<usize>,
     /// What tells it from others of its kind in its name.
     pub suffix: &'static str,
 }
@@ -70,6 +74,7 @@ const PLAIN: Golden = Golden {
     codes: Codes::None,
     layout: Layout::Lean,
     columns: false,
+    tiles: None,
     suffix: "",
 };
 
@@ -289,6 +294,41 @@ pub fn all() -> Vec<Golden> {
             suffix: "-columns",
             ..PLAIN
         },
+        Golden {
+            about: "tiles of halves of records' bits, with payloads, originals kept",
+            metric: Metric::Cosine,
+            rows: 300,
+            dimensions: 24,
+            ids: Ids::Large,
+            payload: true,
+            tiles: Some(20),
+            suffix: "-tiles",
+            ..PLAIN
+        },
+        Golden {
+            about: "tiles of bytes, a third of the rows duplicates",
+            element: Element::U8,
+            rows: 150,
+            dimensions: 70,
+            payload: true,
+            period: 100,
+            tiles: Some(8),
+            suffix: "-tiles",
+            ..PLAIN
+        },
+        Golden {
+            about: "tiles of signed bytes under inner product, with columns; 90 of 120 rows differ",
+            metric: Metric::InnerProduct,
+            element: Element::I8,
+            rows: 120,
+            dimensions: 8,
+            ids: Ids::Large,
+            period: 90,
+            columns: true,
+            tiles: Some(12),
+            suffix: "-tiles",
+            ..PLAIN
+        },
         Golden { about: "every row equal to every other", element: Element::U8, rows: 31, period: 1, suffix: "-equal", ..PLAIN },
     ]);
     all
@@ -345,7 +385,7 @@ impl Golden {
     /// # Panics
     /// When the build refuses the recipe.
     #[must_use]
-    pub fn build(&self, made: &Made, par: &impl Par, kernels: &'static Kernels) -> (Vec<u8>, Summary) {
+    pub fn build(&self, made: &Made, par: &(impl Par + Sync), kernels: &'static Kernels) -> (Vec<u8>, Summary) {
         let mut params = BuildParams::default();
         params.metric = self.metric;
         params.seed = self.seed();
@@ -363,7 +403,15 @@ impl Golden {
         let columns = Columns::new(if self.columns { self.rows } else { 0 });
         let columns = if self.columns { columns.inputs() } else { Vec::new() };
         let go_on = &mut |_, _, _| ControlFlow::Continue(());
-        build_with_columns(&input, &columns, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe")
+        let (file, summary) = build_with_columns(&input, &columns, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe");
+        if self.tiles.is_none() {
+            return (file, summary);
+        }
+        let mut params = TileParams::default();
+        (params.tile_rows, params.originals, params.seed) = (self.tiles, self.originals, self.seed());
+        let index = Index::open(file).expect("a file").with_kernels(kernels);
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        (index.write_tiles(&params, par, go_on, Vec::new()).expect("rows").0, summary)
     }
 }
 

@@ -111,9 +111,22 @@ fn limits_are_those_documented() {
         format!("{} hot, {} required", table::HOT, table::REQUIRED),
         format!("at least `parameter` + {FACTORS_BYTES}"),
         format!("Stride {QUALITY_BYTES} or more"),
+        format!("A row of `tiles` is a tile; stride {TILE_BYTES} or more"),
+        format!("`stride` is at least {} + 4 x `padded`", shape::TILE_FACTORS_BYTES),
     ] {
         assert!(DOCUMENT.contains(&text), "FORMAT.md does not say: {text}");
     }
     assert_eq!((ROWS_MAX, DIMENSIONS_MAX, META_BYTES_MAX), ((1 << 32) - 2, 32_768, 65_536));
     assert!(["at most 2^32 - 2", "1 to 32,768", "At most 65,536 bytes"].iter().all(|text| DOCUMENT.contains(text)));
+}
+
+#[test]
+#[cfg(feature = "codes")]
+fn a_block_of_a_tile_lies_as_documented() {
+    let (_, section) = DOCUMENT.split_once("\nA row of `codes.tiles` is").expect("the description");
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
+    let offsets: Vec<u64> = rows.map(|row| row.split('|').nth(1).expect("an offset").trim().parse().expect("a number")).collect();
+    let layout = crate::quant::tile::TileLayout::new(384);
+    assert_eq!(offsets, [0, 128, 192, shape::TILE_FACTORS_BYTES]);
+    assert_eq!(layout.block() as u64, shape::TILE_FACTORS_BYTES + 4 * 384);
 }

@@ -26,7 +26,7 @@ pub const COLUMN_BYTES: u32 = 128;
 /// Bytes of a `tiles` row.
 pub const TILE_BYTES: u32 = 16;
 /// Bytes of 32 rows and their factors before their codes.
-const TILE_FACTORS_BYTES: u64 = (4 + 2 + 2) * 32;
+pub(super) const TILE_FACTORS_BYTES: u64 = (4 + 2 + 2) * 32;
 /// Bytes of a `quality` row.
 pub const QUALITY_BYTES: u32 = 48;
 

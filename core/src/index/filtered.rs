@@ -56,9 +56,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         let ranker = Ranker { only: Some(rows), ..Ranker::new(records, None) };
         let walks = match params.plan {
             _ if rows.len() <= params.k => false,
-            Some(Plan::Tiles) => return Err(SearchError::Unsupported { lacks: "has no tiles: choose walk or scan" }),
-            Some(plan) => plan == Plan::Walk,
-            None => self.plan() != Plan::Scan,
+            // No tile knows which of its rows match: what a search of tiles would fetch in vain has no bound.
+            Some(Plan::Tiles) => return Err(SearchError::Unsupported { lacks: "cannot search tiles among rows: choose scan" }),
+            plan => plan.unwrap_or(self.plan()) == Plan::Walk,
         };
         let mut stats = Stats::default();
         if walks && self.walk_where(loaded, &ranker, rows, params, refine, scratch, &mut stats, hits)? {

@@ -45,8 +45,6 @@ pub use columns::{ColumnInfo, ColumnValues};
 #[cfg(feature = "filter")]
 pub(crate) use filtered::AmongWalk;
 use once_cell::race::OnceBox;
-#[cfg(feature = "codes")]
-pub(crate) use pending_walk::Walking;
 use view::{Guide, RecordView, corrupt};
 pub(crate) use walk::widen;
 

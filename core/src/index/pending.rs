@@ -72,7 +72,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         self.probe(loaded, setting.probes.clamp(1, tiles.count().max(1)), pending)
     }
 
-    /// Takes the bytes of block `at` of [`Pending::wanted`]. Each is to be given once, in any order.
+    /// Takes the bytes of block `at` of [`Pending::wanted`], in any order. One that came before is not looked at again; one that was refused
+    /// is awaited still.
     ///
     /// # Errors
     /// Bytes that are not that block: too few, damaged, or of another file.
@@ -81,6 +82,9 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// If there is no such block.
     pub fn feed(&self, pending: &mut Pending, at: usize, bytes: &[u8]) -> Result<(), SearchError> {
         let wanted = pending.wanted[at];
+        if pending.came[at] {
+            return Ok(());
+        }
         let table = &self.reader.header().tables[wanted.table as usize];
         let bad = |what| Corrupt { section: table.kind, instance: table.instance, block: wanted.block, what };
         let (rows, check) =
@@ -106,7 +110,10 @@ impl<B: AsRef<[u8]>> Index<B> {
             Stage::Codes => self.end_codes(loaded, pending)?,
             Stage::Records => self.end_records(loaded, pending)?,
             Stage::Originals => self.end_ranking(loaded, pending)?,
-            Stage::Payloads => pending.stage = Stage::Done,
+            Stage::Payloads => {
+                pending.clear_round();
+                pending.stage = Stage::Done;
+            }
             Stage::Done => {}
         }
         if pending.awaited == 0 && pending.stage != Stage::Done {
@@ -174,8 +181,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.probed = pending.tiles.len();
         pending.stats.hops = pending.probed as u64;
         let table = self.table(Kind::CodesTiles).unwrap_or((0, tiles.codes.table()));
+        let mut next = 0;
         for tile in near {
             let (first, blocks) = tiles.blocks(tile.node)?;
+            if first < next {
+                // Else a small file could want any number of blocks.
+                return Err(tiles.overlap(tile.node).into());
+            }
+            next = first + blocks;
             for block in first..first + blocks {
                 Self::want(pending, table, block);
                 pending.bases.resize(pending.wanted.len(), tile.distance);
@@ -240,7 +253,8 @@ impl<B: AsRef<[u8]>> Index<B> {
             Stage::Payloads => take_payload(pending, table, wanted.block, rows).map_err(bad)?,
             Stage::Done => {}
         }
-        pending.awaited = pending.awaited.saturating_sub(1);
+        pending.came[at] = true;
+        pending.awaited -= 1;
         Ok(())
     }
 

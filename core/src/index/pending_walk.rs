@@ -12,18 +12,10 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::quant::record::DUPLICATE_FOLLOWS;
-use crate::search::pending::{Candidate, Pending, Stage};
+use crate::search::pending::{Candidate, Pending, Stage, Walking};
 use crate::search::quality::Setting;
 use crate::search::{Layout, SearchError};
 use alloc::vec::Vec;
-
-/// How a walk goes on when it is short of hits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Walking {
-    limits: Limits,
-    entries: [u32; 2],
-    wanted: usize,
-}
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks are guided by codes, so that records are read of candidates alone.

@@ -21,6 +21,8 @@ use alloc::vec::Vec;
 /// Centroids whose distances are computed together.
 const TOGETHER: u32 = 256;
 
+const OUT_OF_ORDER: &str = "a tile that does not begin where the one before it ends";
+
 /// The tables of tiles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiles<'a> {
@@ -71,6 +73,11 @@ impl Tiles<'_> {
         Ok((first, blocks))
     }
 
+    /// The error of a tile whose blocks are those of another one, too.
+    pub(super) fn overlap(&self, tile: u32) -> Corrupt {
+        corrupt_row(&self.tiles, tile, OUT_OF_ORDER)
+    }
+
     /// Puts the nearest `count` tiles into `nearest`.
     pub(super) fn route(
         &self,
@@ -110,7 +117,7 @@ impl Tiles<'_> {
             let (first, blocks) = self.blocks(tile)?;
             let (own, next) = (first_row(tile)?, first_row(tile + 1)?);
             if first != next_block || own > next || (tile == 0 && own != 0) {
-                return bad("a tile that does not begin where the one before it ends");
+                return bad(OUT_OF_ORDER);
             }
             let radius = f32::from_bits(read(3));
             if !(radius.is_finite() && radius >= 0.0) {

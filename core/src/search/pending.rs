@@ -39,6 +39,15 @@ pub(crate) enum Stage {
     Done,
 }
 
+/// How a walk goes on when it is short of hits.
+#[cfg(feature = "codes")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walking {
+    pub(crate) limits: crate::graph::beam::Limits,
+    pub(crate) entries: [u32; 2],
+    pub(crate) wanted: usize,
+}
+
 /// A row that may become a hit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
@@ -66,11 +75,12 @@ pub struct Pending {
     pub(crate) in_doubt: bool,
     /// How a walk goes on.
     #[cfg(feature = "codes")]
-    pub(crate) walk: Option<crate::index::Walking>,
+    pub(crate) walk: Option<Walking>,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
-    /// Wanted blocks that have not come.
+    /// Wanted blocks that have not come, and which of them have.
     pub(crate) awaited: usize,
+    pub(crate) came: Vec<bool>,
     pub(crate) signs: SignQuery,
     /// A block of codes with its factors widened.
     pub(crate) wide: Vec<u8>,
@@ -151,6 +161,7 @@ impl Pending {
     /// Begins a round without blocks.
     pub(crate) fn clear_round(&mut self) {
         self.wanted.clear();
+        self.came.clear();
         self.bases.clear();
         self.awaited = 0;
     }
@@ -159,6 +170,7 @@ impl Pending {
     pub(crate) fn await_round(&mut self, stage: Stage) {
         self.stage = stage;
         self.awaited = self.wanted.len();
+        self.came.resize(self.awaited, false);
         self.rounds += u32::from(self.awaited > 0);
         self.blocks += self.wanted.len() as u64;
         self.bytes += self.wanted.iter().map(|block| u64::from(block.bytes)).sum::<u64>();

@@ -7,4 +7,5 @@ mod live;
 mod live_files;
 mod live_readers;
 mod second_opinion;
+mod tiles;
 mod waiting;

@@ -13,6 +13,7 @@ use nearshore::format::{Metric, Plan, Refine};
 use nearshore::search::Layout;
 
 use super::fail::Fail;
+use super::size::Bytes;
 
 /// A vector index in one file: build it, search it, measure it.
 #[derive(Debug, Parser)]
@@ -72,8 +73,8 @@ pub(crate) enum Command {
     #[command(after_help = TUNE_EXAMPLES)]
     Tune(TuneArgs),
     /// Lays an index out anew for another use: browsers that fetch what a search needs, or a disk
-    #[command(after_help = EXPORT_EXAMPLES)]
-    Export(ExportArgs),
+    #[command(after_help = super::export::EXAMPLES)]
+    Export(super::export::ExportArgs),
     /// Says what is in an index: sections, bytes, options, quality table
     Info(FileArgs),
     /// Checks every block and every bound of an index
@@ -229,22 +230,6 @@ pub(crate) struct PlanArgs {
     /// positioned reads or io_uring. Changes cost, never answers
     #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap", "pread", "uring"]))]
     pub(crate) driver: Driver,
-}
-
-/// A count of bytes: a number, with KiB, MiB, GiB or TiB behind it perhaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl FromStr for Bytes {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-        let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
-        let (number, shift) = unit.unwrap_or((text, 0));
-        let bytes = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-        bytes.map(Self).ok_or("must be a number of bytes, such as 100MiB")
-    }
 }
 
 #[derive(Debug, Args)]
@@ -473,44 +458,6 @@ pub(crate) struct TuneArgs {
     pub(crate) driver: Driver,
     #[command(flatten)]
     pub(crate) from: InputArgs,
-    /// Replaces an existing file
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
-const EXPORT_EXAMPLES: &str =
-    "For the web: rows in tiles. The new file lies on any host that answers range requests; `open` of the npm package fetches of it what
-a search needs. Its rows, ids, payloads and columns are those of the old one; graph, codes and tombstones stay behind, and so do
-originals unless kept. For a disk: codes (made, where there are none) and graph in front, records behind them in pages.
-
-Examples:
-  nearshore export base.shore -o web.shore --for web
-  nearshore bench web.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
-  nearshore export base.shore -o disk.shore --for disk
-  nearshore bench disk.shore --queries queries.fbin --truth truth.ibin --ef 40,80,160 --driver uring";
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// The index; it stays as it is
-    pub(crate) file: PathBuf,
-    /// The new file
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-    /// What it is for
-    #[arg(long = "for", value_name = "USE", value_parser = ["web", "disk"], default_value = "web")]
-    pub(crate) purpose: String,
-    /// Whether the input rows come along, so that searches can rank by them, in one round more
-    #[arg(long, default_value = "drop", value_name = "keep|drop", value_parser = ["keep", "drop"])]
-    pub(crate) originals: String,
-    /// For the web: the recall whose cost is reported
-    #[arg(long, default_value_t = 0.95, value_name = "R")]
-    pub(crate) recall: f32,
-    /// For the web: rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
-    pub(crate) tile_rows: Option<u16>,
-    /// The same file, options and seed give the same bytes
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) seed: u64,
     /// Replaces an existing file
     #[arg(long)]
     pub(crate) force: bool,

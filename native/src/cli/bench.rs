@@ -6,6 +6,8 @@ use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
 use nearshore::filter::RowSet;
+use nearshore::format::{Element, Plan, Refine};
+use nearshore::search::quality::TileSetting;
 use nearshore::search::{Effort, SearchParams};
 use nearshore::{Driver, Index, Pool, Queries};
 use serde_json::{Map, Value, json};
@@ -114,7 +116,12 @@ impl Report<'_> {
 
     fn run_json(&self, setting: &SearchParams, run: &Run) -> Value {
         let mut map = Map::new();
-        map.insert("ef".into(), json!(self.ef(setting)));
+        if let Some(TileSetting { probes, rerank }) = self.tiles(setting) {
+            map.insert("probes".into(), json!(probes));
+            map.insert("rerank".into(), json!(rerank));
+        } else {
+            map.insert("ef".into(), json!(self.ef(setting)));
+        }
         if let Effort::Recall(recall) = setting.effort {
             map.insert("asked_recall".into(), rounded(f64::from(recall)));
         }
@@ -133,13 +140,30 @@ impl Report<'_> {
             ("p99_us", run.p99_us),
             ("distances", run.distances),
             ("hops", run.hops),
-            // A walk's steps wait for one another; a scan's do not.
-            ("rounds", run.hops.max(1.0)),
+            ("rounds", self.rounds(setting, run)),
             ("blocks", run.blocks),
             ("bytes", run.bytes),
         ];
         map.extend(values.map(|(key, value)| (key.to_owned(), rounded(value))));
         Value::Object(map)
+    }
+
+    /// Reads that wait for one another: a walk's steps do, a scan's do not; a search of tiles reads codes, then records, then perhaps
+    /// originals.
+    fn rounds(&self, setting: &SearchParams, run: &Run) -> f64 {
+        let exact = matches!(self.index.element(), Element::U8 | Element::I8);
+        let originals = !exact && setting.refine.unwrap_or(self.index.refine()) == Refine::Originals;
+        self.tiles(setting).map_or(run.hops.max(1.0), |_| if originals { 3.0 } else { 2.0 })
+    }
+
+    /// Tiles and records that the setting stands for, where tiles are searched.
+    fn tiles(&self, setting: &SearchParams) -> Option<TileSetting> {
+        if self.selected.is_some() || setting.plan.unwrap_or(self.index.plan()) != Plan::Tiles {
+            return None;
+        }
+        let TileSetting { probes, rerank } = TileSetting::choose(setting, self.index.quality().unwrap_or_default());
+        let tiles = usize::try_from(self.index.tile_count()).unwrap_or(usize::MAX);
+        Some(TileSetting { probes: probes.clamp(1, tiles.max(1)), rerank: rerank.max(setting.k).min(self.index.len()) })
     }
 
     /// The pool that the setting stands for.
@@ -174,19 +198,34 @@ impl Report<'_> {
         if let Some((rows, took)) = self.selected {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
         }
+        let tiled = self.runs.iter().any(|(setting, _)| self.tiles(setting).is_some());
+        let name = if tiled { 14 } else { 6 };
         writeln!(
             out,
-            "{:>6} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",
-            "ef", "recall", "qps", "qps_cpu", "mean_us", "p50_us", "p95_us", "p99_us", "distances", "hops", "blocks", "touched"
+            "{:>name$} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",
+            if tiled { "probes/records" } else { "ef" },
+            "recall",
+            "qps",
+            "qps_cpu",
+            "mean_us",
+            "p50_us",
+            "p95_us",
+            "p99_us",
+            "distances",
+            "hops",
+            "blocks",
+            "touched"
         )?;
         for (setting, run) in &self.runs {
             let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
             let Run { qps, qps_cpu, mean_us, p50_us, p95_us, p99_us, distances, hops, blocks, bytes, .. } = run;
             let touched = output::bytes(*bytes as u64);
+            let tiles = self.tiles(setting).map(|TileSetting { probes, rerank }| format!("{probes}/{rerank}"));
+            let effort = tiles.unwrap_or_else(|| self.ef(setting).to_string());
             writeln!(
                 out,
-                "{:>6} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1} {blocks:>8.1} {touched:>10}",
-                self.ef(setting)
+                "{:>name$} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1} {blocks:>8.1} {touched:>10}",
+                effort
             )?;
         }
         Ok(())

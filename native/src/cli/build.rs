@@ -8,7 +8,7 @@ use std::time::Instant;
 use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_with_columns};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
-use nearshore::format::WriteError;
+use nearshore::format::{Plan, WriteError};
 use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -133,6 +133,13 @@ pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose:
         }
         if layout == Layout::Fast {
             writeln!(out, "  with --layout fast:")?;
+        }
+        if rows.iter().all(|row| row.plan == Plan::Tiles) {
+            writeln!(out, "  {:>6} {:>7} {:>8} {:>10}", "probes", "records", "recall", "distances")?;
+            for QualityRow { ef, rerank, recall, distances, .. } in rows {
+                writeln!(out, "  {ef:>6} {rerank:>7} {recall:>8.4} {distances:>10.0}")?;
+            }
+            continue;
         }
         writeln!(out, "  {:>6} {:>6} {:>10} {:>8} {:>10} {:>8}", "ef", "gamma", "refine", "recall", "distances", "hops")?;
         for row in rows {

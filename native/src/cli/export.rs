@@ -2,20 +2,60 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
 use nearshore::format::{Header, Kind, WriteError};
 use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
 use nearshore::{Driver, Pool};
 use serde_json::{Value, json};
 
-use super::args::{Common, ExportArgs};
+use super::args::Common;
 use super::fail::Fail;
 use super::info::quality_json;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
 use super::search::open;
+
+pub(crate) const EXAMPLES: &str =
+    "For the web: rows in tiles. The new file lies on any host that answers range requests; `open` of the npm package fetches of it what
+a search needs. Its rows, ids, payloads and columns are those of the old one; graph, codes and tombstones stay behind, and so do
+originals unless kept. For a disk: codes (made, where there are none) and graph in front, records behind them in pages.
+
+Examples:
+  nearshore export base.shore -o web.shore --for web
+  nearshore bench web.shore --queries queries.fbin --truth truth.ibin --recall 0.9,0.95,0.99
+  nearshore export base.shore -o disk.shore --for disk
+  nearshore bench disk.shore --queries queries.fbin --truth truth.ibin --ef 40,80,160 --driver uring";
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The index; it stays as it is
+    pub(crate) file: PathBuf,
+    /// The new file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// What it is for
+    #[arg(long = "for", value_name = "USE", value_parser = ["web", "disk"], default_value = "web")]
+    pub(crate) purpose: String,
+    /// Whether the input rows come along, so that searches can rank by them, in one round more
+    #[arg(long, default_value = "drop", value_name = "keep|drop", value_parser = ["keep", "drop"])]
+    pub(crate) originals: String,
+    /// For the web: the recall whose cost is reported
+    #[arg(long, default_value_t = 0.95, value_name = "R")]
+    pub(crate) recall: f32,
+    /// For the web: rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
+    pub(crate) tile_rows: Option<u16>,
+    /// The same file, options and seed give the same bytes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Replaces an existing file
+    #[arg(long)]
+    pub(crate) force: bool,
+}
 
 /// What a browser reads before it knows what is in a file.
 const FIRST_READ: u64 = 64 * 1024;

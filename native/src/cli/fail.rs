@@ -58,6 +58,10 @@ impl Fail {
         match error {
             SearchError::Corrupt(corrupt) => Self::damaged(format!("{}: {corrupt}", index.display())),
             SearchError::Parameter { parameter, must } => Self::usage(format!("--{parameter} must be {must}")),
+            // Said in full here alone: what a browser downloads says it in few words.
+            SearchError::Unsupported { lacks } if lacks.starts_with("has no tiles") => {
+                Self::usage(format!("{}: {error}; nearshore export --for web writes the same rows in tiles", index.display()))
+            }
             SearchError::Unsupported { .. } => Self::usage(format!("{}: {error}", index.display())),
             _ => Self::input(format!("{what}: {error}")),
         }

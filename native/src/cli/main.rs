@@ -29,6 +29,7 @@ mod search;
 #[cfg(feature = "server")]
 mod serve;
 mod signals;
+mod size;
 mod truth;
 mod tune;
 mod verify;

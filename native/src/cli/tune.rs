@@ -79,6 +79,9 @@ fn explain(error: TuneError, args: &TuneArgs, queries: &str) -> Fail {
         TuneError::TruthId { .. } => Fail::input(format!("{truth}: {error}")),
         TuneError::TruthK { .. } => Fail::input(format!("{truth}: {error}, for --k")),
         TuneError::Query(failed) => Fail::search(&args.file, &format!("{queries}: row {}", failed.query), &failed.error),
+        TuneError::NoGraph => {
+            Fail::usage(format!("{index}: {error}; tune the index that it was made of, or see what export measured: nearshore info"))
+        }
         TuneError::Empty => Fail::input(format!("{index}: {error}")),
         TuneError::Interrupted => Fail::interrupted(),
     }

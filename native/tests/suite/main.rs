@@ -6,6 +6,7 @@ mod billion;
 mod columns;
 mod commands;
 mod concurrent;
+mod export;
 mod failures;
 mod filters;
 #[cfg(feature = "grpc")]

@@ -99,6 +99,7 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
             }
         }
     }
+    all.extend(crate::tiles::answers(index));
     all.extend(FILTERS.iter().flat_map(|text| filtered(index, text)));
     all
 }

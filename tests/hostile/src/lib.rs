@@ -15,6 +15,7 @@ pub mod live;
 mod mutate;
 mod repair;
 pub mod sample;
+pub mod tiles;
 
 pub use mutate::{Random, mutate, mutate_data};
 pub use repair::repair;

@@ -223,9 +223,11 @@ fn half(value: u8) -> u16 {
     (15 + top) << 10 | (u16::from(value) << (10 - top) & 0x3FF)
 }
 
-/// One file a way of reading rows, and each metric.
+/// One file a way of reading rows, and each metric; and one in tiles.
 pub fn all() -> Vec<Vec<u8>> {
     [(Metric::L2, Element::F32), (Metric::Cosine, Element::F16), (Metric::L2, Element::U8), (Metric::InnerProduct, Element::I8)]
         .map(|(metric, element)| file(metric, element))
-        .into()
+        .into_iter()
+        .chain([crate::tiles::file()])
+        .collect()
 }

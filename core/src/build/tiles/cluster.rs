@@ -69,6 +69,9 @@ pub(super) struct Centroids {
     stride: usize,
 }
 
+/// A centroid with each of the rows that it owns, and the record that it becomes.
+type Group<'a> = (&'a [(u32, u32)], Vec<u8>);
+
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Worker {
@@ -139,7 +142,7 @@ impl Centroids {
     /// Moves each centroid to the mean of the rows that it owns; one without rows stays. `owned` is sorted by (centroid, row).
     fn update<P: Par>(&mut self, rows: &Rows<'_>, owned: &[(u32, u32)], par: &P) {
         let mut moved: Vec<(usize, Vec<u8>)> = Vec::new();
-        let mut jobs: Vec<(&[(u32, u32)], Vec<u8>)> = owned.chunk_by(|a, b| a.0 == b.0).map(|group| (group, Vec::new())).collect();
+        let mut jobs: Vec<Group<'_>> = owned.chunk_by(|a, b| a.0 == b.0).map(|group| (group, Vec::new())).collect();
         let mut workers = vec![(Vec::new(), Vec::new()); par.threads()];
         par.chunks(&mut jobs, 16, &mut workers, |_, jobs, (sums, vector)| {
             for (group, record) in jobs {

@@ -6,6 +6,8 @@
 mod assign;
 mod cluster;
 mod measure;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::distance::Kernels;
@@ -27,7 +29,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 /// How a file is laid out in tiles.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TileParams {
     /// Own rows of a tile in the mean, 8 to 4096; `None`: 64, and from 768 dimensions on, or a million rows, 144, so that what every query
@@ -37,12 +39,6 @@ pub struct TileParams {
     pub originals: bool,
     /// Seed of the sample and of the first centroids.
     pub seed: u64,
-}
-
-impl Default for TileParams {
-    fn default() -> Self {
-        Self { tile_rows: None, originals: false, seed: 0 }
-    }
 }
 
 impl TileParams {

@@ -64,7 +64,8 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
             seed: superblock.seed,
             build_id: build_id(&[VERSION.as_bytes(), &superblock.build_id.to_le_bytes(), meta.as_bytes(), &quality.finish().to_le_bytes()]),
         };
-        let tables = self.tables(&meta, ids.len() as u64);
+        let duplicates = self.duplicates();
+        let tables = self.tables(&meta, ids.len() as u64, duplicates.len() as u64);
         let mut writer = Writer::new(sink, &spec, &tables)?;
         for table in &tables {
             let section = old.section(table.kind, table.instance);
@@ -79,6 +80,7 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
                     let entry = u128::from(*id) | u128::from(*row) << 64;
                     writer.rows(&entry.to_le_bytes())
                 })?,
+                (Kind::DupOf, _) => duplicates.iter().try_for_each(|pair| writer.rows(pair.map(u32::to_le_bytes).as_flattened()))?,
                 (Kind::Payload, _) => {
                     let mut payload = Vec::new();
                     for &row in &self.tiled.old {
@@ -100,7 +102,7 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
     }
 
     /// The tables, hot ones first.
-    fn tables(&self, meta: &str, ids: u64) -> Vec<TableSpec> {
+    fn tables(&self, meta: &str, ids: u64, duplicates: u64) -> Vec<TableSpec> {
         let Tiled { tiles, route_layout, layout, space, first, .. } = self.tiled;
         let (rows, tile_count) = (self.source.len() as u64, tiles.len() as u64);
         let records = record_layout(space);
@@ -137,6 +139,9 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
         if ids > 0 {
             tables.push(TableSpec::table(Kind::IdsIndex, ids, 16));
         }
+        if duplicates > 0 {
+            tables.push(TableSpec::table(Kind::DupOf, duplicates, 8));
+        }
         for kind in [Kind::Columns, Kind::Column, Kind::ColumnNulls, Kind::ColumnEnds, Kind::ColumnText] {
             tables.extend(copied(kind));
         }
@@ -149,6 +154,28 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
             tables.extend(copied(Kind::Originals).map(|table| TableSpec { rows, ..table }.block_rows(1).packed()));
         }
         tables
+    }
+
+    /// Whether a row of the new file is an exact duplicate of the one before it: such lie in one tile, in their order.
+    fn repeats(&self, row: usize) -> bool {
+        let old = self.tiled.old.get(row).copied().unwrap_or(0) as usize;
+        row > 0 && self.twins.get(old) == Some(&true) && self.tiled.old.get(row - 1).is_some_and(|&before| before as usize + 1 == old)
+    }
+
+    /// What `dup_of` holds, which files with columns have.
+    fn duplicates(&self) -> Vec<[u32; 2]> {
+        let mut pairs = Vec::new();
+        if self.index.reader().section(Kind::Columns, 0).is_some() {
+            let mut first = 0;
+            for row in 0..self.tiled.old.len() {
+                if self.repeats(row) {
+                    pairs.push([first, row as u32]);
+                } else {
+                    first = row as u32;
+                }
+            }
+        }
+        pairs
     }
 
     /// Bytes of the payloads that stay.
@@ -187,10 +214,7 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
             let bytes = self.tiled.rows.record(old);
             record[..to.factors].copy_from_slice(&bytes[..to.factors]);
             let mut factors = from.factors(bytes);
-            // Duplicates lie in one tile, in their order.
-            let next = self.tiled.old.get(place + 1).copied();
-            let twin_next = next == Some(old + 1) && self.twins.get(old as usize + 1) == Some(&true);
-            factors.flags = if twin_next { DUPLICATE_FOLLOWS } else { 0 };
+            factors.flags = if self.repeats(place + 1) { DUPLICATE_FOLLOWS } else { 0 };
             let length = from.payload(bytes).1;
             let payload = if length > 0 { (payload_end, length) } else { (0, 0) };
             payload_end += u64::from(length);

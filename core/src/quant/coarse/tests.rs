@@ -1,9 +1,9 @@
 //! What the codes of a table say, against the library beneath them and against plain arithmetic.
 
 use super::*;
-use crate::format::Element;
+use crate::format::{Element, Metric};
 use crate::par::Serial;
-use crate::quant::{RecordLayout, rabitq};
+use crate::quant::{Encoding, RecordLayout, rabitq};
 use crate::seed::SplitMix;
 use crate::vectors::{Query, Vectors};
 use alloc::vec;

@@ -1,0 +1,156 @@
+//! `nearshore export` through the real binary: the same rows in tiles, searched with the same ids, and what is said where it cannot be.
+
+use std::fs;
+
+use crate::support::{Sandbox, fbin, keys, numbers};
+use nearshore::Index;
+use nearshore::format::{Kind, Plan};
+use serde_json::Value;
+
+const ROWS: usize = 1200;
+const DIMENSIONS: usize = 12;
+
+/// A folder with `base.shore`, whose rows have ids and payloads, its queries and their truth.
+fn built() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &numbers(ROWS * DIMENSIONS, 1)));
+    sandbox.write("query.fbin", &fbin(DIMENSIONS, &numbers(150 * DIMENSIONS, 2)));
+    let payloads: String = (0..ROWS).map(|row| format!("row {row}\n")).collect();
+    sandbox.write("rows.txt", payloads.as_bytes());
+    sandbox.run("build base.fbin -o base.shore --ef-construction 40 --m 6 --payload rows.txt --quiet").ok();
+    sandbox.run("truth base.fbin --queries query.fbin --k 10 -o truth.ibin --quiet").ok();
+    sandbox
+}
+
+fn hits(value: &Value) -> Vec<Vec<(u64, String)>> {
+    let hit = |hit: &Value| (hit["id"].as_u64().unwrap(), hit["payload"].as_str().unwrap().to_owned());
+    let results = value["results"].as_array().unwrap().iter();
+    results.map(|result| result["hits"].as_array().unwrap().iter().map(hit).collect()).collect()
+}
+
+#[test]
+fn the_new_file_has_the_same_rows_in_tiles() {
+    let sandbox = built();
+    let before = fs::read(sandbox.path("base.shore")).unwrap();
+    let text = sandbox.run("export base.shore -o web.shore --for web --tile-rows 16").ok().stdout;
+    for word in ["web.shore: 1200 rows in ", " tiles, ", "opened by ", "two rounds", "recall", "probes", "records"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert_eq!(fs::read(sandbox.path("base.shore")).unwrap(), before);
+    sandbox.run("verify web.shore").ok();
+    let index = Index::open(sandbox.path("web.shore")).unwrap();
+    assert_eq!((index.len(), index.plan()), (ROWS, Plan::Tiles));
+    assert!(index.reader().section(Kind::Edges, 0).is_none() && index.reader().section(Kind::Originals, 0).is_none());
+    let search = |file: &str, more: &str| sandbox.run(&format!("search {file} --queries query.fbin --refine records --json {more}")).json();
+    let scan = hits(&search("base.shore", "--plan scan"));
+    assert_eq!(hits(&search("web.shore", "--plan scan")), scan);
+    assert_eq!(hits(&search("web.shore", "--probes 100000 --rerank 100000")), scan);
+    let few = hits(&search("web.shore", "--probes 2 --rerank 10"));
+    assert!(few != scan && few.iter().all(|hits| hits.len() == 10));
+    // The same file and options give the same bytes, by any number of threads.
+    sandbox.run("export base.shore -o again.shore --tile-rows 16 --threads 3 --quiet").ok();
+    assert_eq!(fs::read(sandbox.path("again.shore")).unwrap(), fs::read(sandbox.path("web.shore")).unwrap());
+    sandbox.run("export base.shore -o other.shore --tile-rows 16 --seed 1 --quiet").ok();
+    assert_ne!(fs::read(sandbox.path("other.shore")).unwrap(), fs::read(sandbox.path("web.shore")).unwrap());
+    // What was exported can be exported again.
+    sandbox.run("export web.shore -o twice.shore --tile-rows 40 --quiet").ok();
+    assert_eq!(hits(&search("twice.shore", "--plan scan")), scan);
+}
+
+#[test]
+fn a_summary_says_what_searches_cost_and_bench_finds_it_so() {
+    let sandbox = built();
+    let said = sandbox.run("export base.shore -o web.shore --tile-rows 16 --recall 0.9 --json --quiet").json();
+    let wanted = [
+        "build_id",
+        "dropped_tombstones",
+        "expected",
+        "file",
+        "file_bytes",
+        "for",
+        "hot_bytes",
+        "quality",
+        "rows",
+        "source",
+        "tiles",
+        "wall_seconds",
+    ];
+    assert_eq!(keys(&said), wanted);
+    let expected = ["bytes", "codes_bytes", "probes", "reached", "recall", "records_bytes", "rerank", "rounds"];
+    assert_eq!(keys(&said["expected"]), expected);
+    assert_eq!(
+        (said["rows"].as_u64(), said["for"].as_str(), said["expected"]["rounds"].as_u64()),
+        (Some(ROWS as u64), Some("web"), Some(2))
+    );
+    assert_eq!(said["file_bytes"].as_u64(), fs::metadata(sandbox.path("web.shore")).ok().map(|file| file.len()));
+    let bench = sandbox.run("bench web.shore --queries query.fbin --truth truth.ibin --recall 0.9 --json --quiet").json();
+    let run = &bench["runs"][0];
+    assert_eq!(
+        (&run["probes"], &run["rerank"], run["rounds"].as_f64()),
+        (&said["expected"]["probes"], &said["expected"]["rerank"], Some(2.0))
+    );
+    assert!(run.get("ef").is_none());
+    assert!(run["recall"].as_f64().unwrap() > 0.8, "{run}");
+    let all = sandbox.run("bench web.shore --queries query.fbin --truth truth.ibin --probes 99999 --rerank 99999 --json --quiet").json();
+    let run = &all["runs"][0];
+    assert_eq!((run["probes"].as_u64(), run["rerank"].as_u64()), (said["tiles"].as_u64(), Some(ROWS as u64)));
+    assert!(run["recall"].as_f64().unwrap() > 0.99, "{run}");
+    let text = sandbox.run("bench web.shore --queries query.fbin --probes 7 --rerank 33").ok().stdout;
+    assert!(text.contains("probes/records") && text.contains(" 7/33 "), "{text}");
+    let info = sandbox.run("info web.shore").ok().stdout;
+    assert!(info.contains("plan tiles") && info.contains("route.records") && info.contains("probes records"), "{info}");
+}
+
+#[test]
+fn originals_are_kept_where_asked() {
+    let sandbox = built();
+    sandbox.run("export base.shore -o web.shore --originals keep --tile-rows 16 --quiet").ok();
+    let search =
+        |file: &str, more: &str| sandbox.run(&format!("search {file} --queries query.fbin --refine originals --json {more}")).json();
+    assert_eq!(hits(&search("web.shore", "--probes 9999 --rerank 9999")), hits(&search("base.shore", "--plan scan")));
+    let bench = sandbox.run("bench web.shore --queries query.fbin --refine originals --json --quiet").json();
+    assert_eq!(bench["runs"][0]["rounds"].as_f64(), Some(3.0));
+}
+
+#[test]
+fn what_cannot_be_exported_is_refused_and_leaves_nothing_behind() {
+    let sandbox = built();
+    sandbox.write("empty.fbin", &fbin(DIMENSIONS, &[]));
+    sandbox.run("build empty.fbin -o empty.shore --quiet").ok();
+    let names = sandbox.names();
+    sandbox.run("export base.shore -o base.shore").fails(2, &["base.shore"]);
+    sandbox.run("export base.shore -o base.shore --force").fails(2, &["base.shore"]);
+    sandbox.run("export empty.shore -o web.shore").fails(3, &["empty.shore", "no rows to lay out in tiles"]);
+    sandbox.run("export base.shore -o web.shore --tile-rows 7").fails(2, &["--tile-rows", "8..=4096"]);
+    sandbox.run("export base.shore -o web.shore --for paper").fails(2, &["--for", "web"]);
+    sandbox.run("export missing.shore -o web.shore").fails(4, &["missing.shore"]);
+    assert_eq!(sandbox.names(), names);
+    sandbox.write("web.shore", b"here already");
+    sandbox.run("export base.shore -o web.shore").fails(2, &["web.shore", "exists already; --force replaces it"]);
+    assert_eq!(fs::read(sandbox.path("web.shore")).unwrap(), b"here already");
+    sandbox.run("export base.shore -o web.shore --force --quiet").ok();
+    sandbox.run("verify web.shore").ok();
+    let mut damaged = fs::read(sandbox.path("base.shore")).unwrap();
+    let records = {
+        let index = Index::open(sandbox.path("base.shore")).unwrap();
+        index.reader().section(Kind::Records, 0).unwrap().place(3).unwrap()
+    };
+    damaged[records] ^= 1;
+    sandbox.write("damaged.shore", &damaged);
+    sandbox.run("export damaged.shore -o bad.shore").fails(5, &["damaged.shore", "section records, block 0", "checksum mismatch"]);
+    assert!(!sandbox.path("bad.shore").exists());
+}
+
+#[test]
+fn searches_that_a_file_is_not_made_for_say_which_one_is() {
+    let sandbox = built();
+    sandbox.run("export base.shore -o web.shore --quiet").ok();
+    let search = |file: &str, more: &str| sandbox.run(&format!("search {file} --queries query.fbin {more}"));
+    search("base.shore", "--plan tiles").fails(2, &["base.shore: the index has no tiles", "nearshore export --for web"]);
+    search("web.shore", "--plan walk").fails(2, &["web.shore: the index has no graph: choose the plan scan"]);
+    search("web.shore", "--refine originals").fails(2, &["was built without originals: refine by records"]);
+    search("web.shore", "--probes 0").fails(2, &["--probes must be at least 1"]);
+    search("web.shore", "--probes many").fails(2, &["--probes"]);
+    sandbox.run("tune web.shore --queries query.fbin").fails(2, &["web.shore: the index has no graph, and tune measures walks"]);
+    assert_eq!(sandbox.run("search web.shore --queries query.fbin --layout fast").code, Some(3));
+}
