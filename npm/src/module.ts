@@ -41,8 +41,9 @@ export async function init(options: InitOptions = {}): Promise<void> {
 }
 
 /** @internal The compiled engine for a purpose. A failure is not kept: the next call tries again. */
-export async function engineModule(kind: Kind): Promise<WebAssembly.Module> {
+export async function engineModule(purpose: Kind): Promise<WebAssembly.Module> {
   await initialising;
+  const kind = purpose === "full" ? "full" : "reader";
   if (kind === "reader" && !engines.reader && engines.full) return engines.full;
   const current = (engines[kind] ??= compile(address(kind)));
   current.catch(() => {

@@ -8,7 +8,7 @@ use nearshore_core::format::{Element, Kind, Plan, Refine};
 use nearshore_core::index::Index;
 #[cfg(feature = "full")]
 use nearshore_core::live::Live;
-use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
+use nearshore_core::search::{Effort, Hit, Pending, Scratch, SearchParams};
 use nearshore_core::vectors::Query;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -40,6 +40,10 @@ pub struct Engine {
     pub(crate) inputs: Inputs,
     pub(crate) scratch: Scratch,
     pub(crate) hits: Vec<Hit>,
+    /// How to search.
+    pub(crate) params: SearchParams,
+    /// Searches that wait for blocks.
+    pub(crate) pendings: Vec<Pending>,
     payload: Vec<u8>,
     saved: Vec<u8>,
     pub(crate) answer: Answer,
@@ -56,6 +60,8 @@ impl Engine {
             inputs: Inputs::default(),
             scratch: Scratch::new(),
             hits: Vec::new(),
+            params: SearchParams::default(),
+            pendings: Vec::new(),
             payload: Vec::new(),
             saved: Vec::new(),
             answer: Answer::default(),
@@ -83,22 +89,10 @@ impl Engine {
         self.end(result)
     }
 
-    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`. `ef` and `rerank` 0, `recall` and
-    /// `radius` NaN, `plan` and `refine` 255 leave it to the index.
+    /// Says how the searches after this are to search. `ef` and `rerank` 0, `recall` and `radius` NaN, `plan` and `refine` 255 leave it to the
+    /// index.
     #[allow(clippy::too_many_arguments, reason = "numbers cross to WebAssembly one by one")]
-    pub fn search(
-        &mut self,
-        form: u32,
-        queries: usize,
-        k: usize,
-        ef: usize,
-        recall: f32,
-        plan: u32,
-        refine: u32,
-        rerank: usize,
-        radius: f32,
-        payload: bool,
-    ) -> u32 {
+    pub fn ask(&mut self, k: usize, ef: usize, recall: f32, plan: u32, refine: u32, rerank: usize, radius: f32) {
         let mut params = SearchParams::default().k(k);
         if ef > 0 {
             params.effort = Effort::Ef(ef);
@@ -109,6 +103,12 @@ impl Engine {
         params.refine = Refine::try_from(refine as u8).ok().filter(|_| refine != UNSAID);
         params.rerank = (rerank > 0).then_some(rerank);
         params.radius = (!radius.is_nan()).then_some(radius);
+        self.params = params;
+    }
+
+    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`, as [`Engine::ask`] said.
+    pub fn search(&mut self, form: u32, queries: usize, payload: bool) -> u32 {
+        let params = self.params;
         let result = self.find(form, queries, &params, payload);
         self.end(result)
     }
@@ -297,7 +297,7 @@ impl Engine {
     }
 }
 
-fn nothing() -> Failure {
+pub(crate) fn nothing() -> Failure {
     Failure::new(Code::InvalidArgument, "there is no index yet")
 }
 

@@ -28,6 +28,7 @@ mod code;
 mod engine;
 mod host;
 mod inputs;
+mod lazy;
 #[cfg(feature = "full")]
 mod live;
 

@@ -115,6 +115,25 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(pending.stage == Stage::Done)
     }
 
+    /// Ends a search whose blocks have not all come: its hits are those candidates whose records have. None while codes are awaited: they
+    /// have no ids. A search that is done stays as it is.
+    ///
+    /// # Errors
+    /// As [`Index::advance`].
+    pub fn cut(&self, pending: &mut Pending) -> Result<(), SearchError> {
+        if matches!(pending.stage, Stage::Records | Stage::Originals) {
+            pending.candidates.retain(|candidate| candidate.near.distance.is_finite());
+            pending.with_payloads = false;
+            self.end_ranking(pending)?;
+        }
+        if pending.stage == Stage::Payloads {
+            pending.payloads.clear(); // of some only a part may have come
+        }
+        pending.clear_round();
+        pending.stage = Stage::Done;
+        Ok(())
+    }
+
     /// A search of tiles in bytes that are all at hand.
     pub(super) fn search_tiles(
         &self,

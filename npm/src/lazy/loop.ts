@@ -14,7 +14,7 @@ export interface Searches<Query> {
   /** Goes on; true when the hits are there. */
   advance(slot: number): boolean;
   /** The answer: all hits, or those that could be had by now. */
-  finish(slot: number): ArrayBuffer;
+  end(slot: number): ArrayBuffer;
   /** Ends the search, whatever has become of it. */
   drop(slot: number): void;
 }
@@ -58,7 +58,7 @@ export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, qu
         }
       }
     } while (complete && !searches.advance(slot));
-    return { ...traffic, answer: searches.finish(slot), complete };
+    return { ...traffic, answer: searches.end(slot), complete };
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);

@@ -1,6 +1,6 @@
 // Parts of a file, wherever it lies.
 import { NearshoreError, aborted, sentence } from "../errors.js";
-import { builtin } from "../platform.js";
+import { fileSystemOf, openFile } from "../platform.js";
 import type { FileHandleLike, Source } from "../types.js";
 import { Http, type HttpOptions } from "./http.js";
 
@@ -35,22 +35,22 @@ export type LazySource = string | Blob | FileHandleLike | Source;
 /** How to read `source` in parts. */
 export async function readerOf(source: LazySource, options: HttpOptions): Promise<Reader> {
   if (typeof source === "string") {
-    const fs = /^(?!file:)[a-z][a-z0-9+.-]+:/i.test(source) ? undefined : builtin("node:fs");
+    const fs = fileSystemOf(source);
     if (!fs) return new Http(source, options);
-    const handle = await fs.promises.open(source.startsWith("file:") ? new URL(source) : source).catch((thrown: unknown) => {
-      throw new NearshoreError("network", `the file cannot be opened: ${sentence(thrown)}`, { cause: thrown });
-    });
+    const handle = await openFile(fs, source);
     return { ...readerOfFile(handle), close: () => handle.close() };
   }
-  if (typeof Blob !== "undefined" && source instanceof Blob) {
+  if (source instanceof Blob) {
     return parts(async (offset, bytes) => new Uint8Array(await source.slice(offset, offset + bytes).arrayBuffer()));
   }
-  if ("stat" in source) return readerOfFile(source);
+  if (isHandle(source)) return readerOfFile(source);
   const size = await source.size();
   // Beyond its end a source need not answer.
   const read = (offset: number, bytes: number, signal?: AbortSignal): Promise<Uint8Array> => source.read(offset, Math.min(bytes, Math.max(size - offset, 0)), signal);
   return { ...parts(read), close: () => source.close?.() };
 }
+
+const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => "stat" in source;
 
 const readerOfFile = (handle: FileHandleLike): Reader =>
   parts(async (offset, bytes) => {

@@ -50,7 +50,7 @@ export class FakeEngine {
     search.fed = new Map();
     return ++search.round >= search.query.length;
   }
-  finish(slot) {
+  end(slot) {
     return Uint8Array.from(this.slots.get(slot).all).buffer;
   }
   drop(slot) {
