@@ -5,7 +5,7 @@ export interface Head {
   readonly fileBytes: number;
   /** Whether it says that it is to be searched by tiles, and so in parts. */
   readonly tiles: boolean;
-  /** Up to where it is read when it is opened: header and hot region. */
+  /** Up to where it is read when it is opened: header, hot region, and the description of the file if it lies right behind. */
   readonly hotEnd: number;
   /** Hexadecimal digits that are others in another file. */
   readonly identity: string;
@@ -18,6 +18,10 @@ export const HEADER = 16_384;
 
 const DIRECTORY = 4096;
 const ENTRY = 64;
+const META = 1;
+const META_MAX = 131_072;
+/** Sections begin less than this behind each other. */
+const NEAR = 4096;
 const CODES_TILES = 9;
 const PLAN_TILES = 2;
 const MAGIC = 0x52_4f48_5389n; // \x89SHOR
@@ -27,12 +31,17 @@ export function headOf(bytes: Uint8Array): Head | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 104 || (view.getBigUint64(0, true) & 0xff_ffff_ffffn) !== MAGIC) return undefined;
   const u64 = (at: number): number => Number(view.getBigUint64(at, true));
+  let hotEnd = Math.max(u64(56) + u64(64), HEADER);
   let codes: Head["codes"];
   const entries = Math.min(view.getUint32(12, true), Math.floor((bytes.length - DIRECTORY) / ENTRY));
   for (let at = DIRECTORY, i = 0; i < entries; i++, at += ENTRY) {
-    if (view.getUint16(at, true) !== CODES_TILES) continue;
-    codes = { offset: u64(at + 8), blocks: Math.ceil(u64(at + 16) / Math.max(view.getUint32(at + 28, true), 1)), blockBytes: view.getUint32(at + 32, true) };
+    const kind = view.getUint16(at, true);
+    const offset = u64(at + 8);
+    const blockBytes = view.getUint32(at + 32, true);
+    const blocks = Math.ceil(u64(at + 16) / Math.max(view.getUint32(at + 28, true), 1));
+    if (kind === CODES_TILES) codes = { offset, blocks, blockBytes };
+    if (kind === META && offset - hotEnd < NEAR && blocks * blockBytes < META_MAX) hotEnd = Math.max(hotEnd, offset + blocks * blockBytes);
   }
   const identity = Array.from(bytes.subarray(80, 104), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { fileBytes: u64(32), tiles: bytes[54] === PLAN_TILES, hotEnd: Math.max(u64(56) + u64(64), HEADER), identity, codes };
+  return { fileBytes: u64(32), tiles: bytes[54] === PLAN_TILES, hotEnd, identity, codes };
 }
