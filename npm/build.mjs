@@ -6,8 +6,8 @@ import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
-const engines = ["nearshore-reader.wasm", "nearshore-reader-simd.wasm", "nearshore.wasm", "nearshore-simd.wasm"];
-for (const file of [...engines, "glue.js"]) {
+const engines = ["nearshore-reader", "nearshore-lazy", "nearshore"].flatMap((name) => [`${name}.wasm`, `${name}-simd.wasm`]);
+for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
   if (!existsSync(`wasm/${file}`)) throw new Error(`wasm/${file} is missing: run \`cargo xtask wasm\` first`);
 }
 rmSync("dist", { recursive: true, force: true });

@@ -1,17 +1,24 @@
-// One WebAssembly instance, one index: the calls of the page's side, made to the engine.
-import { make } from "../wasm/glue.js";
+// One WebAssembly instance, one index: the calls that every engine can make.
+import type { Host, make as makeLazy } from "../wasm/glue-lazy.js";
+import type { make as makeFull } from "../wasm/glue.js";
 import { CODES, NearshoreError, invalid, sentence } from "./errors.js";
-import { describe, ELEMENTS, METRICS } from "./describe.js";
-import type { AddCall, BuildCall, CallName, Calls, CreateCall, Described, Form, Given, LazyCallName, PayloadsCall, Report, Returned, SearchCall } from "./protocol.js";
+import { describe } from "./describe.js";
+import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
 
 /** The buffers that the engine lets us fill, in the order of `Slot` there. */
 export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6 } as const;
 
 const UNTOLD: Report = () => true;
 
-/** One index in one instance. A trap ends this instance and no other. */
+/** The engine's own calls: each engine has some of them. */
+type Core = InstanceType<ReturnType<typeof makeFull>["Engine"]> & InstanceType<ReturnType<typeof makeLazy>["Engine"]>;
+
+/** Makes the glue of an engine. */
+type Make = (host: Host) => { Engine: new () => unknown; initSync(module: WebAssembly.Module): { memory: WebAssembly.Memory } };
+
+/** One index in one instance. A trap ends this instance and no other. What every engine can. */
 export class Engine implements Methods {
-  protected readonly core;
+  protected readonly core: Core;
   readonly #memory: WebAssembly.Memory;
   #report: Report = UNTOLD;
   #received = 0;
@@ -19,7 +26,7 @@ export class Engine implements Methods {
   #panic = "";
   #trapped: NearshoreError | undefined;
 
-  constructor(module: WebAssembly.Module) {
+  constructor(module: WebAssembly.Module, make: Make) {
     const glue = make({
       progress: (stage, done, total) => {
         try {
@@ -33,7 +40,7 @@ export class Engine implements Methods {
       },
     });
     this.#memory = glue.initSync(module).memory;
-    this.core = new glue.Engine();
+    this.core = new glue.Engine() as Core;
   }
 
   /** Makes a call by name. After a trap every call fails: the instance may be in any state. */
@@ -83,78 +90,24 @@ export class Engine implements Methods {
   async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
     const at = this.#reserve(SLOT.file, this.#received);
     if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
+    this.openFile(new Uint8Array(this.#memory.buffer, at, this.#received));
+    return this.describe();
+  }
+
+  /** Opens the file that lies in the engine's buffer. */
+  protected openFile(_file: Uint8Array): void {
     this.check(this.core.open());
-    return this.describe();
   }
 
-  build(call: BuildCall): Described {
-    this.fill(SLOT.vectors, call.vectors);
-    if (call.ids) this.fill(SLOT.ids, call.ids);
-    this.#payloads(call.payloads);
-    const element = elementOf(call.vectors);
-    this.check(this.core.build(call.dimensions, element, METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed, call.originals));
-    return this.describe();
-  }
-
-  create(call: CreateCall): Described {
-    this.check(this.core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
-    return this.describe();
-  }
-
-  search(call: SearchCall, _signal?: AbortSignal): ArrayBuffer | Promise<ArrayBuffer> {
-    this.ask(call, call.data);
-    this.check(this.core.search(elementOf(call.data), call.count, call.payload));
-    return this.answer();
+  /** A copy of bytes of the engine's memory. */
+  protected copy(at: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory.buffer.slice(at, at + bytes) as ArrayBuffer);
   }
 
   /** Puts queries, and how to search for them, where the engine looks. */
   protected ask(call: SearchCall, data: Form): void {
     this.fill(SLOT.query, data);
     this.core.ask(call.k, call.ef, call.recall, call.plan, call.refine, call.rerank, call.radius);
-  }
-
-  has(id: bigint): boolean {
-    this.check(this.core.has(id));
-    return this.#numbers()[0] === 1;
-  }
-
-  get(id: bigint): ArrayBuffer | null {
-    this.check(this.core.get(id));
-    const answer = this.answer();
-    return new Uint32Array(answer, 0, 1)[0] === 1 ? answer : null;
-  }
-
-  add(call: AddCall): void {
-    this.fill(SLOT.ids, call.ids);
-    this.fill(SLOT.query, call.vectors);
-    this.#payloads(call.payloads);
-    this.check(this.core.add(elementOf(call.vectors), call.replace));
-  }
-
-  delete(id: bigint): boolean {
-    this.check(this.core.delete(id));
-    return this.#numbers()[0] === 1;
-  }
-
-  compact(): void {
-    this.check(this.core.compact());
-  }
-
-  save(): Uint8Array {
-    this.check(this.core.save());
-    const [at = 0, bytes = 0] = this.#numbers();
-    try {
-      return new Uint8Array(this.#memory.buffer.slice(at, at + bytes));
-    } catch (cause) {
-      // The index is whole; it is this realm that has no room for its file.
-      throw new NearshoreError("quota", `there is no room for a file of ${bytes} bytes beside the engine's memory`, { cause });
-    } finally {
-      this.core.saved();
-    }
-  }
-
-  verify(): void {
-    this.check(this.core.verify());
   }
 
   describe(): Described {
@@ -164,12 +117,6 @@ export class Engine implements Methods {
 
   memory(): Calls["memory"][1] {
     return { memoryBytes: this.#memory.buffer.byteLength, requests: 0, bytes: 0, cached: 0 };
-  }
-
-  #payloads(payloads: PayloadsCall | null): void {
-    if (!payloads) return;
-    this.fill(SLOT.payloads, payloads.bytes);
-    this.fill(SLOT.ends, payloads.ends);
   }
 
   protected fill(slot: number, data: Form | BigUint64Array): void {
@@ -185,13 +132,7 @@ export class Engine implements Methods {
 
   /** The answer, copied out before anything else can move or overwrite it. */
   protected answer(): ArrayBuffer {
-    const at = this.core.out_ptr();
-    return this.#memory.buffer.slice(at, at + this.core.out_len()) as ArrayBuffer;
-  }
-
-  /** An answer of whole numbers. */
-  #numbers(): Uint32Array {
-    return new Uint32Array(this.answer());
+    return this.copy(this.core.out_ptr(), this.core.out_len()).buffer;
   }
 
   protected check(code: number): void {
@@ -199,9 +140,7 @@ export class Engine implements Methods {
   }
 }
 
-/** Every call has a method of its name. */
-export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
-type Methods = { [K in Exclude<CallName, LazyCallName>]: Method<K> };
+type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory"]: Method<K> };
 
 export const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
 

@@ -3,7 +3,7 @@ import { NearshoreError, throwIfAborted, unsupported } from "./errors.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
-import { inParts, partsOf, pour, streamOf, type OpenSource } from "./sources.js";
+import { inTiles, partsOf, pour, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
 import { word } from "./vectors.js";
 
@@ -28,12 +28,13 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
   if (mode < AUTO) return inPieces(kind, source, options, make);
-  engineModule(kind).catch(() => {}); // compiled while the file is on its way; who needs it hears of a failure
+  engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   const stream = await streamOf(source, options);
   try {
-    // Once the first bytes are here they say whether the rest is wanted.
-    const parts = mode === AUTO && kind === "reader" && options.integrity === undefined ? partsOf(source, options) : undefined;
-    if (parts && (await inParts(stream))) {
+    // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
+    const tiles = kind === "reader" ? await inTiles(stream) : undefined;
+    const parts = tiles?.large && mode === AUTO && options.integrity === undefined ? partsOf(source, options) : undefined;
+    if (parts) {
       if (parts.theirs) delete stream.close;
       await stream.close?.();
       try {
@@ -44,7 +45,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
         return await opened(kind, source, { ...options, mode: "whole" }, make);
       }
     }
-    return await made(kind, options.worker, options.signal, async (link) => {
+    return await made(tiles ? "lazy" : kind, options.worker, options.signal, async (link) => {
       const read = await pour(stream, options, link);
       return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
     });

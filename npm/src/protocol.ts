@@ -98,14 +98,13 @@ export interface Calls {
   kept: [KeptCall, number];
 }
 
-/** Calls to engines that read files in parts. */
-export type LazyCallName = "lazy" | "prefetch" | "kept";
-
 export type CallName = keyof Calls;
 export type Given<K extends CallName> = Calls[K][0];
 export type Returned<K extends CallName> = Calls[K][1];
+/** A call's method, which has its name. */
+export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
-/** What an engine is for: the reader opens and searches, the lazy one reads parts of files as well, the full one builds and changes indexes. */
+/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes. */
 export type Kind = "reader" | "lazy" | "full";
 
 /** Reports of a long call; `false` asks it to stop. */

@@ -27,9 +27,10 @@ const WHOLE = 4 * 1024 * 1024;
 /** Offsets in the superblock; see core/FORMAT.md. */
 const FILE_BYTES = 32;
 const PLAN = 54;
+const TILES = 2;
 
-/** Looks at the first bytes: is this a file to be read in parts? The stream is as before. */
-export async function inParts(stream: Stream): Promise<boolean> {
+/** Looks at the first bytes: undefined if this is no file in tiles, else whether it is large. The stream is as before. */
+export async function inTiles(stream: Stream): Promise<{ large: boolean } | undefined> {
   const chunks = Symbol.asyncIterator in stream.chunks ? stream.chunks[Symbol.asyncIterator]() : stream.chunks[Symbol.iterator]();
   const { value, done } = await chunks.next();
   const close = stream.close;
@@ -39,9 +40,8 @@ export async function inParts(stream: Stream): Promise<boolean> {
     await chunks.return?.();
     await close?.();
   };
-  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[2] !== 0x48) return false;
-  const bytes = new DataView(value.buffer, value.byteOffset).getBigUint64(FILE_BYTES, true);
-  return bytes > WHOLE && value[PLAN] === 2;
+  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[2] !== 0x48 || value[PLAN] !== TILES) return undefined;
+  return { large: new DataView(value.buffer, value.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
 }
 
 /** A chunk, and those behind it. */

@@ -27,6 +27,7 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
     "dist/engine.js", "dist/index.js", "dist/lazy.js",
+    "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
     "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
   ]);
 });
@@ -46,7 +47,7 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-for (const engine of ["nearshore", "nearshore-reader"]) {
+for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy"]) {
   test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
     assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
     assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");

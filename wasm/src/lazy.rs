@@ -21,7 +21,7 @@ impl Engine {
         self.end(result.map_err(Failure::from))
     }
 
-    /// Begins in `slot` the search that `ask` described, for the vector of element type `form` in the buffer `Query`.
+    /// Begins in `slot` the search that [`Engine::ask`] described, for the vector of element type `form` in the buffer `Query`.
     pub fn start(&mut self, slot: usize, form: u32, payload: bool) -> u32 {
         let params = self.params;
         let result = self.begin(slot, form, &params, payload);

@@ -57,8 +57,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         let Pending { scratch, hits, .. } = &mut *pending;
         if plan != Plan::Tiles {
-            pending.stats = self.search(query, params, scratch, hits)?;
-            return Ok(());
+            #[cfg(feature = "whole")]
+            {
+                pending.stats = self.search(query, params, scratch, hits)?;
+                return Ok(());
+            }
+            #[cfg(not(feature = "whole"))]
+            return Err(SearchError::Unsupported { lacks: "is searched here by its tiles alone" });
         }
         let (loaded, refine) = self.begin(query, params, scratch, hits)?;
         pending.originals = refine == Refine::Originals;

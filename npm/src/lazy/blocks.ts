@@ -2,7 +2,6 @@
 import type { NearshoreError } from "../errors.js";
 import { merge, type Range } from "./ranges.js";
 import type { Meter, Reader } from "./reader.js";
-import type { Store } from "./store.js";
 import { until } from "./wait.js";
 
 /** What one search took. */
@@ -11,6 +10,16 @@ export interface Traffic extends Meter {
   rounds: number;
   /** Blocks that were there already. */
   cached: number;
+}
+
+/** Where blocks are kept. */
+export interface Kept {
+  /** The block there, if it is kept. */
+  get(offset: number, bytes: number): Uint8Array | undefined;
+  /** Keeps a block that proved sound. */
+  put(offset: number, block: Uint8Array): void;
+  /** Forgets a block. */
+  drop(offset: number): void;
 }
 
 /** A read under way, and how many wait for it. */
@@ -32,7 +41,7 @@ export class Blocks {
   /**
    * @param changed reads the file's header again, and rejects with `changed` when it has become another file
    */
-  constructor(readonly reader: Reader, readonly store: Store, readonly changed: () => Promise<void>) {}
+  constructor(readonly reader: Reader, readonly store: Kept, readonly changed: () => Promise<void>) {}
 
   /** Bytes that would have to be asked for, were these blocks wanted now. */
   missing(wanted: readonly Range[]): number {

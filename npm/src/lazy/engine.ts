@@ -1,9 +1,10 @@
 // An engine that fetches the blocks its searches want.
+import { make } from "../../wasm/glue-lazy.js";
 import { PLANS } from "../describe.js";
 import { unsupported } from "../errors.js";
 import { Engine, SLOT, elementOf } from "../instance.js";
-import type { Calls, Described, Form, KeptCall, LazyCall, LazyCallName, SearchCall } from "../protocol.js";
-import type { Blocks, Traffic } from "./blocks.js";
+import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
+import { Blocks, type Traffic } from "./blocks.js";
 import { blocksOf, bringCodes, openParts } from "./file.js";
 import type { Head } from "./header.js";
 import { drive, type Driven, type Searches } from "./loop.js";
@@ -19,12 +20,13 @@ interface Query {
 
 /** What is open. */
 interface File {
-  head: Head;
   blocks: Blocks;
+  /** Undefined for a file that lies in the engine's memory as a whole. */
+  parts?: { head: Head; store: Store };
 }
 
-/** One index in one instance, whose file is read in parts. */
-export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCallName, unknown> {
+/** One index of tiles in one instance, whose file is read in parts; or lies here as a whole, which makes no difference to a search. */
+export class LazyEngine extends Engine implements Searches<Query>, Calling {
   #file: File | undefined;
   #release: (() => unknown) | undefined;
   readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
@@ -32,6 +34,10 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
   readonly #wanted: (Range[] | undefined)[] = [];
   /** Ends what is under way. */
   readonly #closing = new AbortController();
+
+  constructor(module: WebAssembly.Module) {
+    super(module, make);
+  }
 
   async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
     const maxBytes = call.maxBytes ?? Infinity;
@@ -44,7 +50,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
       if (whole) return await this.finish({ integrity: undefined });
       this.check(this.core.open_prefix(head.fileBytes));
       const store = new Store(call.keep ? QUOTA : 0);
-      this.#file = { head, blocks: blocksOf(reader, store, head, this.#traffic) };
+      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store } };
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
       return this.describe();
     } catch (thrown) {
@@ -53,20 +59,27 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
     }
   }
 
-  override describe(): Described {
-    return { ...super.describe(), mode: this.#file ? "lazy" : "whole" };
+  /** A file that is here as a whole: its blocks are copied from where it lies. */
+  protected override openFile(file: Uint8Array): void {
+    const at = file.byteOffset;
+    this.check(this.core.open_prefix(file.length));
+    // Every block is kept, so none is read; one that is damaged is read to no avail.
+    const get = (offset: number, bytes: number): Uint8Array => this.copy(at + offset, bytes);
+    const kept = { get, put() {}, drop() {} };
+    this.#file = { blocks: new Blocks({ read: async (offset, bytes) => get(offset, bytes) }, kept, async () => {}) };
   }
 
-  override search(call: SearchCall, signal?: AbortSignal): ArrayBuffer | Promise<ArrayBuffer> {
-    return this.#file ? this.#search(this.#file, call, signal) : super.search(call);
+  override describe(): Described {
+    return { ...super.describe(), mode: this.#file?.parts ? "lazy" : "whole" };
   }
 
   async prefetch(): Promise<void> {
-    if (this.#file) await bringCodes(this.#file.head, this.#file.blocks, this.#traffic, this.#closing.signal);
+    const { blocks, parts } = this.#file!;
+    if (parts) await bringCodes(parts.head, blocks, parts.store, this.#traffic, this.#closing.signal);
   }
 
   kept(what: KeptCall): number {
-    const store = this.#file?.blocks.store;
+    const store = this.#file?.parts?.store;
     if (what === "clear") store?.clear();
     return store?.size ?? 0;
   }
@@ -76,24 +89,20 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
     return { ...super.memory(), requests, bytes, cached };
   }
 
-  override has(id: bigint): boolean {
-    this.#demandWhole("has");
-    return super.has(id);
+  has(): never {
+    throw unsupported(ELSEWHERE);
   }
 
-  override get(id: bigint): ArrayBuffer | null {
-    this.#demandWhole("get");
-    return super.get(id);
+  get(): never {
+    throw unsupported(ELSEWHERE);
   }
 
-  override save(): Uint8Array {
-    this.#demandWhole("save");
-    return super.save();
+  save(): never {
+    throw unsupported(ELSEWHERE);
   }
 
-  override verify(): void {
-    this.#demandWhole("verify");
-    super.verify();
+  verify(): never {
+    throw unsupported(ELSEWHERE);
   }
 
   override close(): void {
@@ -150,8 +159,9 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
   }
 
   /** Searches for every query of the call at once; they share what they read. */
-  async #search({ blocks }: File, call: SearchCall, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
-    if (call.plan < PLAN_TILES) throw unsupported(`plan "${PLANS[call.plan]}" needs the whole file, which mode "${this.describe().mode}" does not read; open it with mode "whole"`);
+  async search(call: SearchCall, signal?: AbortSignal): Promise<ArrayBuffer> {
+    const { blocks, parts } = this.#file!;
+    if (call.plan < PLAN_TILES) throw unsupported(`plan "${PLANS[call.plan]}": ${ELSEWHERE}`);
     const control = new AbortController();
     const stop = (): void => control.abort();
     for (const each of [signal, this.#closing.signal]) {
@@ -162,6 +172,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
       const each = call.data.length / call.count;
       const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
       const all = await Promise.all(queries.map((query) => drive(this, blocks, query, call.budget, control.signal)));
+      if (!parts) for (const took of all) took.cached = 0; // nothing was ever fetched
       for (const took of all) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += took[name];
       return joined(all);
     } finally {
@@ -169,11 +180,12 @@ export class LazyEngine extends Engine implements Searches<Query>, Record<LazyCa
       for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
     }
   }
-
-  #demandWhole(what: string): void {
-    if (this.#file) throw unsupported(`${what}() needs the whole file, which mode "lazy" does not read; open it with mode "whole"`);
-  }
 }
+
+/** Every call has a method of its name. */
+type Calling = { [K in Exclude<CallName, "build" | "create" | "add" | "delete" | "compact">]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+
+const ELSEWHERE = "a file in tiles is opened to be searched by its tiles, no more; for the rest use the file that it was exported from, or load it whole with Index.load";
 
 /** Number of the plan by tiles, behind those that need the whole file. */
 const PLAN_TILES = PLANS.indexOf("tiles");

@@ -30,7 +30,7 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
     const gzip = first[0] === 0x1f && first[1] === 0x8b ? " but as one compressed with gzip" : "";
     throw new NearshoreError(reader.whole ? "corrupt" : "range", `what came does not begin as a .shore file${gzip}; over HTTP the host must send parts of the file itself, uncompressed (a name that ends in .gz keeps some hosts from compressing)`);
   }
-  if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
+  if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;
   const whole = first.length >= head.fileBytes;
   const end = whole ? first.length : head.hotEnd;
@@ -52,11 +52,11 @@ export function blocksOf(reader: Reader, store: Store, head: Head, traffic: Traf
 }
 
 /** Brings the codes of all tiles, so that a search fetches records alone. */
-export async function bringCodes({ codes }: Head, blocks: Blocks, traffic: Traffic, signal: AbortSignal): Promise<void> {
+export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, traffic: Traffic, signal: AbortSignal): Promise<void> {
   if (!codes) return;
   const { offset, blocks: count, blockBytes } = codes;
   // They are to stay, whatever else is kept.
-  blocks.store.quota = Math.max(blocks.store.quota, QUOTA_RECORDS + count * blockBytes);
+  store.quota = Math.max(store.quota, QUOTA_RECORDS + count * blockBytes);
   const together = Math.max(Math.floor(PIECE / blockBytes), 1);
   for (let at = 0; at < count; at += together) {
     const piece: Range[] = Array.from({ length: Math.min(together, count - at) }, (_, i) => ({ offset: offset + (at + i) * blockBytes, bytes: blockBytes }));

@@ -1,19 +1,17 @@
 // Blocks that were read, kept for the next search.
+import type { Kept } from "./blocks.js";
 
 /** Memory for blocks unless said otherwise. */
 export const QUOTA = 64 * 1024 * 1024;
 
 /** Something that blocks outlive this page in. It may fail at any time, and then simply has nothing. */
-export interface Disk {
-  get(offset: number, bytes: number): Uint8Array | undefined;
-  put(offset: number, block: Uint8Array): void;
-  drop(offset: number): void;
+export interface Disk extends Kept {
   clear(): void;
   readonly size: number;
 }
 
 /** Blocks of one file by offset: those used last stay. */
-export class Store {
+export class Store implements Kept {
   /** A map remembers the order of insertion: the first is the one used longest ago. */
   readonly #blocks = new Map<number, Uint8Array>();
   #bytes = 0;
@@ -21,7 +19,6 @@ export class Store {
 
   constructor(public quota: number) {}
 
-  /** The block there, if it is kept. */
   get(offset: number, bytes: number): Uint8Array | undefined {
     const block = this.#blocks.get(offset);
     if (block?.length === bytes) {
@@ -34,14 +31,12 @@ export class Store {
     return found;
   }
 
-  /** Keeps a block that proved sound. */
   put(offset: number, block: Uint8Array): void {
     if (this.#blocks.has(offset)) return;
     this.#keep(offset, block);
     this.disk?.put(offset, block);
   }
 
-  /** Forgets a block. */
   drop(offset: number): void {
     this.#forget(offset);
     this.disk?.drop(offset);
