@@ -49,18 +49,14 @@ impl Engine {
 
     /// Answers with the hits of the search in `slot`, as a search does; if it is not done, with those that can be had by now.
     pub fn finish(&mut self, slot: usize) -> u32 {
-        let pending = &mut self.pendings[slot];
-        let result = match &self.state {
-            State::File(index) => index.cut(pending).map_err(Failure::from),
-            _ => Err(nothing()),
-        };
-        self.answer.clear();
+        let Self { state: State::File(index), pendings, answer, .. } = self else { return self.end(Err(nothing())) };
+        let pending = &mut pendings[slot];
+        index.cut(pending);
+        answer.clear();
         let mut number = 0..;
-        let result = result.and_then(|()| {
-            self.answer.hits(pending.hits(), pending.stats(), |_, out| {
-                out.extend_from_slice(number.next().map_or(&[], |hit| pending.payload(hit)));
-                Ok(())
-            })
+        let result = answer.hits(pending.hits(), pending.stats(), |_, out| {
+            out.extend_from_slice(number.next().map_or(&[], |hit| pending.payload(hit)));
+            Ok(())
         });
         self.end(result)
     }

@@ -75,8 +75,20 @@ fn format(_: &mut Tally) -> Result<()> {
 fn lints(_: &mut Tally) -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
     // The library of those who need no server; beside the bindings, so that what both depend on is asked for what it was above.
-    cargo(&["clippy", "-p", "nearshore", "-p", "nearshore-wasm", "--no-default-features", "--features", "nearshore-wasm/whole", "--", "-D", "warnings"])
-        .run()
+    cargo(&[
+        "clippy",
+        "-p",
+        "nearshore",
+        "-p",
+        "nearshore-wasm",
+        "--no-default-features",
+        "--features",
+        "nearshore-wasm/whole",
+        "--",
+        "-D",
+        "warnings",
+    ])
+    .run()
 }
 
 /// The core without a standard library, for every kind of machine it meets.
@@ -89,8 +101,20 @@ fn targets(_: &mut Tally) -> Result<()> {
     }
     // The bindings as the engines that leave out what a browser does not need to search.
     for engine in ["whole", "tiles"] {
-        cargo(&["clippy", "-p", "nearshore-wasm", "--no-default-features", "--features", engine, "--target", setup::WASM, "--", "-D", "warnings"])
-            .run()?;
+        cargo(&[
+            "clippy",
+            "-p",
+            "nearshore-wasm",
+            "--no-default-features",
+            "--features",
+            engine,
+            "--target",
+            setup::WASM,
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()?;
     }
     Ok(())
 }
