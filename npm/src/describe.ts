@@ -32,6 +32,7 @@ export function describe(answer: ArrayBuffer): Described {
     plan: PLANS[u32(60)]!,
     refine: REFINES[u32(64)]!,
     fileBytes: Number(u64(8)),
+    mode: "whole",
     payload: (flags & HAS_PAYLOAD) !== 0,
     originals: (flags & HAS_ORIGINALS) !== 0,
     seed: u64(16),

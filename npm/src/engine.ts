@@ -1,206 +1,91 @@
-// The engine's side: one WebAssembly instance, one index. Loaded inline, or as a module worker, where it serves messages.
+// The engine of files that are here as a whole, and of what is built. Loaded inline, or as a module worker, where it serves messages.
 import { make } from "../wasm/glue.js";
-import { CODES, NearshoreError, invalid, sentence } from "./errors.js";
-import { describe, ELEMENTS, METRICS } from "./describe.js";
-import type { AddCall, BuildCall, CallName, Calls, CreateCall, Described, Form, Given, PayloadsCall, Report, Returned, SearchCall } from "./protocol.js";
-import { WORKER_NAME } from "./protocol.js";
-import { serve } from "./serve.js";
+import { ELEMENTS, METRICS } from "./describe.js";
+import { NearshoreError } from "./errors.js";
+import { Engine as Instance, SLOT, elementOf } from "./instance.js";
+import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
+import { serveHere } from "./serve.js";
 
-/** The buffers that the engine lets us fill, in the order of `Slot` there. */
-const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5 } as const;
-
-const UNTOLD: Report = () => true;
-
-/** One index in one instance. A trap ends this instance and no other. */
-export class Engine implements Methods {
-  readonly #core;
-  readonly #memory: WebAssembly.Memory;
-  #report: Report = UNTOLD;
-  #received = 0;
-  #room = 0;
-  #panic = "";
-  #trapped: NearshoreError | undefined;
-
+/** The calls to a reader, and to a full engine, which can make all. */
+export class Engine extends Instance {
   constructor(module: WebAssembly.Module) {
-    const glue = make({
-      progress: (stage, done, total) => {
-        try {
-          return this.#report(stage, done, total);
-        } catch {
-          return false; // an exception must not unwind through the engine
-        }
-      },
-      panicked: (file, line) => {
-        this.#panic = `a panic at ${file}:${line}`;
-      },
-    });
-    this.#memory = glue.initSync(module).memory;
-    this.#core = new glue.Engine();
+    super(module, make);
   }
 
-  /** Makes a call by name. After a trap every call fails: the instance may be in any state. */
-  call<K extends CallName>(name: K, given: Given<K>, report?: Report): Returned<K> | Promise<Returned<K>> {
-    if (this.#trapped) throw this.#trapped;
-    this.#report = report ?? UNTOLD;
-    try {
-      const value = (this[name] as (given: Given<K>) => Returned<K> | Promise<Returned<K>>)(given);
-      return value instanceof Promise ? value.catch((thrown: unknown) => { throw this.#failure(thrown); }) : value;
-    } catch (thrown) {
-      throw this.#failure(thrown);
-    } finally {
-      this.#report = UNTOLD;
-    }
-  }
-
-  /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
-  #failure(thrown: unknown): NearshoreError {
-    if (thrown instanceof NearshoreError) return thrown;
-    const where = this.#panic || sentence(thrown);
-    this.#trapped = new NearshoreError("trapped", `the engine of this index stopped (${where}); open the index again, others are not affected`, { cause: thrown });
-    return this.#trapped;
-  }
-
-  begin(bytes: number): void {
-    this.#received = 0;
-    this.#room = bytes;
-    this.#reserve(SLOT.file, bytes);
-  }
-
-  write(chunk: Uint8Array): void {
-    const end = this.#received + chunk.length;
-    if (end > this.#room) this.#room = Math.max(end, Math.ceil(this.#room * 1.5));
-    const at = this.#reserve(SLOT.file, this.#room);
-    new Uint8Array(this.#memory.buffer, at + this.#received, chunk.length).set(chunk);
-    this.#received = end;
-  }
-
-  async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
-    const at = this.#reserve(SLOT.file, this.#received);
-    if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
-    this.#check(this.#core.open());
-    return this.describe();
+  search(call: SearchCall, _signal?: AbortSignal): ArrayBuffer | Promise<ArrayBuffer> {
+    this.ask(call, call.data);
+    this.check(this.core.search(elementOf(call.data), call.count, call.payload));
+    return this.answer();
   }
 
   build(call: BuildCall): Described {
-    this.#fill(SLOT.vectors, call.vectors);
-    if (call.ids) this.#fill(SLOT.ids, call.ids);
+    this.fill(SLOT.vectors, call.vectors);
+    if (call.ids) this.fill(SLOT.ids, call.ids);
     this.#payloads(call.payloads);
     const element = elementOf(call.vectors);
-    this.#check(this.#core.build(call.dimensions, element, METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed, call.originals));
+    this.check(this.core.build(call.dimensions, element, METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed, call.originals));
     return this.describe();
   }
 
   create(call: CreateCall): Described {
-    this.#check(this.#core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
+    this.check(this.core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
     return this.describe();
   }
 
-  search(call: SearchCall): ArrayBuffer {
-    this.#fill(SLOT.query, call.data);
-    this.#check(this.#core.search(elementOf(call.data), call.count, call.k, call.ef, call.recall, call.plan, call.refine, call.rerank, call.radius, call.payload));
-    return this.#answer();
-  }
-
   has(id: bigint): boolean {
-    this.#check(this.#core.has(id));
+    this.check(this.core.has(id));
     return this.#numbers()[0] === 1;
   }
 
   get(id: bigint): ArrayBuffer | null {
-    this.#check(this.#core.get(id));
-    const answer = this.#answer();
+    this.check(this.core.get(id));
+    const answer = this.answer();
     return new Uint32Array(answer, 0, 1)[0] === 1 ? answer : null;
   }
 
   add(call: AddCall): void {
-    this.#fill(SLOT.ids, call.ids);
-    this.#fill(SLOT.query, call.vectors);
+    this.fill(SLOT.ids, call.ids);
+    this.fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
-    this.#check(this.#core.add(elementOf(call.vectors), call.replace));
+    this.check(this.core.add(elementOf(call.vectors), call.replace));
   }
 
   delete(id: bigint): boolean {
-    this.#check(this.#core.delete(id));
+    this.check(this.core.delete(id));
     return this.#numbers()[0] === 1;
   }
 
   compact(): void {
-    this.#check(this.#core.compact());
+    this.check(this.core.compact());
   }
 
   save(): Uint8Array {
-    this.#check(this.#core.save());
+    this.check(this.core.save());
     const [at = 0, bytes = 0] = this.#numbers();
     try {
-      return new Uint8Array(this.#memory.buffer.slice(at, at + bytes));
+      return this.copy(at, bytes);
     } catch (cause) {
       // The index is whole; it is this realm that has no room for its file.
       throw new NearshoreError("quota", `there is no room for a file of ${bytes} bytes beside the engine's memory`, { cause });
     } finally {
-      this.#core.saved();
+      this.core.saved();
     }
   }
 
   verify(): void {
-    this.#check(this.#core.verify());
-  }
-
-  describe(): Described {
-    this.#check(this.#core.describe());
-    return describe(this.#answer());
-  }
-
-  memory(): number {
-    return this.#memory.buffer.byteLength;
+    this.check(this.core.verify());
   }
 
   #payloads(payloads: PayloadsCall | null): void {
     if (!payloads) return;
-    this.#fill(SLOT.payloads, payloads.bytes);
-    this.#fill(SLOT.ends, payloads.ends);
-  }
-
-  #fill(slot: number, data: Form | BigUint64Array): void {
-    const at = this.#reserve(slot, data.byteLength);
-    new Uint8Array(this.#memory.buffer, at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-
-  #reserve(slot: number, bytes: number): number {
-    const at = bytes < 2 ** 32 ? this.#core.reserve(slot, bytes) : 0;
-    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory (4 GiB at most)`);
-    return at;
-  }
-
-  /** The answer, copied out before anything else can move or overwrite it. */
-  #answer(): ArrayBuffer {
-    const at = this.#core.out_ptr();
-    return this.#memory.buffer.slice(at, at + this.#core.out_len()) as ArrayBuffer;
+    this.fill(SLOT.payloads, payloads.bytes);
+    this.fill(SLOT.ends, payloads.ends);
   }
 
   /** An answer of whole numbers. */
   #numbers(): Uint32Array {
-    return new Uint32Array(this.#answer());
-  }
-
-  #check(code: number): void {
-    if (code !== 0) throw new NearshoreError(CODES[code] ?? "trapped", new TextDecoder().decode(this.#answer()));
+    return new Uint32Array(this.answer());
   }
 }
 
-/** Every call has a method of its name. */
-type Methods = { [K in CallName]: (given: Calls[K][0]) => Calls[K][1] | Promise<Calls[K][1]> };
-
-const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
-
-/** Compares bytes with what the caller says they are. */
-async function demand(integrity: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
-  if (!wanted) throw invalid(`integrity is ${JSON.stringify(integrity)}, expected "sha256-" and 44 characters of base64`);
-  if (!globalThis.crypto?.subtle) throw new NearshoreError("unsupported", "integrity needs a secure context (https, or localhost)");
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const found = btoa(String.fromCharCode(...digest));
-  if (found !== wanted) throw new NearshoreError("corrupt", `the file's digest is sha256-${found}, expected ${integrity}`);
-}
-
-const scope = globalThis as { name?: unknown; document?: unknown; postMessage?: unknown };
-if (scope.name === WORKER_NAME && scope.document === undefined && typeof scope.postMessage === "function") serve((module) => new Engine(module));
+serveHere((module) => new Engine(module));

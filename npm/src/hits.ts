@@ -24,7 +24,10 @@ class FoundRow implements Hit {
 /** `low + high * 2^32` as a number while that is exact. */
 const idOf = (low: number, high: number): Id => (high < 0x20_0000 ? high * 0x1_0000_0000 + low : (BigInt(high) << 32n) | BigInt(low));
 
-/** Reads the hits of `count` queries; the layout is documented in the engine's `answer`. */
+/**
+ * Reads the hits of `count` queries; the layout is documented in the engine's `answer`. Where blocks were fetched, five f64 a query follow:
+ * rounds, requests, bytes, blocks that were there already, and 1 for a search that was not cut.
+ */
 export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits[] {
   const words = new Uint32Array(answer);
   const floats = new Float32Array(answer);
@@ -40,6 +43,7 @@ export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits
       rounds: 0,
       requests: 0,
       bytes: 0,
+      cached: 0,
       ms,
       complete: true,
     };
@@ -56,6 +60,13 @@ export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits
     }
     all.push(Object.assign(hits, { stats }));
     at = (payload + 7) & ~7;
+  }
+  if (at < answer.byteLength) {
+    const took = new Float64Array(answer, at);
+    all.forEach(({ stats }, i) => {
+      const [rounds, requests, bytes, cached, complete] = took.subarray(i * 5);
+      Object.assign(stats, { rounds, requests, bytes, cached, complete: complete === 1 });
+    });
   }
   return all;
 }

@@ -23,14 +23,14 @@ export interface Link {
 export async function connect(kind: Kind, worker: boolean | undefined): Promise<Link> {
   const module = engineModule(kind);
   if (worker ?? inPage()) {
-    const remote = await connectWorker(module);
+    const remote = await connectWorker(module, kind);
     if (remote) return remote;
   }
-  return connectInline(await module);
+  return connectInline(await module, kind);
 }
 
-async function connectInline(module: WebAssembly.Module): Promise<Link> {
-  const { Engine } = await import("./engine.js");
+async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Link> {
+  const { Engine } = kind === "lazy" ? await import("./lazy.js") : await import("./engine.js");
   let engine: InstanceType<typeof Engine> | undefined = new Engine(module);
   let ended: NearshoreError | undefined;
   return {
@@ -39,13 +39,14 @@ async function connectInline(module: WebAssembly.Module): Promise<Link> {
       if (signal?.aborted) throw aborted(signal);
       if (!engine) throw ended;
       try {
-        return await engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted));
+        return await engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted), signal);
       } catch (thrown) {
-        throw ours(thrown);
+        throw ended ?? ours(thrown);
       }
     },
     end(reason) {
       ended = reason;
+      engine?.close();
       engine = undefined;
     },
   };
@@ -65,10 +66,11 @@ interface Waiting {
 }
 
 /** Undefined where no worker can be had: none in this platform, a policy forbids it, its script was not found. */
-async function connectWorker(module: Promise<WebAssembly.Module>): Promise<Link | undefined> {
+async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): Promise<Link | undefined> {
   let worker: Worker;
   try {
-    worker = new Worker(new URL("./engine.js", import.meta.url), { type: "module", name: WORKER_NAME });
+    // Written out, so that bundlers find both scripts.
+    worker = kind === "lazy" ? new Worker(new URL("./lazy.js", import.meta.url), { type: "module", name: WORKER_NAME }) : new Worker(new URL("./engine.js", import.meta.url), { type: "module", name: WORKER_NAME });
   } catch {
     return undefined;
   }
@@ -131,6 +133,9 @@ async function connectWorker(module: Promise<WebAssembly.Module>): Promise<Link 
     transfers = [];
     if (!ended) worker.postMessage(batch, transfer);
   };
+  const send = (request: Request): void => {
+    if (requests.push(request) === 1) queueMicrotask(flush);
+  };
   return {
     worker: true,
     call<K extends CallName>(name: K, given: Given<K>, { signal, report, transfer }: CallOptions = {}) {
@@ -143,6 +148,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>): Promise<Link 
           const stop = (): void => {
             waiting.delete(number);
             reject(aborted(signal));
+            send([number, "stop", null, false]);
           };
           signal.addEventListener("abort", stop, { once: true });
           call.resolve = (value) => {
@@ -155,7 +161,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>): Promise<Link 
           };
         }
         waiting.set(number, call);
-        if (requests.push([number, name, given, report !== undefined]) === 1) queueMicrotask(flush);
+        send([number, name, given, report !== undefined]);
         if (transfer) transfers.push(...transfer);
       });
     },

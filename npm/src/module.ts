@@ -9,8 +9,8 @@ export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
 /** How an engine is to be had. */
 export interface InitOptions {
   /**
-   * One of the package's `.wasm` files. The reader serves `open` from now on, a full engine everything; where both are used, call
-   * `init` for each, the full one first.
+   * One of the package's `.wasm` files. The reader serves `open` from now on, the lazy engine `open` of files in tiles, a full engine
+   * all but those; where several are used, call `init` for each, the full one first.
    */
   wasm?: Wasm;
 }
@@ -28,9 +28,10 @@ export async function init(options: InitOptions = {}): Promise<void> {
     return;
   }
   const done = compile(options.wasm).then((module) => {
-    const full = WebAssembly.Module.exports(module).some(({ name }) => name === "engine_build");
-    if (full) delete engines.reader;
-    engines[full ? "full" : "reader"] = Promise.resolve(module);
+    const has = (call: string): boolean => WebAssembly.Module.exports(module).some(({ name }) => name === `engine_${call}`);
+    const kind = has("build") ? "full" : has("feed") ? "lazy" : "reader";
+    if (kind === "full") delete engines.reader;
+    engines[kind] = Promise.resolve(module);
   });
   initialising = done;
   try {
@@ -54,6 +55,7 @@ export async function engineModule(kind: Kind): Promise<WebAssembly.Module> {
 /** Where the package's own files are, written out so that bundlers find and copy all of them. */
 function address(kind: Kind): URL {
   if (kind === "full") return simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url);
+  if (kind === "lazy") return simd() ? new URL("./nearshore-lazy-simd.wasm", import.meta.url) : new URL("./nearshore-lazy.wasm", import.meta.url);
   return simd() ? new URL("./nearshore-reader-simd.wasm", import.meta.url) : new URL("./nearshore-reader.wasm", import.meta.url);
 }
 

@@ -1,10 +1,21 @@
 // What kind of place this runs in. Asked when needed, never on import.
+import { NearshoreError, sentence } from "./errors.js";
 
 /** A module of Node, where there is Node (or Deno, or Bun): asked for at run time, so that no bundler stumbles over it. */
 export function builtin<K extends keyof Builtins>(name: K): Builtins[K] | undefined {
   const process = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }).process;
   return process?.getBuiltinModule?.(name) as Builtins[K] | undefined;
 }
+
+/** The file system, where `text` names a file in it: Node, and no address but that of a file. */
+export const fileSystemOf = (text: string): Builtins["node:fs"] | undefined =>
+  /^(?!file:)[a-z][a-z0-9+.-]+:/i.test(text) || typeof document !== "undefined" ? undefined : builtin("node:fs");
+
+/** Opens a file by its path, or by its address. */
+export const openFile = (fs: Builtins["node:fs"], text: string): ReturnType<Builtins["node:fs"]["promises"]["open"]> =>
+  fs.promises.open(text.startsWith("file:") ? new URL(text) : text).catch((thrown: unknown) => {
+    throw new NearshoreError("network", `the file cannot be opened: ${sentence(thrown)}`, { cause: thrown });
+  });
 
 /** The little of Node that is used. */
 interface Builtins {

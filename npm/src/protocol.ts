@@ -1,5 +1,6 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
-import type { Element, IndexInfo, Metric } from "./types.js";
+import type { LazySource } from "./lazy/reader.js";
+import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -15,7 +16,26 @@ export interface SearchCall {
   rerank: number;
   radius: number;
   payload: boolean;
+  /** Only looked at where blocks are fetched. */
+  budget: SearchOptions["budget"];
 }
+
+/** An opening of a file that is read in parts, where the engine is. */
+export interface LazyCall {
+  source: LazySource;
+  /** Fetch the codes of all tiles at once? */
+  codes: boolean;
+  /** Keep blocks for the next search? And in files of this origin? */
+  keep: boolean;
+  persist: boolean;
+  fetch: typeof fetch | undefined;
+  headers: [string, string][] | undefined;
+  concurrency: number | undefined;
+  maxBytes: number | undefined;
+}
+
+/** What is kept of a file: its bytes, once it is cleared if that was asked for. */
+export type KeptCall = "size" | "clear";
 
 export interface PayloadsCall {
   bytes: Uint8Array;
@@ -71,21 +91,27 @@ export interface Calls {
   save: [null, Uint8Array];
   verify: [null, void];
   describe: [null, Described];
-  memory: [null, number];
+  /** Memory of the instance, and what it has fetched by itself. */
+  memory: [null, { memoryBytes: number; requests: number; bytes: number; cached: number }];
+  lazy: [LazyCall, Described];
+  prefetch: [null, void];
+  kept: [KeptCall, number];
 }
 
 export type CallName = keyof Calls;
 export type Given<K extends CallName> = Calls[K][0];
 export type Returned<K extends CallName> = Calls[K][1];
+/** A call's method, which has its name. */
+export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
-/** What an engine is for: the reader opens and searches, the full one builds and changes indexes as well. */
-export type Kind = "reader" | "full";
+/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes. */
+export type Kind = "reader" | "lazy" | "full";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;
 
-/** A request to the worker: its number, the call, what is given, whether reports are wanted. */
-export type Request = [number, CallName, unknown, boolean];
+/** A request to the worker: its number, the call (or that the call of this number be stopped), what is given, whether reports are wanted. */
+export type Request = [number, CallName | "stop", unknown, boolean];
 
 /** A reply of the worker. */
 export type Reply =

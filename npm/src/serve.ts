@@ -1,17 +1,25 @@
 // The worker's side of the link: takes batches of requests, answers in batches.
-import type { Engine } from "./engine.js";
+import type { Engine } from "./instance.js";
 import { NearshoreError, sentence } from "./errors.js";
-import type { Reply, Report, Request } from "./protocol.js";
+import { WORKER_NAME, type Reply, type Report, type Request } from "./protocol.js";
 
 /** A batch of replies is sent when the work is done, or after this long. */
 const FLUSH_MS = 4;
 /** Reports of a build are sent at most this often. */
 const REPORT_MS = 50;
 
+/** Serves, if this is a worker of ours. */
+export function serveHere(make: (module: WebAssembly.Module) => Engine): void {
+  const scope = globalThis as { name?: unknown; document?: unknown; postMessage?: unknown };
+  if (scope.name === WORKER_NAME && scope.document === undefined && typeof scope.postMessage === "function") serve(make);
+}
+
 /** Serves messages until the worker is ended. The first message is the compiled module. */
-export function serve(make: (module: WebAssembly.Module) => Engine): void {
+function serve(make: (module: WebAssembly.Module) => Engine): void {
   const scope = globalThis as unknown as { onmessage: ((event: MessageEvent) => void) | null; postMessage(message: unknown, transfer?: Transferable[]): void };
   let engine: Engine | undefined;
+  /** Calls under way that can be stopped. */
+  const stops = new Map<number, AbortController>();
   let replies: Reply[] = [];
   let transfer: Transferable[] = [];
 
@@ -55,9 +63,19 @@ export function serve(make: (module: WebAssembly.Module) => Engine): void {
     let since = start;
     for (const [number, name, given, reports] of data) {
       try {
-        const value = engine!.call(name, given as never, reports ? reporter(number) : undefined) as unknown;
-        if (value instanceof Promise) value.then((value) => done(number, value), (thrown) => failed(number, thrown)).then(flush);
-        else done(number, value);
+        if (name === "stop") {
+          stops.get(number)?.abort();
+          continue;
+        }
+        const control = new AbortController();
+        const value = engine!.call(name, given as never, reports ? reporter(number) : undefined, control.signal) as unknown;
+        if (value instanceof Promise) {
+          stops.set(number, control);
+          value.then((value) => done(number, value), (thrown) => failed(number, thrown)).then(() => {
+            stops.delete(number);
+            flush();
+          });
+        } else done(number, value);
       } catch (thrown) {
         failed(number, thrown);
       }

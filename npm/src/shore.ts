@@ -1,11 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The index as users hold it.
-import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
+import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
-import { connect, type CallOptions, type Link } from "./link.js";
-import type { CallName, CreateCall, Described, Form, Given, Kind, Returned } from "./protocol.js";
-import { pour, type OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import type { CallOptions, Link } from "./link.js";
+import { closed, made, opened } from "./opening.js";
+import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
+import type { OpenSource } from "./sources.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
@@ -128,7 +129,8 @@ export class Index {
 
   /** Sums over this index's life. */
   async stats(): Promise<IndexStats> {
-    return { ...this.#sums, memoryBytes: await this.call("memory", null) };
+    const { memoryBytes, requests, bytes, cached } = await this.call("memory", null);
+    return { ...this.#sums, requests: this.#sums.requests + requests, bytes: this.#sums.bytes + bytes, cached, memoryBytes };
   }
 
   /** Is there a row with this id? */
@@ -143,13 +145,19 @@ export class Index {
     return answer ? decodeRow(answer, key, this.#info.dimensions) : undefined;
   }
 
-  /** Brings everything here that searches will need. A whole file is here already. */
+  /**
+   * Brings here what searches need at first: the codes of all tiles of a file that is read in parts, after which a search fetches records
+   * alone. A whole file is here already.
+   */
   async prefetch(): Promise<void> {
-    this.#demandOpen();
+    if (this.#inParts()) await this.call("prefetch", null);
   }
 
-  /** What was read and is kept. A whole file is the index itself, which `clear` leaves alone. */
-  readonly cache: { clear(): Promise<void> } = { clear: async () => this.#demandOpen() };
+  /** Blocks that were fetched and are kept. A whole file is the index itself, of which none are. */
+  readonly cache: IndexCache = {
+    size: async () => (this.#inParts() ? this.call("kept", "size") : 0),
+    clear: async () => void (this.#inParts() && (await this.call("kept", "clear"))),
+  };
 
   /** Checks every block and every bound of the file; rejects with `corrupt` and says where the first damage is. */
   async verify(): Promise<void> {
@@ -189,8 +197,9 @@ export class Index {
     }
   }
 
-  #demandOpen(): void {
+  #inParts(): boolean {
     if (this.#closed) throw closed();
+    return this.#info.mode === "lazy";
   }
 
   #decode(answer: ArrayBuffer, count: number, start: number): Hits[] {
@@ -264,33 +273,6 @@ const LIVE_ELEMENTS = ["f32", "u8", "i8"] as const;
 export async function open(source: OpenSource, options: OpenOptions = {}): Promise<Index> {
   return Index.open(source, options);
 }
-
-/** What `open` and `load` share. */
-async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: (link: Link, described: Described, read: { requests: number; bytes: number }) => T): Promise<T> {
-  const mode = ["auto", "whole", "lazy", "codes"][word(options.mode, ["auto", "whole", "lazy", "codes"], 0, "mode")];
-  if (mode === "lazy" || mode === "codes") throw unsupported(`mode "${mode}" is not there yet: this version reads whole files, use "whole" or "auto"`);
-  if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet: this version keeps whole files in memory, use "auto"');
-  word(options.cache, ["auto", "memory", "none"], 0, "cache");
-  return made(kind, options.worker, options.signal, async (link) => {
-    const read = await pour(source, options, link);
-    return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
-  });
-}
-
-/** Makes an engine and fills it; an engine that could not be filled is ended. */
-async function made<T>(kind: Kind, worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
-  throwIfAborted(signal);
-  const link = await connect(kind, worker);
-  try {
-    throwIfAborted(signal);
-    return await fill(link);
-  } catch (thrown) {
-    link.end(closed());
-    throw thrown;
-  }
-}
-
-const closed = (): NearshoreError => new NearshoreError("closed", "the index is closed");
 
 /** The element type of rows to be built from: whatever they are. */
 function isBytes(vectors: Vectors): "f32" | "u8" | "i8" {

@@ -1,14 +1,15 @@
 // Where a file comes from, and how its bytes reach an engine: each is read once, front to back, and copied into the engine as it comes.
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
+import type { LazySource } from "./lazy/reader.js";
 import type { Link } from "./link.js";
-import { builtin } from "./platform.js";
+import { fileSystemOf, openFile } from "./platform.js";
 import type { FileHandleLike, OpenOptions, Source } from "./types.js";
 
 /** Everything that `open` takes. */
 export type OpenSource = string | URL | Blob | ArrayBuffer | Uint8Array | FileHandleLike | Source;
 
 /** A file on its way: how many bytes are announced (0: unknown), and the bytes in order. */
-interface Stream {
+export interface Stream {
   bytes: number;
   requests: number;
   /** Whether the chunks are nobody else's, so that their memory may move to a worker. */
@@ -20,36 +21,79 @@ interface Stream {
 /** Bytes asked of a source at a time. */
 const CHUNK = 4 * 1024 * 1024;
 
-/** Reads all of `source` into the engine; returns what that took. */
-export async function pour(source: OpenSource, options: OpenOptions, link: Link): Promise<{ requests: number; bytes: number }> {
+/** Bytes above which a file that can be read in parts is not read whole unasked. */
+const WHOLE = 4 * 1024 * 1024;
+
+/** Offsets in the superblock; see core/FORMAT.md. */
+const FILE_BYTES = 32;
+const PLAN = 54;
+const TILES = 2;
+
+/** Looks at the first bytes: undefined if this is no file in tiles, else whether it is large. The stream is as before. */
+export async function inTiles(stream: Stream): Promise<{ large: boolean } | undefined> {
+  const chunks = Symbol.asyncIterator in stream.chunks ? stream.chunks[Symbol.asyncIterator]() : stream.chunks[Symbol.iterator]();
+  const { value, done } = await chunks.next();
+  const close = stream.close;
+  stream.chunks = rejoined(done ? undefined : value, chunks);
+  stream.close = async () => {
+    delete stream.close;
+    await chunks.return?.();
+    await close?.();
+  };
+  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[2] !== 0x48 || value[PLAN] !== TILES) return undefined;
+  return { large: new DataView(value.buffer, value.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
+}
+
+/** A chunk, and those behind it. */
+async function* rejoined(first: Uint8Array | undefined, rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>): AsyncIterable<Uint8Array> {
+  if (first) yield first;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+}
+
+/** Reads all of a stream into the engine; returns what that took. */
+export async function pour(stream: Stream, options: OpenOptions, link: Link): Promise<{ requests: number; bytes: number }> {
   const { signal, maxBytes = Infinity } = options;
-  const stream = await streamOf(source, options);
   const refuse = (bytes: number): void => {
     if (bytes > maxBytes) throw new NearshoreError("quota", `the file has ${bytes} bytes or more, maxBytes allows ${maxBytes}`);
   };
-  try {
-    refuse(stream.bytes);
-    await link.call("begin", stream.bytes, { signal });
-    let bytes = 0;
-    let last: Promise<void> | undefined;
-    for await (const chunk of stream.chunks) {
-      throwIfAborted(signal);
-      bytes += chunk.length;
-      refuse(bytes);
-      // One chunk is under way while the next is read: the source sets the pace, nothing piles up.
-      await last;
-      const sent = link.worker && !stream.own ? chunk.slice() : chunk;
-      last = link.call("write", sent, { signal, ...(link.worker && { transfer: [sent.buffer as ArrayBuffer] }) });
-      last.catch(() => {});
-    }
+  refuse(stream.bytes);
+  await link.call("begin", stream.bytes, { signal });
+  let bytes = 0;
+  let last: Promise<void> | undefined;
+  for await (const chunk of stream.chunks) {
+    throwIfAborted(signal);
+    bytes += chunk.length;
+    refuse(bytes);
+    // One chunk is under way while the next is read: the source sets the pace, nothing piles up.
     await last;
-    return { requests: stream.requests, bytes };
-  } finally {
-    await stream.close?.();
+    const sent = link.worker && !stream.own ? chunk.slice() : chunk;
+    last = link.call("write", sent, { signal, ...(link.worker && { transfer: [sent.buffer as ArrayBuffer] }) });
+    last.catch(() => {});
   }
+  await last;
+  return { requests: stream.requests, bytes };
 }
 
-async function streamOf(source: OpenSource, options: OpenOptions): Promise<Stream> {
+/** A source as the engine's realm reads it in parts. */
+export interface Parts {
+  source: LazySource;
+  /** Whether that realm may be a worker. */
+  worker: boolean;
+  /** Whether it is the caller's, to be closed once. */
+  theirs: boolean;
+}
+
+/** How to read a source in parts; undefined for bytes, which are here already. */
+export function partsOf(source: OpenSource, options: OpenOptions): Parts | undefined {
+  if (source instanceof ArrayBuffer || source instanceof Uint8Array) return undefined;
+  if (typeof Blob !== "undefined" && source instanceof Blob) return { source, worker: true, theirs: false };
+  if (typeof source === "string" || source instanceof URL) return { source: fileSystemOf(String(source)) ? String(source) : addressOf(String(source)).href, worker: !options.fetch, theirs: false };
+  if (isFileHandle(source) || isSource(source)) return { source, worker: false, theirs: true };
+  throw unknownSource();
+}
+
+/** Begins to read a source. */
+export async function streamOf(source: OpenSource, options: OpenOptions): Promise<Stream> {
   if (source instanceof ArrayBuffer) return streamOfBytes(new Uint8Array(source));
   if (source instanceof Uint8Array) return streamOfBytes(source);
   if (typeof Blob !== "undefined" && source instanceof Blob) return { bytes: source.size, requests: 0, own: true, chunks: chunksOf(source.stream(), "the blob") };
@@ -60,8 +104,10 @@ async function streamOf(source: OpenSource, options: OpenOptions): Promise<Strea
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw invalid(`the source's size() is ${String(bytes)}, expected a whole number of bytes`);
     return { bytes, requests: Math.ceil(bytes / CHUNK), own: false, chunks: chunksOfSource(source, bytes, options.signal), close: () => source.close?.() };
   }
-  throw invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, or an object with read() and size()");
+  throw unknownSource();
 }
+
+const unknownSource = (): Error => invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, or an object with read() and size()");
 
 const method = (value: unknown, name: string): boolean => typeof (value as Record<string, unknown> | null)?.[name] === "function";
 const isFileHandle = (value: unknown): value is FileHandleLike => method(value, "read") && method(value, "stat");
@@ -76,20 +122,21 @@ const streamOfBytes = (bytes: Uint8Array): Stream => ({ bytes: bytes.length, req
 /** A file of the file system in Node, else an address. */
 async function streamOfAddress(source: string | URL, options: OpenOptions): Promise<Stream> {
   const text = String(source);
-  const fs = /^(?!file:)[a-z][a-z0-9+.-]+:/i.test(text) ? undefined : builtin("node:fs");
-  if (fs && typeof document === "undefined") {
-    const handle = await fs.promises.open(text.startsWith("file:") ? new URL(text) : text).catch((thrown: unknown) => {
-      throw new NearshoreError("network", `the file cannot be opened: ${sentence(thrown)}`, { cause: thrown });
-    });
+  const fs = fileSystemOf(text);
+  if (fs) {
+    const handle = await openFile(fs, text);
     return { ...(await streamOfFile(handle, options.signal)), close: () => handle.close() };
   }
-  let url: URL;
+  return streamOfResponse(addressOf(text), options);
+}
+
+/** The address that a text is, in a page relative to it. */
+function addressOf(text: string): URL {
   try {
-    url = new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href);
+    return new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href);
   } catch {
     throw invalid(`source is ${JSON.stringify(text)}, expected an address`);
   }
-  return streamOfResponse(url, options);
 }
 
 async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {

@@ -37,21 +37,28 @@ export interface FileHandleLike {
 
 /** How `open` reads. */
 export interface OpenOptions {
-  /** `whole` (and `auto`): the file is read once, into memory. `lazy` and `codes` are not there yet. */
+  /**
+   * - `whole`: the file is read once, into memory.
+   * - `lazy`: its first bytes are read, and each search fetches the blocks that it wants. The file must have tiles: `nearshore export FILE -o
+   *   OUT --for web` makes one. `search`, `searchBatch` and `prefetch` work; what goes over all rows (`has`, `get`, `save`, `verify`, other
+   *   plans than `tiles`) is `unsupported`.
+   * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background, after which a search fetches records alone.
+   * - `auto`: a file with tiles and more than 4 MiB is read in parts where its host serves parts, any other one whole.
+   */
   mode?: "auto" | "lazy" | "codes" | "whole";
-  /** Where read blocks are kept. A whole file is in memory anyway; an own `Cache` is not there yet. */
+  /** Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`. A whole file is in memory anyway; an own `Cache` is not there yet. */
   cache?: "auto" | "memory" | "none" | Cache;
   /** Search in a worker? By default in pages, not inside workers. Where there are no web workers, as in Node, all runs inline. */
   worker?: boolean;
-  /** Used instead of the global `fetch`. */
+  /** Used instead of the global `fetch`. A file that is read in parts is then searched inline, as with a {@link Source} of your own: neither can be sent to a worker. */
   fetch?: typeof fetch;
   /** Sent with every request. */
   headers?: HeadersInit;
-  /** Requests at a time; a whole file is one request. */
+  /** Requests at a time (32); a whole file is one request. */
   concurrency?: number;
-  /** Refuses a file of more bytes with `quota`. */
+  /** Refuses with `quota` to read more bytes when opening: of the file, or of its header and hot region where it is read in parts. */
   maxBytes?: number;
-  /** What the file must be: `sha256-` and the digest in base64, as in HTML. Anything else is `corrupt`. */
+  /** What the file must be: `sha256-` and the digest in base64, as in HTML. Anything else is `corrupt`. Only a file that is read whole can be told by it. */
   integrity?: string;
   /** Stops the opening. */
   signal?: AbortSignal;
@@ -65,8 +72,11 @@ export interface SearchOptions {
   recall?: number;
   /** Candidates kept while walking the graph, at least `k`: more is slower and finds more. */
   ef?: number;
-  /** `scan` compares every row and is exact up to the refine level; `walk` follows the graph. By default the index chooses. */
-  plan?: "scan" | "walk";
+  /**
+   * `scan` compares every row and is exact up to the refine level; `walk` follows the graph; `tiles` looks into the clusters near the query,
+   * where the file has some. By default the index chooses.
+   */
+  plan?: "scan" | "walk" | "tiles";
   /** What the final order is computed from; by default the index chooses. */
   refine?: "records" | "originals";
   /** Candidates computed again from the originals; by default those of the best `max(20, 2 k)` that their codes leave in doubt. */
@@ -75,9 +85,12 @@ export interface SearchOptions {
   radius?: number;
   /** Bring the payloads of the hits back (true). */
   payload?: boolean;
-  /** Rejects with `aborted` when it fires before the answer is there; inline the answer is there at once. */
+  /** Rejects with `aborted` when it fires before the answer is there, and stops requests that no other search waits for. Inline, in a whole file, the answer is there at once. */
   signal?: AbortSignal;
-  /** Bounds on what may be fetched. An index in memory fetches nothing, so no search of it is ever cut. */
+  /**
+   * Bounds on what may be fetched: bytes, rounds of requests, milliseconds. A search that would go beyond gives the hits that it has by then,
+   * perhaps none, and says `complete: false`. An index in memory fetches nothing, so no search of it is ever cut.
+   */
   budget?: { bytes?: number; rounds?: number; ms?: number };
   /** Not there yet: rejects with `unsupported`. */
   filter?: unknown;
@@ -105,12 +118,14 @@ export interface SearchStats {
   readonly hops: number;
   /** The effort of the walk that gave the answer: candidates it kept, at least `k`, more where the index found that it takes more. 0 for a scan. */
   readonly ef: number;
-  /** Dependent rounds of requests. */
+  /** Times that it waited for the network, one after the other. */
   readonly rounds: number;
   /** Requests sent. */
   readonly requests: number;
   /** Bytes fetched. */
   readonly bytes: number;
+  /** Blocks that were there from earlier searches. */
+  readonly cached: number;
   /** From the call to the answer. */
   readonly ms: number;
   /** False when a budget cut the search short. */
@@ -161,6 +176,8 @@ export interface IndexInfo {
   readonly plan: "scan" | "walk" | "tiles";
   readonly refine: "records" | "originals";
   readonly fileBytes: number;
+  /** Whether the file is read in parts as searches want them (`lazy`), or lies in memory. */
+  readonly mode: "lazy" | "whole";
   readonly payload: boolean;
   readonly originals: boolean;
   readonly seed: bigint;
@@ -184,8 +201,18 @@ export interface IndexStats {
   readonly requests: number;
   /** Bytes read so far. */
   readonly bytes: number;
+  /** Blocks that were there when a search wanted them. */
+  readonly cached: number;
   /** WebAssembly memory of this index. */
   readonly memoryBytes: number;
+}
+
+/** Blocks that an index has fetched and keeps. */
+export interface IndexCache {
+  /** Their bytes. */
+  size(): Promise<number>;
+  /** Forgets them. */
+  clear(): Promise<void>;
 }
 
 /** How `Index.build` builds. The defaults are those of `nearshore build`, and so are the bytes. */

@@ -132,7 +132,7 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
 
 /** Options of a search as the engine takes them. `ABSENT`, 0 and NaN mean: as the index says. */
 export function searchOptions(options: SearchOptions | undefined): Omit<SearchCall, "data" | "count"> {
-  const { k, ef, recall, plan, refine, rerank, radius, payload = true, filter } = options ?? {};
+  const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget, filter } = options ?? {};
   if (filter !== undefined) throw unsupported("filter is not there yet: this version has no columns");
   if (recall !== undefined && !(recall > 0 && recall <= 1)) throw invalid(`recall is ${String(recall)}, expected a number above 0, at most 1`);
   if (recall !== undefined && ef !== undefined) throw invalid("both ef and recall are given, expected one of them");
@@ -141,12 +141,23 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
     k: count(k, 10, "k"),
     ef: count(ef, 0, "ef"),
     recall: recall ?? NaN,
-    plan: word(plan, ["scan", "walk"], ABSENT, "plan"),
+    plan: word(plan, ["scan", "walk", "tiles"], ABSENT, "plan"),
     refine: word(refine, ["records", "originals"], ABSENT, "refine"),
     rerank: count(rerank, 0, "rerank"),
     radius: radius ?? NaN,
     payload,
+    budget: budgetOf(budget),
   };
+}
+
+/** Bounds that are numbers, or not there. */
+function budgetOf(budget: SearchOptions["budget"]): SearchOptions["budget"] {
+  if (budget === undefined) return undefined;
+  const { bytes, rounds, ms } = budget;
+  for (const [name, value] of Object.entries({ bytes, rounds, ms })) {
+    if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`budget.${name} is ${String(value)}, expected a number of at least 0`);
+  }
+  return { ...(bytes !== undefined && { bytes }), ...(rounds !== undefined && { rounds }), ...(ms !== undefined && { ms }) };
 }
 
 /** A word that was not said. */

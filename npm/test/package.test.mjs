@@ -21,19 +21,20 @@ test("package.json: ES modules, types first, no side effects, no dependencies", 
 test("the tarball holds the scripts, the types, the engines and the licences, and nothing else", () => {
   const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
   const found = files.map((file) => file.path).sort();
-  const types = found.filter((path) => /^dist\/[a-z]+\.d\.ts$/.test(path));
+  const types = found.filter((path) => /^dist\/(?:lazy\/)?[a-z]+\.d\.ts$/.test(path));
   assert.ok(types.includes("dist/index.d.ts"));
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js",
+    "dist/engine.js", "dist/index.js", "dist/lazy.js",
+    "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
     "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
   ]);
 });
 
 test("no download is above its limit", () => {
   const { downloads } = sizes();
-  assert.equal(downloads.length, 4);
+  assert.equal(downloads.length, 6);
   for (const { name, bytes, limit } of downloads) assert.ok(bytes <= limit, `${name}: ${bytes} bytes, limit ${limit}`);
 });
 
@@ -46,7 +47,7 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-for (const engine of ["nearshore", "nearshore-reader"]) {
+for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy"]) {
   test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
     assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
     assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
@@ -66,6 +67,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     const before = Object.keys(globalThis).length;
     await import("nearshore");
     await import("nearshore/engine.js");
+    await import("nearshore/lazy.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;
   execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });

@@ -8,11 +8,13 @@ use nearshore_core::format::{Element, Kind, Plan, Refine};
 use nearshore_core::index::Index;
 #[cfg(feature = "full")]
 use nearshore_core::live::Live;
-use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
+use nearshore_core::search::{Effort, SearchParams};
+#[cfg(feature = "whole")]
+use nearshore_core::search::{Hit, Scratch};
 use nearshore_core::vectors::Query;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::answer::{Answer, NONE};
+use crate::answer::Answer;
 use crate::code::{Code, Failure};
 use crate::inputs::{Inputs, Slot};
 
@@ -38,10 +40,19 @@ pub(crate) enum State {
 pub struct Engine {
     pub(crate) state: State,
     pub(crate) inputs: Inputs,
+    #[cfg(feature = "whole")]
     pub(crate) scratch: Scratch,
+    #[cfg(feature = "whole")]
     pub(crate) hits: Vec<Hit>,
-    payload: Vec<u8>,
-    saved: Vec<u8>,
+    /// How to search.
+    pub(crate) params: SearchParams,
+    /// Searches that wait for blocks.
+    #[cfg(feature = "tiles")]
+    pub(crate) pendings: Vec<nearshore_core::search::Pending>,
+    #[cfg(feature = "whole")]
+    pub(crate) payload: Vec<u8>,
+    #[cfg(feature = "whole")]
+    pub(crate) saved: Vec<u8>,
     pub(crate) answer: Answer,
 }
 
@@ -54,9 +65,16 @@ impl Engine {
         Self {
             state: State::Empty,
             inputs: Inputs::default(),
+            #[cfg(feature = "whole")]
             scratch: Scratch::new(),
+            #[cfg(feature = "whole")]
             hits: Vec::new(),
+            params: SearchParams::default(),
+            #[cfg(feature = "tiles")]
+            pendings: Vec::new(),
+            #[cfg(feature = "whole")]
             payload: Vec::new(),
+            #[cfg(feature = "whole")]
             saved: Vec::new(),
             answer: Answer::default(),
         }
@@ -77,28 +95,10 @@ impl Engine {
         self.answer.bytes().len()
     }
 
-    /// Opens the file in the buffer `File`.
-    pub fn open(&mut self) -> u32 {
-        let result = self.open_file();
-        self.end(result)
-    }
-
-    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`. `ef` and `rerank` 0, `recall` and
-    /// `radius` NaN, `plan` and `refine` 255 leave it to the index.
+    /// Says how the searches after this are to search. `ef` and `rerank` 0, `recall` and `radius` NaN, `plan` and `refine` 255 leave it to the
+    /// index.
     #[allow(clippy::too_many_arguments, reason = "numbers cross to WebAssembly one by one")]
-    pub fn search(
-        &mut self,
-        form: u32,
-        queries: usize,
-        k: usize,
-        ef: usize,
-        recall: f32,
-        plan: u32,
-        refine: u32,
-        rerank: usize,
-        radius: f32,
-        payload: bool,
-    ) -> u32 {
+    pub fn ask(&mut self, k: usize, ef: usize, recall: f32, plan: u32, refine: u32, rerank: usize, radius: f32) {
         let mut params = SearchParams::default().k(k);
         if ef > 0 {
             params.effort = Effort::Ef(ef);
@@ -109,23 +109,7 @@ impl Engine {
         params.refine = Refine::try_from(refine as u8).ok().filter(|_| refine != UNSAID);
         params.rerank = (rerank > 0).then_some(rerank);
         params.radius = (!radius.is_nan()).then_some(radius);
-        let result = self.find(form, queries, &params, payload);
-        self.end(result)
-    }
-
-    /// Answers 1 when there is a row with this id, else 0.
-    pub fn has(&mut self, id: u64) -> u32 {
-        let result = self.contains(id).map(|there| {
-            self.answer.clear();
-            self.answer.u32(u32::from(there));
-        });
-        self.end(result)
-    }
-
-    /// Answers with the vector and payload of the row with this id.
-    pub fn get(&mut self, id: u64) -> u32 {
-        let result = self.fetch(id);
-        self.end(result)
+        self.params = params;
     }
 
     /// Answers with what the index is:
@@ -135,26 +119,6 @@ impl Engine {
     pub fn describe(&mut self) -> u32 {
         let result = self.tell();
         self.end(result)
-    }
-
-    /// Checks every block and every bound of the file; a live index has none.
-    pub fn verify(&mut self) -> u32 {
-        let result = match &self.state {
-            State::File(index) => index.check(&mut |_, _| {}).map_err(Failure::from),
-            _ => Ok(()),
-        };
-        self.end(result)
-    }
-
-    /// Makes the index a file in memory; answers with u32 where it is, and its bytes.
-    pub fn save(&mut self) -> u32 {
-        let result = self.write();
-        self.end(result)
-    }
-
-    /// The saved file was copied out, and is not needed any more.
-    pub fn saved(&mut self) {
-        self.saved = Vec::new();
     }
 }
 
@@ -169,90 +133,6 @@ impl Engine {
                 failure.code as u32
             }
         }
-    }
-
-    fn open_file(&mut self) -> Result<(), Failure> {
-        let bytes = core::mem::take(&mut self.inputs.file);
-        self.state = State::File(Box::new(Index::open(bytes)?));
-        Ok(())
-    }
-
-    fn write(&mut self) -> Result<(), Failure> {
-        let file: &[u8] = match &self.state {
-            State::Empty => return Err(nothing()),
-            State::File(index) => index.reader().bytes(),
-            #[cfg(feature = "full")]
-            State::Live(live) => {
-                self.saved = live.save(Vec::new())?;
-                &self.saved
-            }
-        };
-        self.answer.clear();
-        self.answer.u32(file.as_ptr().expose_provenance() as u32);
-        self.answer.u32(file.len() as u32);
-        Ok(())
-    }
-
-    fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
-        let Self { state, inputs, scratch, hits, answer, .. } = self;
-        answer.clear();
-        for number in 0..queries {
-            match state {
-                State::Empty => return Err(nothing()),
-                State::File(index) => {
-                    let query = query(&inputs.query, form, number, index.dimensions())?;
-                    let stats = index.search(query, params, scratch, hits)?;
-                    answer.hits(hits, stats, |hit, out| if payload { index.payload(hit.row, out) } else { Ok(()) })?;
-                }
-                #[cfg(feature = "full")]
-                State::Live(live) => {
-                    let query = query(&inputs.query, form, number, live.params().dimensions)?;
-                    let stats = live.search(query, params, scratch, hits)?;
-                    answer.hits(hits, stats, |hit, out| {
-                        out.extend_from_slice(if payload { live.payload_of(hit) } else { &[] });
-                        Ok::<_, Failure>(())
-                    })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn contains(&self, id: u64) -> Result<bool, Failure> {
-        match &self.state {
-            State::Empty => Err(nothing()),
-            State::File(index) => Ok(index.row_of(id)?.is_some()),
-            #[cfg(feature = "full")]
-            State::Live(live) => Ok(live.contains(id)),
-        }
-    }
-
-    fn fetch(&mut self, id: u64) -> Result<(), Failure> {
-        let mut vector = Vec::new();
-        self.payload.clear();
-        let found = match &self.state {
-            State::Empty => return Err(nothing()),
-            State::File(index) => match index.row_of(id)? {
-                Some(row) => {
-                    index.vector(row, &mut vector)?;
-                    index.payload(row, &mut self.payload)?;
-                    true
-                }
-                None => false,
-            },
-            #[cfg(feature = "full")]
-            State::Live(live) => {
-                self.payload.extend_from_slice(live.payload(id).unwrap_or(&[]));
-                live.vector(id).map(|found| vector = found).is_some()
-            }
-        };
-        let answer = &mut self.answer;
-        answer.clear();
-        answer.u32(u32::from(found));
-        answer.u32(if self.payload.is_empty() { NONE } else { self.payload.len() as u32 });
-        vector.iter().for_each(|&value| answer.f32(value));
-        answer.slice(&self.payload);
-        Ok(())
     }
 
     fn tell(&mut self) -> Result<(), Failure> {
@@ -297,7 +177,7 @@ impl Engine {
     }
 }
 
-fn nothing() -> Failure {
+pub(crate) fn nothing() -> Failure {
     Failure::new(Code::InvalidArgument, "there is no index yet")
 }
 

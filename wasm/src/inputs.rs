@@ -11,11 +11,24 @@ pub(crate) enum Slot {
     Payloads,
     Ends,
     Query,
+    #[cfg(feature = "tiles")]
+    Block,
 }
 
 impl Slot {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
-        [Self::File, Self::Vectors, Self::Ids, Self::Payloads, Self::Ends, Self::Query].get(number as usize).copied()
+        [
+            Self::File,
+            Self::Vectors,
+            Self::Ids,
+            Self::Payloads,
+            Self::Ends,
+            Self::Query,
+            #[cfg(feature = "tiles")]
+            Self::Block,
+        ]
+        .get(number as usize)
+        .copied()
     }
 }
 
@@ -34,6 +47,9 @@ pub(crate) struct Inputs {
     pub(crate) ends: Vec<u64>,
     /// Query vectors; bytes of other element types lie in the same room.
     pub(crate) query: Vec<f32>,
+    /// A block that a search waits for.
+    #[cfg(feature = "tiles")]
+    pub(crate) block: Vec<u8>,
 }
 
 impl Inputs {
@@ -46,6 +62,8 @@ impl Inputs {
             Slot::Payloads => place(&mut self.payloads, bytes),
             Slot::Ends => place(&mut self.ends, bytes.div_ceil(8)),
             Slot::Query => place(&mut self.query, bytes.div_ceil(4)),
+            #[cfg(feature = "tiles")]
+            Slot::Block => place(&mut self.block, bytes),
         }
     }
 

@@ -75,7 +75,20 @@ fn format(_: &mut Tally) -> Result<()> {
 fn lints(_: &mut Tally) -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
     // The library of those who need no server; beside the bindings, so that what both depend on is asked for what it was above.
-    cargo(&["clippy", "-p", "nearshore", "-p", "nearshore-wasm", "--no-default-features", "--", "-D", "warnings"]).run()
+    cargo(&[
+        "clippy",
+        "-p",
+        "nearshore",
+        "-p",
+        "nearshore-wasm",
+        "--no-default-features",
+        "--features",
+        "nearshore-wasm/whole",
+        "--",
+        "-D",
+        "warnings",
+    ])
+    .run()
 }
 
 /// The core without a standard library, for every kind of machine it meets.
@@ -86,8 +99,24 @@ fn targets(_: &mut Tally) -> Result<()> {
             .env("RUSTFLAGS", flags)
             .run()?;
     }
-    // The bindings as the reader, which leaves out what a browser does not need to search.
-    cargo(&["clippy", "-p", "nearshore-wasm", "--no-default-features", "--target", setup::WASM, "--", "-D", "warnings"]).run()
+    // The bindings as the engines that leave out what a browser does not need to search.
+    for engine in ["whole", "tiles"] {
+        cargo(&[
+            "clippy",
+            "-p",
+            "nearshore-wasm",
+            "--no-default-features",
+            "--features",
+            engine,
+            "--target",
+            setup::WASM,
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()?;
+    }
+    Ok(())
 }
 
 /// The machine code of the distance kernels: full-width registers, no fused rounding.

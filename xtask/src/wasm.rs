@@ -2,14 +2,17 @@
 //!
 //! One crate, built once for each engine that JavaScript can choose ([`VARIANTS`]); wasm-bindgen (its CLI support linked as a library, so
 //! the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue of a full engine serves the readers as well,
-//! which is checked, and is wrapped into a function: every index has an instance of its own.
+//! which is checked; engines that fetch have one of their own. Each is wrapped into a function: every index has an instance of its own.
 //!
 //! ```text
 //! npm/wasm/nearshore.wasm               builds, changes, opens; no SIMD
 //! npm/wasm/nearshore-simd.wasm          the same with simd128
 //! npm/wasm/nearshore-reader.wasm        only opens and searches; no SIMD
 //! npm/wasm/nearshore-reader-simd.wasm   the same with simd128
+//! npm/wasm/nearshore-lazy.wasm          only searches files whose blocks are fetched; no SIMD
+//! npm/wasm/nearshore-lazy-simd.wasm     the same with simd128
 //! npm/wasm/glue.js, glue.d.ts           make(host) -> { Engine, initSync }
+//! npm/wasm/glue-lazy.js, glue-lazy.d.ts the same for the lazy ones
 //! ```
 //! A variant whose compiled bytes did not change is left as it is.
 
@@ -27,16 +30,36 @@ use crate::{setup, workspace};
 struct Variant {
     /// File name without `.wasm`.
     stem: &'static str,
-    /// Builds and changes indexes; else it is a reader.
-    full: bool,
+    /// The feature that it is compiled with.
+    feature: &'static str,
     /// With simd128.
     simd: bool,
 }
 
-/// Two and two, which are made at the same time: most of making one runs on one core.
+impl Variant {
+    /// File name without `.js` of the glue that it needs.
+    fn glue(&self) -> &'static str {
+        if self.feature == "tiles" { "glue-lazy" } else { "glue" }
+    }
+
+    /// Whether its glue serves all that need one of that name.
+    fn writes_glue(&self) -> bool {
+        self.feature != "whole"
+    }
+}
+
+/// The same three without and with SIMD, which are made at the same time: most of making one runs on one core.
 const VARIANTS: [&[Variant]; 2] = [
-    &[Variant { stem: "nearshore", full: true, simd: false }, Variant { stem: "nearshore-reader", full: false, simd: false }],
-    &[Variant { stem: "nearshore-simd", full: true, simd: true }, Variant { stem: "nearshore-reader-simd", full: false, simd: true }],
+    &[
+        Variant { stem: "nearshore", feature: "full", simd: false },
+        Variant { stem: "nearshore-reader", feature: "whole", simd: false },
+        Variant { stem: "nearshore-lazy", feature: "tiles", simd: false },
+    ],
+    &[
+        Variant { stem: "nearshore-simd", feature: "full", simd: true },
+        Variant { stem: "nearshore-reader-simd", feature: "whole", simd: true },
+        Variant { stem: "nearshore-lazy-simd", feature: "tiles", simd: true },
+    ],
 ];
 
 /// Code generation that a download wants: inlining where it shortens the code or where the source asks for it, no loop written twice for
@@ -72,7 +95,7 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Changes when the steps below change, so that what they left earlier is made again.
-const STEPS: &str = "8";
+const STEPS: &str = "9";
 
 pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     arguments.end()?;
@@ -97,12 +120,14 @@ pub(crate) fn build() -> Result<()> {
             .collect::<Result<Vec<Vec<_>>>>()
     })?;
     let made: Vec<Made> = made.into_iter().flatten().flatten().collect();
-    // The glue of a full engine serves all.
-    if let Some(full) = made.iter().find(|made| made.variant.full) {
-        write_glue(&out, &full.glue)?;
+    for Made { variant, glue, .. } in &made {
+        if variant.writes_glue() {
+            write_glue(&out, variant.glue(), glue)?;
+        }
     }
-    for Made { variant: Variant { stem, .. }, glue, stamp } in &made {
-        let written = fs::read_to_string(out.join("glue.js"))?;
+    for Made { variant, glue, stamp } in &made {
+        let stem = variant.stem;
+        let written = fs::read_to_string(out.join(format!("{}.js", variant.glue())))?;
         if let Some(missing) = imports(&glue.0).find(|import| !written.contains(*import)) {
             bail!("{stem} imports what the glue does not have: {missing}");
         }
@@ -124,7 +149,7 @@ fn make(variant: &'static Variant, out: &Path) -> Result<Option<Made>> {
     let compiled = compile(variant)?;
     let bytes = fs::read(&compiled).with_context(|| format!("cannot read {}", compiled.display()))?;
     let stamp = format!("{STEPS} {} {:016x}", env!("CARGO_PKG_VERSION"), digest(&bytes));
-    let kept = out.join("glue.js").exists() && out.join(format!("{stem}.wasm")).exists();
+    let kept = out.join(format!("{}.js", variant.glue())).exists() && out.join(format!("{stem}.wasm")).exists();
     if kept && fs::read_to_string(out.join(format!("{stem}.stamp"))).is_ok_and(|text| text == stamp) {
         return Ok(None);
     }
@@ -142,10 +167,8 @@ fn imports(glue: &str) -> impl Iterator<Item = &str> {
 fn compile(variant: &Variant) -> Result<std::path::PathBuf> {
     let folder = workspace::target().join("wasm").join(if variant.simd { "simd128" } else { "plain" });
     let simd = if variant.simd { "-Ctarget-feature=+simd128" } else { "" };
-    let reader: &[&str] = if variant.full { &[] } else { &["--no-default-features"] };
     cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM])
-        .args(reader)
-        .arg("--target-dir")
+        .args(["--no-default-features", "--features", variant.feature, "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", [simd, CODE, &remap()].join(" "))
         .run()?;
@@ -219,7 +242,7 @@ export declare const make: (host: Host) => Pick<typeof wasm_bindgen, 'Engine' | 
 ";
 
 /// wasm-bindgen writes a script for one instance a page; as the body of a function it serves any number.
-fn write_glue(out: &Path, (script, types): &(String, String)) -> Result<()> {
+fn write_glue(out: &Path, name: &str, (script, types): &(String, String)) -> Result<()> {
     if script.matches(GLUE_END.0).count() != 1 {
         bail!("wasm-bindgen's script ends in a new way: look at it and mend GLUE_END in {}", file!());
     }
@@ -228,8 +251,8 @@ fn write_glue(out: &Path, (script, types): &(String, String)) -> Result<()> {
         let range = script.find(from).and_then(|start| Some(start..start + script[start..].find(to)?));
         script.replace_range(range.with_context(|| format!("wasm-bindgen's script has no `{from}`: mend GLUE_CUTS in {}", file!()))?, "");
     }
-    fs::write(out.join("glue.js"), format!("export const make = (host) => {{\n{script}\nreturn wasm_bindgen;\n}};\n"))?;
-    fs::write(out.join("glue.d.ts"), format!("{types}{GLUE_TYPES}"))?;
+    fs::write(out.join(format!("{name}.js")), format!("export const make = (host) => {{\n{script}\nreturn wasm_bindgen;\n}};\n"))?;
+    fs::write(out.join(format!("{name}.d.ts")), format!("{types}{GLUE_TYPES}"))?;
     Ok(())
 }
 

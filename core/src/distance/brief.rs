@@ -29,6 +29,35 @@ pub(super) fn dots_i16_u4(query: &[i16], base: &[u8], offsets: &[usize], out: &m
     }
 }
 
+/// The same pairs in the same order, one at a time.
+#[cfg(feature = "tiles")]
+pub(super) fn rotate(signs: &[f32], vector: &mut [f32]) {
+    let padded = vector.len();
+    let window = 1 << padded.ilog2();
+    for (round, signs) in signs.chunks_exact(padded).enumerate() {
+        vector.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);
+        let start = if round % 2 == 0 { 0 } else { padded - window };
+        let mut half = 1;
+        while half < window {
+            let scale = if half == window / 2 { super::rotate::inverse_root(window) } else { 1.0 };
+            vector[start..start + window].chunks_exact_mut(2 * half).for_each(|values| turn(values, scale));
+            half *= 2;
+        }
+        if window < padded {
+            turn(vector, core::f32::consts::FRAC_1_SQRT_2);
+        }
+    }
+}
+
+/// Sums and differences of the two halves, scaled.
+#[cfg(feature = "tiles")]
+fn turn(values: &mut [f32], scale: f32) {
+    let (low, high) = values.split_at_mut(values.len() / 2);
+    for (a, b) in low.iter_mut().zip(high) {
+        (*a, *b) = ((*a + *b) * scale, (*a - *b) * scale);
+    }
+}
+
 /// Sums are modulo 2^32, as those of every backend.
 #[inline(always)]
 fn sum(a: &[u8], b: &[u8], term: impl Fn(u8, u8) -> i32) -> i32 {
@@ -57,6 +86,23 @@ mod tests {
                 dots_i16_u4(&query, &rows, &[0, 3], &mut found);
                 kernels.dots_i16_u4(&query, &rows, &[0, 3], &mut wanted);
                 prop_assert_eq!(found, wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn they_rotate_as_every_backend_does() {
+        let mut random = crate::seed::SplitMix::new(5);
+        for padded in [64, 128, 192, 320, 384, 448, 768, 1024, 1088] {
+            let signs: Vec<f32> = (0..3 * padded).map(|_| if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
+            let vector: Vec<f32> = (0..padded).map(|_| random.below(1 << 20) as f32 / 977.0 - 500.0).collect();
+            let mut found = vector.clone();
+            rotate(&signs, &mut found);
+            for kernels in Kernels::available() {
+                let mut wanted = vector.clone();
+                kernels.rotate(&signs, &mut wanted);
+                let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&found), bits(&wanted), "{} at {padded}", kernels.name());
             }
         }
     }

@@ -55,7 +55,7 @@ fn hadamard<S: Simd>(simd: S, values: &mut [[f32; LANES]], scale: f32) {
 }
 
 /// The f32 nearest to the inverse root of a power of two: a power of two itself, or one times that of a half.
-fn inverse_root(power: usize) -> f32 {
+pub(super) fn inverse_root(power: usize) -> f32 {
     let exponent = power.ilog2();
     let whole = f32::from_bits((127 - exponent / 2) << 23);
     if exponent.is_multiple_of(2) { whole } else { whole * core::f32::consts::FRAC_1_SQRT_2 }

@@ -145,7 +145,7 @@ macro_rules! backend {
             #[cfg(feature = "tiles")]
             estimate_neighbors: $module::estimate_neighbors,
             #[cfg(feature = "tiles")]
-            rotate: $module::rotate,
+            rotate: if BRIEF { brief::rotate } else { $module::rotate as Rotate },
             #[cfg(feature = "codes")]
             dots_i16_u2: $module::dots_i16_u2,
             #[cfg(feature = "codes")]

@@ -26,6 +26,7 @@ pub const COLUMN_BYTES: u32 = 128;
 /// Bytes of a `tiles` row.
 pub const TILE_BYTES: u32 = 16;
 /// Bytes of 32 rows and their factors before their codes.
+#[cfg(feature = "tiles")]
 pub(super) const TILE_FACTORS_BYTES: u64 = (4 + 2 + 2) * 32;
 /// Bytes of a `quality` row.
 pub const QUALITY_BYTES: u32 = 48;
@@ -107,7 +108,7 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.stride(Must::AtLeast(parameter / 32 * (NEIGHBOR_FACTORS_BYTES + dimensions.next_multiple_of(64) * 4)))
         }
         #[cfg(not(feature = "codes"))]
-        Kind::NeighborCodes => Ok(()), // a reader does without
+        Kind::NeighborCodes => Ok(()), // who does not read a table does without
         Kind::IdsIndex => {
             rule.rows(Must::AtMost(rows))?;
             rule.stride(Must::Equal(16))
@@ -127,38 +128,50 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
             rule.encoding(Must::Equal(superblock.element as u64))?;
             rule.stride(Must::AtLeast(dimensions * superblock.element.bytes() as u64))
         }
+        #[cfg(feature = "filter")]
         Kind::Columns => {
             rule.rows(Must::AtMost(COLUMNS_MAX))?;
             rule.stride(Must::AtLeast(COLUMN_BYTES.into()))
         }
+        #[cfg(feature = "filter")]
         Kind::Column => {
             rule.rows(Must::Equal(rows))?;
             rule.encoding(Must::AtMost(3))?;
             rule.stride(Must::Equal([8, 8, 1, 4].get(table.encoding as usize).copied().unwrap_or(8)))
         }
+        #[cfg(feature = "filter")]
         Kind::ColumnNulls => {
             rule.stride(Must::Equal(1))?;
             rule.rows(Must::Equal(rows.div_ceil(8)))
         }
+        #[cfg(feature = "filter")]
         Kind::ColumnEnds => {
             rule.stride(Must::Equal(8))?;
             rule.rows(Must::AtMost(rows))
         }
+        #[cfg(feature = "filter")]
         Kind::ColumnText => rule.stride(Must::Equal(1)),
+        #[cfg(feature = "tiles")]
         Kind::Tiles => {
             rule.rows(Must::AtMost(ROWS_MAX))?;
             rule.stride(Must::AtLeast(TILE_BYTES.into()))
         }
+        #[cfg(feature = "tiles")]
         Kind::RouteRecords => {
             rule.encoding(Must::Equal(encoding::CODES_U4.into()))?;
             u4(&rule, dimensions)
         }
+        #[cfg(feature = "tiles")]
         Kind::CodesTiles => {
             rule.rows(Must::AtMost(ROWS_MAX))?;
             rule.encoding(Must::Equal(encoding::TILE_SIGNS.into()))?;
             rule.check("rows a block", table.block_rows.into(), Must::Equal(1))?;
             rule.stride(Must::AtLeast(TILE_FACTORS_BYTES + dimensions.next_multiple_of(64) * 4))
         }
+        #[cfg(not(feature = "filter"))]
+        Kind::Columns | Kind::Column | Kind::ColumnNulls | Kind::ColumnEnds | Kind::ColumnText => Ok(()),
+        #[cfg(not(feature = "tiles"))]
+        Kind::Tiles | Kind::RouteRecords | Kind::CodesTiles => Ok(()),
         Kind::Nodes | Kind::RouteEdges | Kind::RouteUpper | Kind::Keys => Ok(()),
     }
 }

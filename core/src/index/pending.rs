@@ -57,8 +57,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         let Pending { scratch, hits, .. } = &mut *pending;
         if plan != Plan::Tiles {
-            pending.stats = self.search(query, params, scratch, hits)?;
-            return Ok(());
+            #[cfg(feature = "whole")]
+            {
+                pending.stats = self.search(query, params, scratch, hits)?;
+                return Ok(());
+            }
+            #[cfg(not(feature = "whole"))]
+            return Err(SearchError::Unsupported { lacks: "is searched here by its tiles alone" });
         }
         let (loaded, refine) = self.begin(query, params, scratch, hits)?;
         pending.originals = refine == Refine::Originals;
@@ -120,6 +125,25 @@ impl<B: AsRef<[u8]>> Index<B> {
             return self.advance(pending); // A round of no blocks.
         }
         Ok(pending.stage == Stage::Done)
+    }
+
+    /// Ends a search whose blocks have not all come: the hits of one of tiles are those candidates whose records have, none while codes are
+    /// awaited, which have no ids; a walk has none. A search that is done stays as it is.
+    pub fn cut(&self, pending: &mut Pending) {
+        #[cfg(feature = "codes")]
+        let walks = pending.walk.is_some();
+        #[cfg(not(feature = "codes"))]
+        let walks = false;
+        match pending.stage {
+            Stage::Records | Stage::Originals if !walks => {
+                pending.candidates.retain(|candidate| candidate.near.distance.is_finite());
+                rank(pending);
+            }
+            Stage::Payloads => pending.payloads.clear(), // of some only a part may have come
+            _ => {}
+        }
+        pending.clear_round();
+        pending.stage = Stage::Done;
     }
 
     /// A search of tiles in bytes that are all at hand.
@@ -320,11 +344,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         #[cfg(not(feature = "codes"))]
         let _ = loaded;
+        rank(pending);
         let candidates = &pending.candidates;
-        let hit = |candidate: &Candidate| Hit { id: candidate.id, distance: candidate.near.distance, row: candidate.near.node };
-        pending.hits.clear();
-        pending.hits.extend(candidates.iter().map(hit));
-        Hit::finish(&mut pending.hits, pending.params.k, pending.params.radius);
         let place = |row: u32| candidates.partition_point(|candidate| candidate.near.node < row);
         pending.places.clear();
         pending.places.extend(pending.hits.iter().map(|hit| candidates[place(hit.row)].payload));
@@ -350,6 +371,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         Ok(())
     }
+}
+
+/// Candidates become hits.
+fn rank(pending: &mut Pending) {
+    let hit = |candidate: &Candidate| Hit { id: candidate.id, distance: candidate.near.distance, row: candidate.near.node };
+    pending.hits.clear();
+    pending.hits.extend(pending.candidates.iter().map(hit));
+    Hit::finish(&mut pending.hits, pending.params.k, pending.params.radius);
 }
 
 /// Copies what a block of the payload table has of each hit's payload.

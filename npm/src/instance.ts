@@ -1,0 +1,155 @@
+// One WebAssembly instance, one index: the calls that every engine can make.
+import type { Host, make as makeLazy } from "../wasm/glue-lazy.js";
+import type { make as makeFull } from "../wasm/glue.js";
+import { CODES, NearshoreError, invalid, sentence } from "./errors.js";
+import { describe } from "./describe.js";
+import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
+
+/** The buffers that the engine lets us fill, in the order of `Slot` there. */
+export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6 } as const;
+
+const UNTOLD: Report = () => true;
+
+/** The engine's own calls: each engine has some of them. */
+type Core = InstanceType<ReturnType<typeof makeFull>["Engine"]> & InstanceType<ReturnType<typeof makeLazy>["Engine"]>;
+
+/** Makes the glue of an engine. */
+type Make = (host: Host) => { Engine: new () => unknown; initSync(module: WebAssembly.Module): { memory: WebAssembly.Memory } };
+
+/** One index in one instance. A trap ends this instance and no other. What every engine can. */
+export class Engine implements Methods {
+  protected readonly core: Core;
+  readonly #memory: WebAssembly.Memory;
+  #report: Report = UNTOLD;
+  #received = 0;
+  #room = 0;
+  #panic = "";
+  #trapped: NearshoreError | undefined;
+
+  constructor(module: WebAssembly.Module, make: Make) {
+    const glue = make({
+      progress: (stage, done, total) => {
+        try {
+          return this.#report(stage, done, total);
+        } catch {
+          return false; // an exception must not unwind through the engine
+        }
+      },
+      panicked: (file, line) => {
+        this.#panic = `a panic at ${file}:${line}`;
+      },
+    });
+    this.#memory = glue.initSync(module).memory;
+    this.core = new glue.Engine() as Core;
+  }
+
+  /** Makes a call by name. After a trap every call fails: the instance may be in any state. */
+  call<K extends CallName>(name: K, given: Given<K>, report?: Report, signal?: AbortSignal): Returned<K> | Promise<Returned<K>> {
+    this.demandSound();
+    this.#report = report ?? UNTOLD;
+    try {
+      const value = (this as unknown as { [K in CallName]: Method<K> })[name](given, signal);
+      return value instanceof Promise ? value.catch((thrown: unknown) => { throw this.#failure(thrown); }) : value;
+    } catch (thrown) {
+      throw this.#failure(thrown);
+    } finally {
+      this.#report = UNTOLD;
+    }
+  }
+
+  /** Throws what ended this instance, if something has. */
+  protected demandSound(): void {
+    if (this.#trapped) throw this.#trapped;
+  }
+
+  /** Lets go of what lies outside of this instance. */
+  close(): void {}
+
+  /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
+  #failure(thrown: unknown): NearshoreError {
+    if (thrown instanceof NearshoreError) return thrown;
+    const where = this.#panic || sentence(thrown);
+    this.#trapped = new NearshoreError("trapped", `the engine of this index stopped (${where}); open the index again, others are not affected`, { cause: thrown });
+    return this.#trapped;
+  }
+
+  begin(bytes: number): void {
+    this.#received = 0;
+    this.#room = bytes;
+    this.#reserve(SLOT.file, bytes);
+  }
+
+  write(chunk: Uint8Array): void {
+    const end = this.#received + chunk.length;
+    if (end > this.#room) this.#room = Math.max(end, Math.ceil(this.#room * 1.5));
+    const at = this.#reserve(SLOT.file, this.#room);
+    new Uint8Array(this.#memory.buffer, at + this.#received, chunk.length).set(chunk);
+    this.#received = end;
+  }
+
+  async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
+    const at = this.#reserve(SLOT.file, this.#received);
+    if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
+    this.openFile(new Uint8Array(this.#memory.buffer, at, this.#received));
+    return this.describe();
+  }
+
+  /** Opens the file that lies in the engine's buffer. */
+  protected openFile(_file: Uint8Array): void {
+    this.check(this.core.open());
+  }
+
+  /** A copy of bytes of the engine's memory. */
+  protected copy(at: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory.buffer.slice(at, at + bytes) as ArrayBuffer);
+  }
+
+  /** Puts queries, and how to search for them, where the engine looks. */
+  protected ask(call: SearchCall, data: Form): void {
+    this.fill(SLOT.query, data);
+    this.core.ask(call.k, call.ef, call.recall, call.plan, call.refine, call.rerank, call.radius);
+  }
+
+  describe(): Described {
+    this.check(this.core.describe());
+    return describe(this.answer());
+  }
+
+  memory(): Calls["memory"][1] {
+    return { memoryBytes: this.#memory.buffer.byteLength, requests: 0, bytes: 0, cached: 0 };
+  }
+
+  protected fill(slot: number, data: Form | BigUint64Array): void {
+    const at = this.#reserve(slot, data.byteLength);
+    new Uint8Array(this.#memory.buffer, at, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  #reserve(slot: number, bytes: number): number {
+    const at = bytes < 2 ** 32 ? this.core.reserve(slot, bytes) : 0;
+    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory (4 GiB at most)`);
+    return at;
+  }
+
+  /** The answer, copied out before anything else can move or overwrite it. */
+  protected answer(): ArrayBuffer {
+    return this.copy(this.core.out_ptr(), this.core.out_len()).buffer;
+  }
+
+  protected check(code: number): void {
+    if (code !== 0) throw new NearshoreError(CODES[code] ?? "trapped", new TextDecoder().decode(this.answer()));
+  }
+}
+
+type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory"]: Method<K> };
+
+export const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
+
+/** Compares bytes with what the caller says they are. */
+async function demand(integrity: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
+  if (!wanted) throw invalid(`integrity is ${JSON.stringify(integrity)}, expected "sha256-" and 44 characters of base64`);
+  if (!globalThis.crypto?.subtle) throw new NearshoreError("unsupported", "integrity needs a secure context (https, or localhost)");
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = btoa(String.fromCharCode(...digest));
+  if (found !== wanted) throw new NearshoreError("corrupt", `the file's digest is sha256-${found}, expected ${integrity}`);
+}

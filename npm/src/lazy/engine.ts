@@ -1,0 +1,203 @@
+// An engine that fetches the blocks its searches want.
+import { make } from "../../wasm/glue-lazy.js";
+import { PLANS } from "../describe.js";
+import { unsupported } from "../errors.js";
+import { Engine, SLOT, elementOf } from "../instance.js";
+import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
+import { Blocks, type Traffic } from "./blocks.js";
+import { blocksOf, bringCodes, openParts } from "./file.js";
+import type { Head } from "./header.js";
+import { drive, type Driven, type Searches } from "./loop.js";
+import type { Range } from "./ranges.js";
+import { readerOf } from "./reader.js";
+import { QUOTA, Store } from "./store.js";
+
+/** One query, and how to search for it. */
+interface Query {
+  call: SearchCall;
+  data: Form;
+}
+
+/** What is open. */
+interface File {
+  blocks: Blocks;
+  /** Undefined for a file that lies in the engine's memory as a whole. */
+  parts?: { head: Head; store: Store };
+}
+
+/** One index of tiles in one instance, whose file is read in parts; or lies here as a whole, which makes no difference to a search. */
+export class LazyEngine extends Engine implements Searches<Query>, Calling {
+  #file: File | undefined;
+  #release: (() => unknown) | undefined;
+  readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
+  /** What each slot's search wants; undefined where the slot is free. */
+  readonly #wanted: (Range[] | undefined)[] = [];
+  /** Ends what is under way. */
+  readonly #closing = new AbortController();
+
+  constructor(module: WebAssembly.Module) {
+    super(module, make);
+  }
+
+  async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
+    const maxBytes = call.maxBytes ?? Infinity;
+    const reader = await readerOf(call.source, { ...call, keep: Math.min(maxBytes, QUOTA) });
+    this.#release = () => reader.close?.();
+    try {
+      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal);
+      this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
+      pieces.forEach((piece) => this.write(piece));
+      if (whole) return await this.finish({ integrity: undefined });
+      this.check(this.core.open_prefix(head.fileBytes));
+      const store = new Store(call.keep ? QUOTA : 0);
+      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store } };
+      if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
+      return this.describe();
+    } catch (thrown) {
+      this.close();
+      throw thrown;
+    }
+  }
+
+  /** A file that is here as a whole: its blocks are copied from where it lies. */
+  protected override openFile(file: Uint8Array): void {
+    const at = file.byteOffset;
+    this.check(this.core.open_prefix(file.length));
+    // Every block is kept, so none is read; one that is damaged is read to no avail.
+    const get = (offset: number, bytes: number): Uint8Array => this.copy(at + offset, bytes);
+    const kept = { get, put() {}, drop() {} };
+    this.#file = { blocks: new Blocks({ read: async (offset, bytes) => get(offset, bytes) }, kept, async () => {}) };
+  }
+
+  override describe(): Described {
+    return { ...super.describe(), mode: this.#file?.parts ? "lazy" : "whole" };
+  }
+
+  async prefetch(): Promise<void> {
+    const { blocks, parts } = this.#file!;
+    if (parts) await bringCodes(parts.head, blocks, parts.store, this.#traffic, this.#closing.signal);
+  }
+
+  kept(what: KeptCall): number {
+    const store = this.#file?.parts?.store;
+    if (what === "clear") store?.clear();
+    return store?.size ?? 0;
+  }
+
+  override memory(): Calls["memory"][1] {
+    const { requests, bytes, cached } = this.#traffic;
+    return { ...super.memory(), requests, bytes, cached };
+  }
+
+  has(): never {
+    throw unsupported(ELSEWHERE);
+  }
+
+  get(): never {
+    throw unsupported(ELSEWHERE);
+  }
+
+  save(): never {
+    throw unsupported(ELSEWHERE);
+  }
+
+  verify(): never {
+    throw unsupported(ELSEWHERE);
+  }
+
+  override close(): void {
+    this.#closing.abort();
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  // The engine's searches, each in a slot of its own.
+
+  start({ call, data }: Query): number {
+    this.demandSound();
+    this.ask(call, data);
+    let slot = this.#wanted.indexOf(undefined);
+    if (slot < 0) slot = this.#wanted.length;
+    this.check(this.core.start(slot, elementOf(data), call.payload));
+    this.#step(slot);
+    return slot;
+  }
+
+  wanted(slot: number): Range[] {
+    return this.#wanted[slot] ?? [];
+  }
+
+  feed(slot: number, at: number, bytes: Uint8Array): void {
+    this.demandSound();
+    this.fill(SLOT.block, bytes);
+    this.check(this.core.feed(slot, at));
+  }
+
+  advance(slot: number): boolean {
+    this.demandSound();
+    this.check(this.core.advance(slot));
+    return this.#step(slot);
+  }
+
+  end(slot: number): ArrayBuffer {
+    this.demandSound();
+    this.check(this.core.finish(slot));
+    return this.answer();
+  }
+
+  drop(slot: number): void {
+    this.#wanted[slot] = undefined;
+  }
+
+  /** Reads the answer to a step; true when the search is done. */
+  #step(slot: number): boolean {
+    const answer = this.answer();
+    const [done, count] = new Uint32Array(answer, 0, 2);
+    const pairs = new Float64Array(answer, 8);
+    this.#wanted[slot] = Array.from({ length: count! }, (_, i) => ({ offset: pairs[i * 2]!, bytes: pairs[i * 2 + 1]! }));
+    return done === 1;
+  }
+
+  /** Searches for every query of the call at once; they share what they read. */
+  async search(call: SearchCall, signal?: AbortSignal): Promise<ArrayBuffer> {
+    const { blocks, parts } = this.#file!;
+    if (call.plan < PLAN_TILES) throw unsupported(`plan "${PLANS[call.plan]}": ${ELSEWHERE}`);
+    const control = new AbortController();
+    const stop = (): void => control.abort();
+    for (const each of [signal, this.#closing.signal]) {
+      if (each?.aborted) stop();
+      each?.addEventListener("abort", stop);
+    }
+    try {
+      const each = call.data.length / call.count;
+      const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
+      const all = await Promise.all(queries.map((query) => drive(this, blocks, query, call.budget, control.signal)));
+      if (!parts) for (const took of all) took.cached = 0; // nothing was ever fetched
+      for (const took of all) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += took[name];
+      return joined(all);
+    } finally {
+      stop(); // what the others of a failed call still wait for
+      for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** Every call has a method of its name. */
+type Calling = { [K in Exclude<CallName, "build" | "create" | "add" | "delete" | "compact">]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+
+const ELSEWHERE = "a file in tiles is opened to be searched by its tiles, no more; for the rest use the file that it was exported from, or load it whole with Index.load";
+
+/** Number of the plan by tiles, behind those that need the whole file. */
+const PLAN_TILES = PLANS.indexOf("tiles");
+
+/** Answers one after the other, then what each took; see `decodeHits`. */
+function joined(all: Driven[]): ArrayBuffer {
+  const out = new Uint8Array(all.reduce((sum, { answer }) => sum + answer.byteLength + 40, 0));
+  let at = 0;
+  for (const { answer } of all) {
+    out.set(new Uint8Array(answer), at);
+    at += answer.byteLength;
+  }
+  new Float64Array(out.buffer, at).set(all.flatMap(({ rounds, requests, bytes, cached, complete }) => [rounds, requests, bytes, cached, Number(complete)]));
+  return out.buffer;
+}

@@ -1,0 +1,69 @@
+// A file that is read in parts: opened by its first bytes, watched for being replaced.
+import { NearshoreError, unsupported } from "../errors.js";
+import { Blocks, type Traffic } from "./blocks.js";
+import { HEADER, headOf, type Head } from "./header.js";
+import type { Range } from "./ranges.js";
+import type { Reader } from "./reader.js";
+import type { Store } from "./store.js";
+
+/** The first request: header, and all or much of the hot region. */
+const FIRST = 65_536;
+
+/** Codes that are fetched ahead of searches come in pieces of about this size. */
+const PIECE = 1024 * 1024;
+
+/** What was brought when a file was opened. */
+export interface Opened {
+  head: Head;
+  /** The first bytes of the file, in pieces: header and hot region; or all of it. */
+  pieces: Uint8Array[];
+  /** Whether the pieces are the whole file. */
+  whole: boolean;
+}
+
+/** Brings what opening needs: one request, and a second one where the hot region is large. */
+export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal): Promise<Opened> {
+  const meter = traffic;
+  let first = await reader.read(0, FIRST, { signal, meter, upTo: true });
+  const head = headOf(first);
+  if (!head) {
+    const gzip = first[0] === 0x1f && first[1] === 0x8b ? " but as one compressed with gzip" : "";
+    throw new NearshoreError(reader.whole ? "corrupt" : "range", `what came does not begin as a .shore file${gzip}; over HTTP the host must send parts of the file itself, uncompressed (a name that ends in .gz keeps some hosts from compressing)`);
+  }
+  if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
+  if (reader.whole) first = reader.whole;
+  const whole = first.length >= head.fileBytes;
+  const end = whole ? first.length : head.hotEnd;
+  if (end > maxBytes) throw new NearshoreError("quota", `opening takes the file's first ${end} bytes, maxBytes allows ${maxBytes}`);
+  const pieces = [first.subarray(0, end)];
+  if (end > first.length) pieces.push(await reader.read(first.length, end - first.length, { signal, meter }));
+  return { head, pieces, whole };
+}
+
+/** The blocks of an open file; what is wrong with one is looked into. */
+export function blocksOf(reader: Reader, store: Store, head: Head, traffic: Traffic): Blocks {
+  let looking: Promise<void> | undefined;
+  const look = async (): Promise<void> => {
+    const now = headOf(await reader.read(0, HEADER, { meter: traffic, upTo: true }));
+    if (now?.identity !== head.identity) throw new NearshoreError("changed", "the file was replaced while it was read; open it again");
+  };
+  // Many blocks fail at once; one look serves them all.
+  return new Blocks(reader, store, () => (looking ??= look().finally(() => (looking = undefined))));
+}
+
+/** Brings the codes of all tiles, so that a search fetches records alone. */
+export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, traffic: Traffic, signal: AbortSignal): Promise<void> {
+  if (!codes) return;
+  const { offset, blocks: count, blockBytes } = codes;
+  // They are to stay, whatever else is kept.
+  store.quota = Math.max(store.quota, QUOTA_RECORDS + count * blockBytes);
+  const together = Math.max(Math.floor(PIECE / blockBytes), 1);
+  for (let at = 0; at < count; at += together) {
+    const piece: Range[] = Array.from({ length: Math.min(together, count - at) }, (_, i) => ({ offset: offset + (at + i) * blockBytes, bytes: blockBytes }));
+    // Nobody checks them yet: the search that uses one does.
+    await blocks.bring(piece, () => {}, traffic, signal);
+  }
+}
+
+/** Room for records beside codes that were brought ahead. */
+const QUOTA_RECORDS = 4 * 1024 * 1024;

@@ -1,0 +1,161 @@
+// Parts of a file over HTTP: what hosts answer, and what to make of it.
+import { NearshoreError, aborted, sentence, type ErrorCode } from "../errors.js";
+import type { Meter, ReadOptions, Reader } from "./reader.js";
+import { Gate, pause } from "./wait.js";
+
+/** How to ask. */
+export interface HttpOptions {
+  fetch?: typeof fetch | undefined;
+  headers?: HeadersInit | undefined;
+  /** Requests at a time. */
+  concurrency?: number | undefined;
+  /** A host that sends all when asked for a part: how much is kept, at most. */
+  keep?: number | undefined;
+  /** Milliseconds without a byte after which a request is given up, and made again. */
+  patience?: number | undefined;
+  /** Milliseconds before the first repetition; each further one waits twice as long. */
+  pause?: number | undefined;
+}
+
+/** More is of use only where a host speaks HTTP/2 or 3; a browser queues what goes beyond six connections otherwise. */
+const CONCURRENCY = 32;
+const KEEP = 64 * 1024 * 1024;
+const PATIENCE = 15_000;
+const PAUSE = 250;
+/** No `Retry-After` is waited for longer. */
+const PAUSE_MAX = 30_000;
+/** How often a part is asked for, when the network fails or the host is busy. */
+const ATTEMPTS = 4;
+/** How often, when what comes is not what was asked for. */
+const ATTEMPTS_WRONG = 2;
+/** Answers of hosts that may do better in a moment. */
+const BUSY = [408, 425, 429, 500, 502, 503, 504];
+
+/** What a host must do, for messages. */
+const NEED = 'it must answer "Range: bytes=a-b" with status 206 and those bytes of the file, uncompressed';
+
+/** A failure that another attempt may mend. */
+class Again {
+  constructor(readonly error: NearshoreError, readonly attempts: number, readonly after?: number) {}
+}
+
+/** A file at an address. */
+export class Http implements Reader {
+  whole: Uint8Array | undefined;
+  readonly #gate: Gate;
+
+  constructor(readonly url: string, readonly options: HttpOptions = {}) {
+    this.#gate = new Gate(options.concurrency ?? CONCURRENCY);
+  }
+
+  async read(offset: number, bytes: number, options: ReadOptions = {}): Promise<Uint8Array> {
+    const { signal } = options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#gate.run(() => this.#once(offset, bytes, options), signal);
+      } catch (thrown) {
+        if (!(thrown instanceof Again)) throw thrown;
+        if (attempt >= thrown.attempts) throw thrown.error;
+        // Not all at once: many parts fail together when a host is busy.
+        await pause(thrown.after ?? (this.options.pause ?? PAUSE) * 2 ** (attempt - 1) * (0.5 + Math.random()), signal);
+      }
+    }
+  }
+
+  /** One request. */
+  async #once(offset: number, bytes: number, { signal, meter, upTo }: ReadOptions): Promise<Uint8Array> {
+    const what = `GET ${this.url}, bytes ${offset} to ${offset + bytes - 1},`;
+    const fail = (code: ErrorCode, message: string, cause?: unknown): NearshoreError => new NearshoreError(code, `${what} ${message}`, { cause });
+    const wrong = (message: string): Again => new Again(fail("range", `${message}; ${NEED}`), ATTEMPTS_WRONG);
+    if (signal?.aborted) throw aborted(signal);
+    if (this.whole) return this.#part(offset, bytes, upTo, wrong);
+
+    const control = new AbortController();
+    const stop = (): void => control.abort();
+    signal?.addEventListener("abort", stop);
+    let stalled = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const alive = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        stalled = true;
+        stop();
+      }, this.options.patience ?? PATIENCE);
+    };
+    try {
+      alive();
+      if (meter) meter.requests++;
+      const headers = new Headers(this.options.headers);
+      headers.set("range", `bytes=${offset}-${offset + bytes - 1}`);
+      // Browsers' caches let requests for parts of one file wait for each other, and have confused parts with the whole.
+      const response = await (this.options.fetch ?? fetch)(this.url, { headers, cache: "no-store", signal: control.signal });
+      const { status } = response;
+      const header = (name: string): string => response.headers.get(name) ?? "";
+      if (status === 200) {
+        // The host knows no parts. A small file is welcome whole.
+        const keep = this.options.keep ?? KEEP;
+        const refusal = fail("range", `was answered with status 200 and the whole file, of more than the ${keep} bytes that may be kept; ${NEED}`);
+        if (Number(header("content-length")) > keep) throw refusal;
+        this.whole = await bodyOf(response, keep, refusal, alive, meter);
+        return this.#part(offset, bytes, upTo, wrong);
+      }
+      if (status === 416) throw fail("range", "is not in the file (status 416)");
+      if (BUSY.includes(status)) throw new Again(fail("network", `was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS, retryAfter(header("retry-after")));
+      if (status !== 206) throw fail("network", `was answered with status ${status}, expected 206`);
+      const encoding = header("content-encoding");
+      if (encoding && encoding !== "identity") throw fail("range", `was answered with parts of the file compressed as ${encoding}; ${NEED} (a name that ends in .gz keeps some hosts from compressing)`);
+      // Hidden across origins, unless the host exposes it; what it says is checked where it can be read.
+      const place = header("content-range");
+      const from = /^bytes (\d+)-/.exec(place)?.[1];
+      if ((place && Number(from) !== offset) || header("content-type").startsWith("multipart/")) throw wrong(`was answered with other bytes (${place || "in several parts"})`);
+      const body = await bodyOf(response, bytes, wrong("was answered with more bytes"), alive, meter);
+      if (body.length < bytes && !upTo) throw wrong(`was answered with ${body.length} bytes`);
+      return body;
+    } catch (thrown) {
+      if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
+      if (signal?.aborted) throw aborted(signal);
+      const why = stalled ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS), and does it send the file uncompressed?`;
+      throw new Again(fail("network", why, thrown), ATTEMPTS);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+      stop(); // what is left of a body is not wanted
+    }
+  }
+
+  #part(offset: number, bytes: number, upTo: boolean | undefined, wrong: (message: string) => Again): Uint8Array {
+    const part = this.whole!.subarray(offset, offset + bytes);
+    if (part.length < bytes && !upTo) throw wrong(`is not in the file of ${this.whole!.length} bytes that came`).error;
+    return part;
+  }
+}
+
+/** A body of at most `most` bytes. */
+async function bodyOf(response: Response, most: number, tooLong: NearshoreError | Again, alive: () => void, meter: Meter | undefined): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const chunk = reader ? (await reader.read()).value : chunks.length === 0 ? new Uint8Array(await response.arrayBuffer()) : undefined;
+    if (!chunk) break;
+    alive();
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (meter) meter.bytes += chunk.length;
+    if (bytes > most) throw tooLong;
+  }
+  if (chunks.length === 1) return chunks[0]!;
+  const body = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+/** Milliseconds that a host asks to wait: seconds, or a date. */
+function retryAfter(value: string): number | undefined {
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), PAUSE_MAX);
+}

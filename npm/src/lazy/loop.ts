@@ -1,0 +1,67 @@
+// One search over a file that is read in parts: ask the engine what it wants, bring it, go on.
+import { aborted } from "../errors.js";
+import type { Blocks, Traffic } from "./blocks.js";
+import type { Range } from "./ranges.js";
+
+/** Searches of an engine, each in a slot of its own. */
+export interface Searches<Query> {
+  /** Begins a search. */
+  start(query: Query): number;
+  /** The blocks that it wants now, ascending by offset. */
+  wanted(slot: number): Range[];
+  /** Gives it block number `at` of these; throws `corrupt` when it is not that block. */
+  feed(slot: number, at: number, bytes: Uint8Array): void;
+  /** Goes on; true when the hits are there. */
+  advance(slot: number): boolean;
+  /** The answer: all hits, or those that could be had by now. */
+  end(slot: number): ArrayBuffer;
+  /** Ends the search, whatever has become of it. */
+  drop(slot: number): void;
+}
+
+/** What a search may take. */
+export interface Budget {
+  bytes?: number | undefined;
+  rounds?: number | undefined;
+  ms?: number | undefined;
+}
+
+/** An answer, and what it took. */
+export interface Driven extends Traffic {
+  answer: ArrayBuffer;
+  /** False when the budget cut the search. */
+  complete: boolean;
+}
+
+/** Drives one search to its end, or to that of its budget. */
+export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, query: Query, budget: Budget = {}, signal?: AbortSignal): Promise<Driven> {
+  const traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
+  if (signal?.aborted) throw aborted(signal);
+  const control = new AbortController();
+  const stop = (): void => control.abort();
+  signal?.addEventListener("abort", stop);
+  const timer = budget.ms === undefined ? undefined : setTimeout(stop, budget.ms);
+  const slot = searches.start(query);
+  let complete = true;
+  try {
+    do {
+      const wanted = searches.wanted(slot);
+      const missing = blocks.missing(wanted);
+      if (missing > 0 && (traffic.rounds >= (budget.rounds ?? Infinity) || traffic.bytes + missing > (budget.bytes ?? Infinity))) complete = false;
+      else {
+        try {
+          await blocks.bring(wanted, (at, bytes) => searches.feed(slot, at, bytes), traffic, control.signal);
+        } catch (thrown) {
+          if (signal?.aborted) throw aborted(signal);
+          if (!control.signal.aborted) throw thrown;
+          complete = false; // time is up
+        }
+      }
+    } while (complete && !searches.advance(slot));
+    return { ...traffic, answer: searches.end(slot), complete };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+    searches.drop(slot);
+  }
+}

@@ -1,0 +1,83 @@
+// Parts of a file, wherever it lies.
+import { NearshoreError, aborted, sentence } from "../errors.js";
+import { fileSystemOf, openFile } from "../platform.js";
+import type { FileHandleLike, Source } from "../types.js";
+import { Http, type HttpOptions } from "./http.js";
+
+/** What reading took. */
+export interface Meter {
+  requests: number;
+  bytes: number;
+}
+
+/** What can be said along with a read. */
+export interface ReadOptions {
+  signal?: AbortSignal | undefined;
+  /** Counts what this read takes. */
+  meter?: Meter | undefined;
+  /** Fewer bytes are fine where the file ends. */
+  upTo?: boolean;
+}
+
+/** A file that is read in parts. */
+export interface Reader {
+  /** Exactly these bytes. */
+  read(offset: number, bytes: number, options?: ReadOptions): Promise<Uint8Array>;
+  /** The whole file, once a host has sent it unasked. */
+  readonly whole?: Uint8Array | undefined;
+  /** Lets go of what this reader itself has opened, and of an own source. */
+  close?(): unknown;
+}
+
+/** A source in the engine's realm: an address, bytes that the platform holds, or an object of the caller's. */
+export type LazySource = string | Blob | FileHandleLike | Source;
+
+/** How to read `source` in parts. */
+export async function readerOf(source: LazySource, options: HttpOptions): Promise<Reader> {
+  if (typeof source === "string") {
+    const fs = fileSystemOf(source);
+    if (!fs) return new Http(source, options);
+    const handle = await openFile(fs, source);
+    return { ...readerOfFile(handle), close: () => handle.close() };
+  }
+  if (source instanceof Blob) {
+    return parts(async (offset, bytes) => new Uint8Array(await source.slice(offset, offset + bytes).arrayBuffer()));
+  }
+  if (isHandle(source)) return readerOfFile(source);
+  const size = await source.size();
+  // Beyond its end a source need not answer.
+  const read = (offset: number, bytes: number, signal?: AbortSignal): Promise<Uint8Array> => source.read(offset, Math.min(bytes, Math.max(size - offset, 0)), signal);
+  return { ...parts(read), close: () => source.close?.() };
+}
+
+const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => "stat" in source;
+
+const readerOfFile = (handle: FileHandleLike): Reader =>
+  parts(async (offset, bytes) => {
+    const chunk = new Uint8Array(bytes);
+    let done = 0;
+    while (done < bytes) {
+      const { bytesRead } = await handle.read(chunk, done, bytes - done, offset + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return chunk.subarray(0, done);
+  });
+
+/** A reader that counts and checks what `get` gives. */
+function parts(get: (offset: number, bytes: number, signal?: AbortSignal) => Promise<Uint8Array>): Reader {
+  return {
+    async read(offset, bytes, { signal, meter, upTo } = {}) {
+      const found = await get(offset, bytes, signal).catch((thrown: unknown) => {
+        if (signal?.aborted) throw aborted(signal);
+        throw thrown instanceof NearshoreError ? thrown : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown });
+      });
+      if (meter) {
+        meter.requests++;
+        meter.bytes += found.length;
+      }
+      if (found.length === bytes || (upTo && found.length < bytes)) return found;
+      throw new NearshoreError("truncated", `the source gave ${found.length} bytes at offset ${offset}, expected ${bytes}`);
+    },
+  };
+}

@@ -1,0 +1,73 @@
+// Blocks that were read, kept for the next search.
+import type { Kept } from "./blocks.js";
+
+/** Memory for blocks unless said otherwise. */
+export const QUOTA = 64 * 1024 * 1024;
+
+/** Something that blocks outlive this page in. It may fail at any time, and then simply has nothing. */
+export interface Disk extends Kept {
+  clear(): void;
+  readonly size: number;
+}
+
+/** Blocks of one file by offset: those used last stay. */
+export class Store implements Kept {
+  /** A map remembers the order of insertion: the first is the one used longest ago. */
+  readonly #blocks = new Map<number, Uint8Array>();
+  #bytes = 0;
+  disk: Disk | undefined;
+
+  constructor(public quota: number) {}
+
+  get(offset: number, bytes: number): Uint8Array | undefined {
+    const block = this.#blocks.get(offset);
+    if (block?.length === bytes) {
+      this.#blocks.delete(offset);
+      this.#blocks.set(offset, block);
+      return block;
+    }
+    const found = this.disk?.get(offset, bytes);
+    if (found) this.#keep(offset, found);
+    return found;
+  }
+
+  put(offset: number, block: Uint8Array): void {
+    if (this.#blocks.has(offset)) return;
+    this.#keep(offset, block);
+    this.disk?.put(offset, block);
+  }
+
+  drop(offset: number): void {
+    this.#forget(offset);
+    this.disk?.drop(offset);
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#blocks.clear();
+    this.#bytes = 0;
+    this.disk?.clear();
+  }
+
+  /** Bytes kept: on disk, where there is one, else in memory. */
+  get size(): number {
+    return this.disk ? this.disk.size : this.#bytes;
+  }
+
+  #keep(offset: number, block: Uint8Array): void {
+    this.#forget(offset);
+    if (block.length > this.quota) return;
+    // A view would keep all that came with it.
+    this.#blocks.set(offset, block.byteLength < block.buffer.byteLength ? block.slice() : block);
+    this.#bytes += block.length;
+    for (const oldest of this.#blocks.keys()) {
+      if (this.#bytes <= this.quota) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(offset: number): void {
+    this.#bytes -= this.#blocks.get(offset)?.length ?? 0;
+    this.#blocks.delete(offset);
+  }
+}

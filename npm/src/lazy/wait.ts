@@ -1,0 +1,52 @@
+// Waiting that a signal can end.
+import { aborted } from "../errors.js";
+
+/** The promise's outcome, or `aborted` as soon as the signal fires. */
+export function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(aborted(signal));
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+/** So many milliseconds. */
+export const pause = (ms: number, signal?: AbortSignal): Promise<void> => until(new Promise((resolve) => setTimeout(resolve, ms)), signal);
+
+/** Lets at most `limit` pieces of work run at a time, first come, first served. */
+export class Gate {
+  #free: number;
+  readonly #queue: (() => void)[] = [];
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else {
+      await new Promise<void>((resolve, reject) => {
+        const enter = (): void => {
+          signal?.removeEventListener("abort", leave);
+          resolve();
+        };
+        const leave = (): void => {
+          this.#queue.splice(this.#queue.indexOf(enter), 1);
+          reject(aborted(signal));
+        };
+        if (signal?.aborted) return reject(aborted(signal));
+        signal?.addEventListener("abort", leave, { once: true });
+        this.#queue.push(enter);
+      });
+    }
+    try {
+      return await work();
+    } finally {
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}

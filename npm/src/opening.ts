@@ -1,0 +1,84 @@
+// How an index comes to be: which engine, where, filled with what.
+import { NearshoreError, throwIfAborted, unsupported } from "./errors.js";
+import { connect, type Link } from "./link.js";
+import { engineModule } from "./module.js";
+import type { Described, Kind } from "./protocol.js";
+import { inTiles, partsOf, pour, streamOf, type OpenSource } from "./sources.js";
+import type { OpenOptions } from "./types.js";
+import { word } from "./vectors.js";
+
+/** What reading took on the page's side. */
+interface Read {
+  requests: number;
+  bytes: number;
+}
+
+/** Makes the index that users hold. */
+type Make<T> = (link: Link, described: Described, read?: Read) => T;
+
+/** Modes, those that read in parts first. */
+const MODES = ["lazy", "codes", "auto", "whole"] as const;
+const AUTO = 2;
+const CACHES = ["auto", "memory", "none"] as const;
+
+/** Opens a file, whole or in parts. */
+export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+  const mode = word(options.mode, MODES, AUTO, "mode");
+  if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet, use "auto", "memory" or "none"');
+  word(options.cache, CACHES, 0, "cache");
+  throwIfAborted(options.signal);
+  if (mode < AUTO) return inPieces(kind, source, options, make);
+  engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
+  const stream = await streamOf(source, options);
+  try {
+    // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
+    const tiles = kind === "reader" ? await inTiles(stream) : undefined;
+    const parts = tiles?.large && mode === AUTO && options.integrity === undefined ? partsOf(source, options) : undefined;
+    if (parts) {
+      if (parts.theirs) delete stream.close;
+      await stream.close?.();
+      try {
+        return await inPieces(kind, source, options, make);
+      } catch (thrown) {
+        // A host that does not serve parts serves the whole file.
+        if ((thrown as NearshoreError).code !== "range") throw thrown;
+        return await opened(kind, source, { ...options, mode: "whole" }, make);
+      }
+    }
+    return await made(tiles ? "lazy" : kind, options.worker, options.signal, async (link) => {
+      const read = await pour(stream, options, link);
+      return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
+    });
+  } finally {
+    await stream.close?.();
+  }
+}
+
+/** Opens a file that is read in parts, by the engine itself. */
+async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+  const { mode, cache, fetch, concurrency, maxBytes, signal } = options;
+  if (kind === "full") throw unsupported(`Index.load reads whole files, mode is "${mode}"`);
+  if (options.integrity !== undefined) throw unsupported('integrity is told by the whole file: open it with mode "whole"');
+  const parts = partsOf(source, options);
+  if (!parts) throw unsupported(`bytes in memory are no file to read in parts, mode is "${mode}"`);
+  const headers = options.headers && [...new Headers(options.headers)];
+  return made("lazy", parts.worker ? options.worker : false, signal, async (link) => {
+    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: (cache ?? "auto") === "auto", fetch, headers, concurrency, maxBytes };
+    return make(link, await link.call("lazy", call, { signal }));
+  });
+}
+
+/** Makes an engine and fills it; an engine that could not be filled is ended. */
+export async function made<T>(kind: Kind, worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
+  throwIfAborted(signal);
+  const link = await connect(kind, worker);
+  try {
+    throwIfAborted(signal);
+    return await fill(link);
+  } catch (thrown) {
+    link.end(closed());
+    throw thrown;
+  }
+}
+
+export const closed = (): NearshoreError => new NearshoreError("closed", "the index is closed");

@@ -1,0 +1,22 @@
+// Parts of the package that are not public, compiled for a test.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
+
+/** All that `src/lazy/` exports, as one module. */
+export async function lazySources() {
+  const folder = mkdtempSync(join(tmpdir(), "nearshore-src-"));
+  try {
+    const outfile = join(folder, "lazy.mjs");
+    const names = ["ranges", "wait", "http", "reader", "store", "blocks", "loop", "header"];
+    await build({
+      stdin: { contents: names.map((name) => `export * from "./src/lazy/${name}.ts";`).join("\n"), resolveDir: join(import.meta.dirname, "../.."), loader: "ts" },
+      bundle: true, format: "esm", target: "es2022", outfile, logLevel: "warning",
+    });
+    return await import(pathToFileURL(outfile).href);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
