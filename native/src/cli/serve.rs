@@ -9,7 +9,7 @@ use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info
 use nearshore::filter::ColumnType;
 use nearshore::format::Metric;
 use nearshore::search::Layout;
-use nearshore::server::{ApiKey, Options, Server};
+use nearshore::server::{ApiKey, FileServer, Options, Server};
 use serde_json::json;
 
 use super::args::{Common, words};
@@ -29,13 +29,18 @@ Examples:
   nearshore serve vectors.shore --read-only --layout fast
   nearshore serve shop --column price:f64 --column brand
   nearshore serve data --grpc 127.0.0.1:6334
-  nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt";
+  nearshore serve data --listen 0.0.0.0:6333 --api-key-file key.txt
+  nearshore serve --static site --listen 127.0.0.1:8080";
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// A .shore file, or the folder of a collection
-    #[arg(value_name = "FILE|DIR")]
-    path: PathBuf,
+    #[arg(value_name = "FILE|DIR", required_unless_present = "static_files")]
+    path: Option<PathBuf>,
+    /// Serves the files of a folder instead, with ranges and for any origin: what pages open indexes from
+    #[arg(long = "static", value_name = "DIR", conflicts_with_all = ["path", "dimensions", "metric", "column", "read_only", "api_key_file"])]
+    #[cfg_attr(feature = "grpc", arg(conflicts_with = "grpc"))]
+    static_files: Option<PathBuf>,
     /// Where to listen; port 0 takes any that is free
     #[arg(long, default_value = "127.0.0.1:6333", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -73,7 +78,29 @@ pub(crate) struct ServeArgs {
     body_mib: u32,
 }
 
+/// Files of a folder, until told to stop.
+fn run_files(folder: &Path, args: &ServeArgs, common: &Common) -> Result<(), Fail> {
+    if !args.listen.ip().is_loopback() && !args.insecure {
+        return Err(Fail::usage(format!("{} is open to other machines; --insecure would be right", args.listen)));
+    }
+    let server = FileServer::bind(args.listen, folder).map_err(|error| Fail::io(folder, &error))?;
+    let address = server.address();
+    stop_gracefully(server.stopper());
+    let folder = folder.display().to_string();
+    if common.json {
+        print_json(&json!({ "address": address.to_string(), "url": format!("http://{address}"), "static": folder }))?;
+    } else if !common.quiet {
+        print(|out| writeln!(out, "serving the files of {folder} on http://{address}"))?;
+    }
+    server.run();
+    Ok(())
+}
+
 pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
+    if let Some(folder) = &args.static_files {
+        return run_files(folder, args, common);
+    }
+    let path = args.path.as_deref().unwrap_or(Path::new(""));
     let key = args.api_key_file.as_deref().map(read_key).transpose()?;
     #[cfg(feature = "grpc")]
     let grpc = args.grpc;
@@ -87,7 +114,7 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
     let dimensions = args.dimensions.map(usize::from);
     let asked =
         CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only, layout: args.layout };
-    let collection = Collection::open(&args.path, &asked).map_err(explain)?;
+    let collection = Collection::open(path, &asked).map_err(explain)?;
     let info = collection.info();
     let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);
     let options = Options {

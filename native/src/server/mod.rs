@@ -12,6 +12,7 @@
 mod answer;
 mod body;
 mod error;
+mod files;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guard;
@@ -20,6 +21,7 @@ mod lanes;
 mod metrics;
 mod routes;
 
+pub use files::FileServer;
 pub use key::ApiKey;
 pub use routes::ROUTES;
 

@@ -17,6 +17,8 @@ mod memory;
 mod serve;
 #[cfg(feature = "server")]
 mod serving_doc;
+#[cfg(feature = "server")]
+mod static_files;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
