@@ -11,13 +11,13 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nearshore::io::blocks::{BlockFile, BlockOptions, Blocks, Method};
 use nearshore_core::seed::SplitMix;
 use rustix::time::{ClockId, clock_gettime};
 
-const RUNS: u64 = 5;
+const RUNS: usize = 5;
 
 /// Reads a second, microseconds of a read, and of the processor for it.
 struct Figures {
@@ -32,15 +32,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds = Duration::from_secs_f64(args.next().map_or(Ok(1.0), |text| text.parse())?);
     let bytes: u32 = args.next().map_or(Ok(4096), |text| text.parse())?;
     let ways = [(Method::Pread, true), (Method::Uring, true), (Method::Pread, false), (Method::Uring, false)];
+    let mut seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     for depth in [1, 4, 16, 32, 64] {
         let files: Vec<BlockFile> = ways
             .iter()
             .map(|&(method, direct)| BlockFile::open(Path::new(&path), BlockOptions::default().method(method).direct(direct).depth(depth)))
             .collect::<Result<_, _>>()?;
         let mut figures: Vec<Vec<Figures>> = files.iter().map(|_| Vec::new()).collect();
-        for run in 0..RUNS {
+        for _ in 0..RUNS {
             for (file, figures) in files.iter().zip(&mut figures) {
-                figures.push(measure(file, depth, bytes, seconds, run)?);
+                // Never the same places twice: what one run brought into a cache, be it the host's of a virtual disk, is no gain of the next.
+                seed += 1;
+                figures.push(measure(file, depth, bytes, seconds, seed)?);
             }
         }
         for (file, mut figures) in files.iter().zip(figures) {
