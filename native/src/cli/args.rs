@@ -332,26 +332,8 @@ pub(crate) enum BenchMode {
     #[command(after_help = CONCURRENT_EXAMPLES)]
     Concurrent(ConcurrentArgs),
     /// Reads rows of a sparse file of a billion rows of 1,024 f32, by every driver; needs no space to speak of
-    #[command(after_help = BILLION_EXAMPLES)]
-    Billion(BillionArgs),
-}
-
-const BILLION_EXAMPLES: &str =
-    "Makes a file of 4.1 TB that is nearly all hole, writes the first row, row 900,000,000 and the last, reads them back through a map,
-positioned reads and io_uring, and deletes it. That offsets hold at that size is what it shows; how fast a full file is, it does not.
-
-Examples:
-  nearshore bench billion
-  nearshore bench billion --dir /mnt/disk --json";
-
-#[derive(Debug, Args)]
-pub(crate) struct BillionArgs {
-    /// Where the file lies meanwhile
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
-    /// Rows: fewer where the file system takes no file of 4.1 TB
-    #[arg(long, value_name = "N", default_value_t = nearshore::bench::billion::ROWS, value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000_000))]
-    pub(crate) rows: u64,
+    #[command(after_help = super::billion::EXAMPLES)]
+    Billion(super::billion::BillionArgs),
 }
 
 const CONCURRENT_EXAMPLES: &str =

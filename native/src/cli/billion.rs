@@ -1,13 +1,33 @@
 //! `nearshore bench billion`: offsets of terabytes, on any disk that knows holes.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
 use nearshore::bench::billion::{self, BillionError, DIMENSIONS, Report};
 use serde_json::{Value, json};
 
-use super::args::{BillionArgs, Common};
+use super::args::Common;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
+
+pub(crate) const EXAMPLES: &str =
+    "Makes a file of 4.1 TB that is nearly all hole, writes the first row, row 900,000,000 and the last, reads them back through a map,
+positioned reads and io_uring, and deletes it. That offsets hold at that size is what it shows; how fast a full file is, it does not.
+
+Examples:
+  nearshore bench billion
+  nearshore bench billion --dir /mnt/disk --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct BillionArgs {
+    /// Where the file lies meanwhile
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Rows: fewer where the file system takes no file of 4.1 TB
+    #[arg(long, value_name = "N", default_value_t = billion::ROWS, value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000_000))]
+    pub(crate) rows: u64,
+}
 
 pub(crate) fn run(args: &BillionArgs, common: &Common) -> Result<(), Fail> {
     let report = billion::run(&args.dir, args.rows).map_err(|error| match error {
