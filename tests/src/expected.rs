@@ -293,9 +293,8 @@ fn searches_of_tiles(golden: &Golden, best: Refine) -> Vec<SearchParams> {
         tiles(1, 1, 1),
         tiles(2, 12, 10),
         tiles(4, 30, 10),
-        tiles(1, 20, 60),
-        tiles(1000, golden.rows, 20),
-        tiles(3, 5, golden.rows + 3).k(golden.rows + 3),
+        tiles(1, 20, 30),
+        tiles(1000, golden.rows, 15),
         SearchParams::default(),
         SearchParams::recall(0.8).k(3).plan(Plan::Tiles),
         SearchParams::ef(25).plan(Plan::Tiles),
@@ -303,6 +302,9 @@ fn searches_of_tiles(golden: &Golden, best: Refine) -> Vec<SearchParams> {
         scan.radius(0.0),
         tiles(3, 20, 10).radius(0.0),
     ];
+    if golden.columns {
+        searches.push(tiles(3, 5, golden.rows + 3));
+    }
     if best == Refine::Originals {
         searches.extend([scan.refine(best), tiles(3, 20, 10).refine(best)]);
     }

@@ -295,23 +295,23 @@ pub fn all() -> Vec<Golden> {
             ..PLAIN
         },
         Golden {
-            about: "tiles of halves of records' bits, with payloads, originals kept",
+            about: "tiles of vectors of unit length, with payloads, originals kept",
             metric: Metric::Cosine,
-            rows: 300,
+            rows: 150,
             dimensions: 24,
             ids: Ids::Large,
             payload: true,
-            tiles: Some(20),
+            tiles: Some(12),
             suffix: "-tiles",
             ..PLAIN
         },
         Golden {
             about: "tiles of bytes, a third of the rows duplicates",
             element: Element::U8,
-            rows: 150,
+            rows: 120,
             dimensions: 70,
             payload: true,
-            period: 100,
+            period: 80,
             tiles: Some(8),
             suffix: "-tiles",
             ..PLAIN

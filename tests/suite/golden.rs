@@ -12,7 +12,7 @@ use nearshore_tests::golden::{FOLDER, Golden, all};
 use nearshore_tests::{compare, keep, place, sha256};
 
 /// Bytes that all golden files and their answers may have together.
-const BYTES_MAX: u64 = 3400 * 1024;
+const BYTES_MAX: u64 = 3600 * 1024;
 
 fn kept(golden: &Golden) -> (Vec<u8>, Expected) {
     let path = |ending| place(&format!("{FOLDER}/{}.{ending}", golden.name()));

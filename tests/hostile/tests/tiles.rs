@@ -54,7 +54,7 @@ fn values_that_no_tile_has_are_found_by_the_check_and_by_searches() {
         (Row(Kind::Tiles, 0, 12), &MINUS_ONE, "a radius that is not a finite number", None),
         (Row(Kind::Tiles, 0, 8), &[1], "another number of rows than its blocks have", None),
         (Row(Kind::CodesTiles, 0, 0), &[77], "a row beyond the last one", Some("a row beyond the last one")),
-        (Row(Kind::CodesTiles, 0, 0), &FULL, "a gap between rows", None),
+        (Row(Kind::CodesTiles, 0, 0), &FULL, "bytes beside its fields are not zero", None),
         (Row(Kind::CodesTiles, 0, 0), &[5], "rows of a tile that are not its own", None),
         (
             Row(Kind::CodesTiles, 0, 128),

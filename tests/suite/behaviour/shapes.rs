@@ -81,6 +81,7 @@ fn every_small_number_of_dimensions_answers_the_same_under_every_backend() {
                 codes: Codes::ALL[dimensions % Codes::ALL.len()],
                 layout: if dimensions % 4 < 2 { Layout::Fast } else { Layout::Lean },
                 columns: false,
+                tiles: None,
                 suffix: "",
             };
             let made = golden.make();

@@ -108,6 +108,24 @@ fn a_search_of_all_tiles_and_all_records_is_the_scan_of_the_records() {
 }
 
 #[test]
+fn every_small_number_of_dimensions_is_searched_alike() {
+    for dimensions in (1..=70).chain([127, 128, 129, 520]) {
+        let metric = METRICS[dimensions % 3];
+        for element in ELEMENTS {
+            let recipe = Recipe { metric, element, dimensions, rows: 40, tile_rows: 8, ..RECIPE };
+            let (_, tiles) = recipe.make();
+            let query = recipe.queries().remove(0);
+            let scan = SearchParams::default().plan(Plan::Scan).refine(Refine::Records).k(40);
+            assert_eq!(
+                search(&tiles, &query, &probing(ALL, ALL, 40)).0,
+                search(&tiles, &query, &scan).0,
+                "{dimensions}, {metric} {element}"
+            );
+        }
+    }
+}
+
+#[test]
 fn originals_rank_where_they_were_kept() {
     for metric in METRICS {
         for element in [Element::F32, Element::F16] {
