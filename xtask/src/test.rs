@@ -175,7 +175,10 @@ fn capi(tally: &mut Tally) -> Result<()> {
 fn package(tally: &mut Tally) -> Result<()> {
     let tarball = pack::pack()?;
     println!("{}", tarball.display());
-    tally.runner(node_tests("npm/test")?.env("CHROMIUM", setup::chromium()?))
+    for folder in ["npm/test", "npm/test/lazy"] {
+        tally.runner(node_tests(folder)?.env("CHROMIUM", setup::chromium()?))?;
+    }
+    Ok(())
 }
 
 /// Golden files and builds in Node, in Chromium and on the command line: the native library's answers and bytes.

@@ -24,14 +24,21 @@ export interface Opened {
 /** Brings what opening needs: one request, and a second one where the hot region is large. */
 export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal): Promise<Opened> {
   const meter = traffic;
-  let first = await reader.read(0, FIRST, { signal, meter, upTo: true });
-  const head = headOf(first);
+  const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
+  let first = await read();
+  let head = headOf(first);
+  // Only the file knows its length, and an answer may have been cut on its way.
+  if (first.length < Math.min(FIRST, head?.fileBytes ?? FIRST) && !reader.whole) {
+    first = await read();
+    head = headOf(first);
+  }
   if (!head) {
     const gzip = first[0] === 0x1f && first[1] === 0x8b ? " but as one compressed with gzip" : "";
     throw new NearshoreError(reader.whole ? "corrupt" : "range", `what came does not begin as a .shore file${gzip}; over HTTP the host must send parts of the file itself, uncompressed (a name that ends in .gz keeps some hosts from compressing)`);
   }
   if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;
+  else if (first.length < Math.min(FIRST, head.fileBytes)) throw new NearshoreError("truncated", `the first ${first.length} bytes came of a file of ${head.fileBytes}`);
   const whole = first.length >= head.fileBytes;
   const end = whole ? first.length : head.hotEnd;
   if (end > maxBytes) throw new NearshoreError("quota", `opening takes the file's first ${end} bytes, maxBytes allows ${maxBytes}`);

@@ -29,7 +29,7 @@ function rangeOf(request, length) {
 
 /**
  * Every way to answer: `{ status, headers, body }`, or nothing when it has answered itself. `nth` counts the requests with the same path
- * and range, from 1.
+ * and range, `behind` those of the path behind the first 64 KiB, from 1.
  */
 const WAYS = {
   plain: ({ part }) => part,
@@ -47,7 +47,8 @@ const WAYS = {
   shortonce: ({ part, nth }) => (nth === 1 ? { ...part, body: part.body.subarray(0, 5) } : part),
   long: ({ part, file, from }) => ({ ...part, headers: {}, body: file.subarray(from, from + part.body.length + 7) }),
   shifted: ({ part, file, from }) => ({ ...part, headers: {}, body: from < 65536 ? part.body : file.subarray(from - 1, from - 1 + part.body.length) }),
-  shiftedonce: ({ part, file, from, nth }) => ({ ...part, headers: {}, body: from < 65536 || nth > 1 ? part.body : file.subarray(from - 1, from - 1 + part.body.length) }),
+  /** Only the first part behind the head. */
+  shiftedonce: ({ part, file, from, behind }) => ({ ...part, headers: {}, body: from < 65536 || behind > 1 ? part.body : file.subarray(from - 1, from - 1 + part.body.length) }),
   wrongrange: ({ part, from }) => ({ ...part, headers: { "content-range": `bytes ${from + 1}-${from + part.body.length}/*` } }),
   multipart: ({ part }) => ({ ...part, headers: { "content-type": "multipart/byteranges; boundary=x" } }),
   gzip: ({ part }) => ({ ...part, headers: { ...part.headers, "content-encoding": "gzip" }, body: gzipSync(part.body) }),
@@ -87,8 +88,9 @@ export async function serveFile(file, { secure = false } = {}) {
     if (!range || !(way in WAYS)) return response.writeHead(range ? 404 : 200, { ...cors, "content-length": range ? 0 : file.length }).end(range ? "" : file);
     if (range.from > range.to) return response.writeHead(416, cors).end();
     const body = file.subarray(range.from, range.to + 1);
+    if (range.from >= 65536) seen.set(path, (seen.get(path) ?? 0) + 1);
     const part = { status: 206, headers: { "content-range": `bytes ${range.from}-${range.to}/${file.length}` }, body };
-    const answer = WAYS[way]({ part, file, nth, response, from: range.from, host: state.url });
+    const answer = WAYS[way]({ part, file, nth, response, behind: seen.get(path), from: range.from, host: state.url });
     if (!answer) return;
     const length = answer.headers?.["transfer-encoding"] || !answer.body ? {} : { "content-length": answer.body.length };
     response.writeHead(answer.status, { ...cors, ...length, ...answer.headers }).end(answer.body);

@@ -1,0 +1,127 @@
+// Files in parts in a real browser: its workers, its network stack, its rules across origins.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { open } from "nearshore";
+import { launch, pageAt, serve } from "../browser.mjs";
+import { rows, vector } from "../rows.mjs";
+import { serveFile } from "./server.mjs";
+
+const DIMENSIONS = 24;
+const QUERIES = 12;
+let browser;
+let pages;
+let plain;
+let secure;
+let wanted;
+
+before(async () => {
+  const file = new Uint8Array(await readFile(join(import.meta.dirname, "tiles.shore")));
+  [browser, pages, plain, secure] = await Promise.all([launch(), serve(join(import.meta.dirname, "../..")), serveFile(file), serveFile(file, { secure: true })]);
+  const whole = await open(file);
+  const queries = rows(QUERIES, DIMENSIONS, 9);
+  const all = await whole.searchBatch(queries);
+  wanted = all.map((hits) => [hits.map((hit) => [hit.id, hit.distance, hit.text()]), hits.stats.distances, hits.stats.hops]);
+  assert.ok(vector(queries, DIMENSIONS, 0).length === DIMENSIONS);
+});
+after(async () => {
+  await browser?.close();
+  for (const server of [pages, plain, secure]) server?.close();
+});
+
+/** Opens `url` in a page, searches for all queries one after the other or at a time, and tells what it saw. */
+async function searched(url, options = {}, { page, atOnce = false } = {}) {
+  const at = page ?? (await pageOf());
+  try {
+    return await at.evaluate(
+      async ([url, options, count, dimensions, atOnce]) => {
+        const [{ open }, { rows, vector }] = await Promise.all([import("/dist/index.js"), import("/test/rows.mjs")]);
+        const index = await open(url, { mode: "lazy", ...options });
+        const queries = rows(count, dimensions, 9);
+        const one = (number) => index.search(vector(queries, dimensions, number));
+        const all = [];
+        if (atOnce) all.push(...(await Promise.all(Array.from({ length: count }, (_, number) => one(number)))));
+        else for (let number = 0; number < count; number++) all.push(await one(number));
+        return {
+          mode: index.info.mode,
+          worker: index.info.worker,
+          answers: all.map((hits) => [hits.map((hit) => [hit.id, hit.distance, hit.text()]), hits.stats.distances, hits.stats.hops]),
+          stats: await index.stats(),
+          kept: await index.cache.size(),
+        };
+      },
+      [url, options, QUERIES, DIMENSIONS, atOnce],
+    );
+  } finally {
+    if (!page) await at.close();
+  }
+}
+
+async function pageOf() {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await page.goto(`${pages.url}test/page.html`);
+  return page;
+}
+
+const address = (server, way) => `${server.url}/${way}/${Math.random()}`;
+
+test("another origin, headers hidden, in a worker: the whole file's answers", async () => {
+  plain.reset();
+  const found = await searched(address(plain, "hidden"));
+  assert.deepEqual([found.mode, found.worker], ["lazy", true]);
+  assert.deepEqual(found.answers, wanted);
+  assert.equal(found.stats.requests, plain.log.length);
+  // No request needed a preflight, or carries more than a range.
+  for (const { range } of plain.log) assert.match(range, /^bytes=\d+-\d+$/);
+});
+
+test("searches at a time, over HTTP/2 too", async () => {
+  for (const server of [plain, secure]) {
+    server.reset();
+    const found = await searched(address(server, "plain"), {}, { atOnce: true });
+    assert.deepEqual(found.answers, wanted);
+  }
+});
+
+test("without a worker, by a Blob, and with codes ahead", async () => {
+  assert.deepEqual((await searched(address(plain, "plain"), { worker: false })).answers, wanted);
+  assert.deepEqual((await searched(address(plain, "plain"), { mode: "codes" })).answers, wanted);
+  const page = await pageOf();
+  const blob = await page.evaluate(async () => URL.createObjectURL(await (await fetch("/test/lazy/tiles.shore")).blob()));
+  assert.deepEqual((await searched(blob, {}, { page })).answers, wanted);
+  await page.close();
+});
+
+test("a host that compresses on the fly, or forbids the page, is named", async () => {
+  await assert.rejects(searched(address(plain, "gzip")), /send the file uncompressed/);
+  const page = await pageOf();
+  await assert.rejects(searched(`${pages.url}missing.shore`, {}, { page }), /status 404/);
+  await page.close();
+});
+
+test("a signal reaches the worker: what nobody waits for is stopped", async () => {
+  const page = await pageOf();
+  const url = address(plain, "plain");
+  plain.reset();
+  const code = await page.evaluate(async ([url, dimensions]) => {
+    const { open } = await import("/dist/index.js");
+    globalThis.index = await open(url, { mode: "lazy" });
+    globalThis.query = new Float32Array(dimensions).fill(1);
+    return globalThis.index.info.mode;
+  }, [url, DIMENSIONS]);
+  assert.equal(code, "lazy");
+  plain.delay = 500;
+  const failed = await page.evaluate(async () => {
+    const control = new AbortController();
+    setTimeout(() => control.abort(), 50);
+    return globalThis.index.search(globalThis.query, { signal: control.signal }).then(() => "fine", (error) => error.code);
+  });
+  assert.equal(failed, "aborted");
+  for (let tries = 0; plain.open > 0 && tries < 50; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(plain.aborted > 0, "requests were stopped");
+  plain.delay = 0;
+  assert.equal(await page.evaluate(async () => (await globalThis.index.search(globalThis.query)).length), 10);
+  await page.close();
+});

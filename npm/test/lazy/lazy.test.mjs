@@ -1,0 +1,250 @@
+// A file in tiles, opened in parts: the same hits as with the whole file at hand, over every source and every kind of host.
+import assert from "node:assert/strict";
+import { open as openFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Index, open } from "nearshore";
+import { failure, rows, vector } from "../rows.mjs";
+import { serveFile } from "./server.mjs";
+
+const DIMENSIONS = 24;
+const path = join(import.meta.dirname, "tiles.shore");
+const vectors = rows(2000, DIMENSIONS, 9);
+const queries = rows(30, DIMENSIONS, 9);
+const query = (number) => vector(queries, DIMENSIONS, number);
+let file;
+let server;
+let whole;
+
+before(async () => {
+  file = new Uint8Array(await readFile(path));
+  server = await serveFile(file);
+  whole = await open(file);
+});
+after(() => server.close());
+
+const lazy = (way = "plain", options = {}) => (server.reset(), open(`${server.url}/${way}/${Math.random()}`, { mode: "lazy", ...options }));
+const found = (hits) => [hits.map((hit) => [hit.id, hit.distance, hit.payload && hit.text()]), hits.stats.distances, hits.stats.hops, hits.stats.ef];
+
+/** The same answers as the whole file gives, whatever the options. */
+async function same(index, label) {
+  for (const [number, options] of [{}, { k: 1 }, { k: 40, recall: 0.99 }, { payload: false }, { radius: 0.02 }, { ef: 100 }, { refine: "records" }].entries()) {
+    assert.deepEqual(found(await index.search(query(number), options)), found(await whole.search(query(number), options)), `${label} ${JSON.stringify(options)}`);
+  }
+}
+
+test("the whole file is searched by its tiles, in memory", async () => {
+  assert.deepEqual([whole.info.mode, whole.info.plan, whole.info.rows, whole.info.payload], ["whole", "tiles", 2000, true]);
+  const hits = await whole.search(vector(vectors, DIMENSIONS, 42), { k: 3 });
+  assert.equal(hits[0].id, 42 * 3 + 1);
+  assert.deepEqual(hits[0].json(), { id: 127, text: "x".repeat(27) });
+  const { rounds, requests, bytes, cached, complete } = hits.stats;
+  assert.deepEqual({ rounds, requests, bytes, cached, complete }, { rounds: 0, requests: 0, bytes: 0, cached: 0, complete: true });
+  assert.equal((await whole.stats()).bytes, file.length);
+});
+
+test("opened in parts: the same hits, distances, payloads, hops", async () => {
+  const index = await lazy();
+  assert.deepEqual([index.info.mode, index.info.rows, index.info.fileBytes], ["lazy", 2000, file.length]);
+  assert.deepEqual({ ...index.info, mode: 0 }, { ...whole.info, mode: 0 });
+  await same(index, "lazy");
+  await same(index, "again");
+  const many = await index.searchBatch(queries, { k: 5 });
+  const wanted = await whole.searchBatch(queries, { k: 5 });
+  assert.deepEqual(many.map(found), wanted.map(found));
+});
+
+test("opening reads the head alone; a search waits for codes, records, payloads, each once", async () => {
+  const index = await lazy();
+  const opening = await index.stats();
+  assert.equal(opening.requests, server.log.length);
+  assert.ok(opening.requests <= 2 && opening.bytes < file.length / 2, JSON.stringify(opening));
+  const hits = await index.search(query(0));
+  assert.equal(hits.stats.rounds, 3);
+  assert.equal(hits.stats.cached, 0);
+  assert.ok(hits.stats.bytes < file.length / 2);
+  assert.equal(server.log.length, opening.requests + hits.stats.requests);
+  const again = await index.search(query(0));
+  assert.deepEqual([again.stats.rounds, again.stats.requests, again.stats.bytes], [0, 0, 0]);
+  assert.ok(again.stats.cached > 0);
+  const sums = await index.stats();
+  assert.deepEqual([sums.searches, sums.requests, sums.bytes, sums.cached], [2, opening.requests + hits.stats.requests, opening.bytes + hits.stats.bytes, again.stats.cached]);
+  assert.equal((await index.search(query(0), { payload: false })).stats.complete, true);
+});
+
+test("every source can be read in parts", async () => {
+  const source = { closed: 0, size: async () => file.length, read: async (offset, length) => file.slice(offset, offset + length), close: () => void source.closed++ };
+  const handle = await openFile(path);
+  for (const [name, each] of Object.entries({ source, handle, path, url: new URL(`file://${path}`), blob: new Blob([file]) })) {
+    const index = await open(each, { mode: "lazy" });
+    assert.equal(index.info.mode, "lazy", name);
+    await same(index, name);
+    await index.close();
+  }
+  await handle.close();
+  assert.equal(source.closed, 1);
+  await assert.rejects(open(file, { mode: "lazy" }), failure("unsupported", "in memory"));
+});
+
+test("hosts that hide, move, delay or repeat change nothing", async () => {
+  for (const way of ["hidden", "weak", "redirect", "busy", "cutonce", "shortonce", "shiftedonce"]) await same(await lazy(way), way);
+});
+
+test("a host without ranges: what is small is taken whole, what is not is refused", async () => {
+  const index = await lazy("whole");
+  assert.equal(index.info.mode, "whole");
+  await same(index, "whole");
+  assert.equal(server.log.length, 1);
+  await assert.rejects(lazy("whole", { maxBytes: 100_000 }), failure("range", "206"));
+});
+
+test("hosts that send something else", async () => {
+  await assert.rejects(lazy("gzip"), failure("range", "gzip", ".gz"));
+  await assert.rejects(lazy("gzipslice"), failure("range", "gzip"));
+  await assert.rejects(lazy("forbidden"), failure("network", "403"));
+  await assert.rejects(lazy("short"), failure("truncated", "65526 bytes", String(file.length)));
+  const shifted = await lazy("shifted");
+  await assert.rejects(shifted.search(query(0)), failure("corrupt"));
+});
+
+test("a file that is replaced while it is open is told from a damaged one", async () => {
+  const index = await lazy();
+  await index.search(query(0));
+  const other = file.slice();
+  other[80] ^= 1; // another build id
+  other.fill(0, 70_000);
+  try {
+    server.file = other;
+    await assert.rejects(index.search(query(1)), failure("changed", "open it again"));
+    const damaged = file.slice();
+    damaged.fill(0, 70_000);
+    server.file = damaged;
+    await assert.rejects(index.search(query(1)), failure("corrupt"));
+  } finally {
+    server.file = file;
+  }
+  await same(index, "restored");
+});
+
+test("a file without tiles is read whole, or not at all", async () => {
+  const graph = await (await Index.build(null, vectors, { dimensions: DIMENSIONS })).save();
+  try {
+    server.file = graph;
+    await assert.rejects(lazy(), failure("unsupported", "nearshore export", "--for web"));
+    assert.equal((await lazy("plain", { mode: "auto" })).info.mode, "whole");
+  } finally {
+    server.file = file;
+  }
+});
+
+test("auto: parts of a large file in tiles, where its host gives parts", async () => {
+  assert.equal((await lazy("plain", { mode: "auto" })).info.mode, "whole"); // it is small
+  const large = file.slice();
+  new DataView(large.buffer).setBigUint64(32, 5_000_000n, true);
+  const asked = [];
+  const send = (parts) => async (url, { headers, signal }) => {
+    const range = new Headers(headers).get("range");
+    asked.push(range);
+    if (!range) return new Response(asked.length === 1 ? large : file);
+    return parts ? fetch(`${server.url}/plain/x`, { headers, signal }) : new Response(new ReadableStream({ pull: (stream) => stream.enqueue(large) }));
+  };
+  const index = await open("https://index.example/x.shore", { fetch: send(true) });
+  assert.equal(index.info.mode, "lazy");
+  assert.deepEqual(asked.slice(0, 2), [null, "bytes=0-65535"]);
+  await same(index, "auto");
+  asked.length = 0;
+  assert.equal((await open("https://index.example/x.shore", { fetch: send(false), maxBytes: 2_000_000 })).info.mode, "whole");
+  assert.deepEqual(asked, [null, "bytes=0-65535", null]);
+});
+
+test("codes: after they are here a search fetches records alone", async () => {
+  const index = await lazy("plain", { mode: "codes" });
+  await index.prefetch();
+  assert.equal((await index.stats()).requests, 2, "the head, all codes");
+  const hits = await index.search(query(0), { payload: false });
+  assert.equal(hits.stats.rounds, 1);
+  assert.ok(hits.stats.cached > 0);
+  await same(index, "codes");
+});
+
+test("what is kept: its size, forgetting it, keeping nothing", async () => {
+  const index = await lazy();
+  assert.equal(await index.cache.size(), 0);
+  const { bytes } = (await index.search(query(0))).stats;
+  const size = await index.cache.size();
+  assert.ok(size > 0 && size <= bytes);
+  await index.cache.clear();
+  assert.equal(await index.cache.size(), 0);
+  assert.equal((await index.search(query(0))).stats.cached, 0);
+  const none = await lazy("plain", { cache: "none" });
+  await none.search(query(0));
+  assert.equal((await none.search(query(0))).stats.cached, 0);
+  assert.equal(await none.cache.size(), 0);
+});
+
+test("a budget cuts a search: the hits that it has by then, and it says so", async () => {
+  const cold = async (budget) => (await lazy()).search(query(0), { budget });
+  const full = await cold({});
+  for (const [budget, hits] of [[{ rounds: 0 }, 0], [{ rounds: 1 }, 0], [{ rounds: 2 }, 10], [{ bytes: full.stats.bytes - 1 }, 10], [{ bytes: 0 }, 0]]) {
+    const cut = await cold(budget);
+    assert.deepEqual([cut.stats.complete, cut.length], [false, hits], JSON.stringify(budget));
+    assert.ok(cut.stats.rounds <= (budget.rounds ?? 3) && cut.stats.bytes <= (budget.bytes ?? Infinity));
+    // Without the last round there are all hits, but no payloads.
+    if (hits > 0) assert.deepEqual([cut.map(({ id, distance, payload }) => [id, distance, payload])], [full.map(({ id, distance }) => [id, distance, undefined])]);
+  }
+  assert.equal((await cold({ rounds: 3, bytes: full.stats.bytes, ms: 60_000 })).stats.complete, true);
+  const index = await lazy();
+  server.delay = 200;
+  const late = await index.search(query(0), { budget: { ms: 20 } });
+  assert.deepEqual([late.stats.complete, late.length], [false, 0]);
+  await assert.rejects(index.search(query(0), { budget: { ms: -1 } }), failure("invalid-argument", "budget.ms"));
+});
+
+test("a signal ends a search and an opening, and what they asked for", async () => {
+  const index = await lazy();
+  server.delay = 200;
+  const control = new AbortController();
+  setTimeout(() => control.abort(), 20);
+  await assert.rejects(index.search(query(0), { signal: control.signal }), failure("aborted"));
+  const other = new AbortController();
+  setTimeout(() => other.abort(), 20);
+  await assert.rejects(open(`${server.url}/plain/y`, { mode: "lazy", signal: other.signal }), failure("aborted"));
+  server.delay = 0;
+  await same(index, "after");
+});
+
+test("closing ends what is under way", async () => {
+  const index = await lazy();
+  server.delay = 200;
+  const late = assert.rejects(index.search(query(0)), failure("closed"));
+  await index.close();
+  await late;
+  await assert.rejects(index.search(query(0)), failure("closed"));
+  await assert.rejects(index.prefetch(), failure("closed"));
+  await assert.rejects(index.cache.size(), failure("closed"));
+});
+
+test("what takes the whole file is named", async () => {
+  const index = await lazy();
+  for (const call of [() => index.has(1), () => index.get(1), () => index.save(), () => index.verify(), () => index.search(query(0), { plan: "scan" })]) {
+    await assert.rejects(call(), failure("unsupported", "exported from"));
+  }
+  await same(index, "after");
+  await assert.rejects(lazy("plain", { integrity: "sha256-x" }), failure("unsupported", "integrity"));
+  await assert.rejects(Index.load(path, { mode: "lazy" }), failure("unsupported", "Index.load"));
+  const loaded = await Index.load(path);
+  assert.equal(await loaded.has(4), true);
+  await loaded.verify();
+  assert.equal((await loaded.search(vector(vectors, DIMENSIONS, 42), { plan: "scan" }))[0].id, 127);
+});
+
+test("damaged files are refused, whole or in parts", async () => {
+  const damaged = file.slice();
+  damaged[200] ^= 1;
+  await assert.rejects(open(damaged), failure("corrupt"));
+  await assert.rejects(open(new Blob([damaged]), { mode: "lazy" }), failure("corrupt"));
+  await assert.rejects(open(file.slice(0, -1)), failure("truncated"));
+  const body = file.slice();
+  body.fill(0, 70_000);
+  await assert.rejects((await open(body)).search(query(0)), failure("corrupt"));
+});
