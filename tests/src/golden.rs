@@ -385,7 +385,7 @@ impl Golden {
     /// # Panics
     /// When the build refuses the recipe.
     #[must_use]
-    pub fn build(&self, made: &Made, par: &(impl Par + Sync), kernels: &'static Kernels) -> (Vec<u8>, Summary) {
+    pub fn build(&self, made: &Made, par: &impl Par, kernels: &'static Kernels) -> (Vec<u8>, Summary) {
         let mut params = BuildParams::default();
         params.metric = self.metric;
         params.seed = self.seed();
