@@ -1,6 +1,6 @@
 //! The rows of a tile in one bit a dimension, relative to the tile's centroid: what a search that has to fetch its bytes reads first.
 //!
-//! [`signs`](super::signs) tells what a slot holds; its centre is the centroid as `route.records` says it. A block is 32 slots:
+//! [`super::signs`] tells what a slot holds; its centre is the centroid as `route.records` says it. A block is 32 slots:
 //!
 //! ```text
 //!   0  u32 x 32   rows; unused slots last, 2^32 - 1
