@@ -1,4 +1,4 @@
-// Serves dist/ on localhost: node serve.mjs [--port N]. Any static host does as well; this one also
+// Serves dist/ on localhost: node serve.mjs [--port N]. Any static host that answers ranges does as well; this one also
 // isolates the page (COOP and COEP), which gives its clock a resolution of 5 us in place of 100 us.
 
 import { createServer } from "node:http";
@@ -39,17 +39,33 @@ async function answer(folder, request, response) {
     const headers = {
       "Content-Type": TYPES[path.extname(name)] ?? "application/octet-stream",
       "Cache-Control": "no-cache",
+      "Accept-Ranges": "bytes",
       "Cross-Origin-Opener-Policy": "same-origin",
       "Cross-Origin-Embedder-Policy": "require-corp",
       ETag: tag,
     };
     if (request.headers["if-none-match"] === tag) return response.writeHead(304, headers).end();
-    const bytes = await file.readFile();
-    response.writeHead(200, { ...headers, "Content-Length": bytes.length });
-    response.end(request.method === "HEAD" ? undefined : bytes);
+    const part = partOf(request.headers.range, facts.size);
+    if (!part) return response.writeHead(416, { ...headers, "Content-Range": `bytes */${facts.size}` }).end();
+    const length = part.end - part.start;
+    const place = part.whole ? {} : { "Content-Range": `bytes ${part.start}-${part.end - 1}/${facts.size}` };
+    response.writeHead(part.whole ? 200 : 206, { ...headers, ...place, "Content-Length": length });
+    if (request.method === "HEAD") return response.end();
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, part.start);
+    response.end(buffer.subarray(0, bytesRead));
   } finally {
     await file.close();
   }
+}
+
+/** The part that a `Range` header asks for: one span, else the whole file; undefined when it begins behind the end. */
+function partOf(range, size) {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range ?? "") ?? [];
+  if (!first && !last) return { whole: true, start: 0, end: size };
+  if (!first) return last > 0 && size > 0 ? { start: Math.max(0, size - last), end: size } : undefined;
+  const [start, end] = [Number(first), last ? Math.min(Number(last) + 1, size) : size];
+  if (last && Number(last) < start) return { whole: true, start: 0, end: size };
+  return start < size ? { start, end } : undefined;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -25,7 +25,9 @@ async function dropOldStores() {
 }
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET") event.respondWith(answer(event.request));
+  // Parts of a file are not stored: whoever asks for them keeps them.
+  const { method, headers } = event.request;
+  if (method === "GET" && !headers.has("range")) event.respondWith(answer(event.request));
 });
 
 async function answer(request) {

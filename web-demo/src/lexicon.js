@@ -1,0 +1,61 @@
+// The words that the page knows, and their vectors: the list is fetched once, compressed; of the vectors only those of typed words, each by
+// a range of 388 bytes, and kept.
+
+import { ROW_BYTES, embed, numbersOf, words } from "./embed.js";
+
+const LIST = "words.txt.gz";
+const TABLE = "words.i8";
+/** The empty word: its row is the mean of all definitions. */
+const MEAN = "";
+
+/** Fetches the list. `fetchPart` is asked for everything. */
+export async function openLexicon(fetchPart) {
+  const places = await fetchList(fetchPart);
+  const rows = new Map();
+  let whole;
+  const lexicon = { size: places.size - 1, has: (word) => places.has(word), vectorOf };
+  return lexicon;
+
+  /**
+   * The vector of a phrase, and what it took: `{ vector, known, requests, bytes }`. Words that are not in the list are left out; without
+   * any known word there is no vector. `mayFetch` false: only what is here already; undefined where that is not enough.
+   */
+  async function vectorOf(text, mayFetch = true) {
+    const known = words(text).filter((word) => places.has(word));
+    const wanted = [...new Set([MEAN, ...known])].filter((word) => !rows.has(word));
+    if (known.length === 0) return { vector: undefined, known, requests: 0, bytes: 0 };
+    if (wanted.length > 0 && !mayFetch) return undefined;
+    const sizes = await Promise.all(wanted.map(bring));
+    const vector = embed(rows.get(MEAN), known.map((word) => rows.get(word)));
+    return { vector, known, requests: wanted.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+  }
+
+  /** Fetches the row of a word; resolves with the bytes that it took. */
+  async function bring(word) {
+    const from = places.get(word) * ROW_BYTES;
+    let took = 0;
+    if (!whole) {
+      const response = await fetchPart(TABLE, { headers: { range: `bytes=${from}-${from + ROW_BYTES - 1}` }, cache: "no-store" });
+      if (!response.ok) throw new Error(`${TABLE}: ${response.status} ${response.statusText}`);
+      const body = await response.arrayBuffer();
+      took = body.byteLength;
+      if (response.status === 206) {
+        rows.set(word, numbersOf(new Uint8Array(body)));
+        return took;
+      }
+      whole = body; // a host that knows no ranges sends all
+    }
+    rows.set(word, numbersOf(new Uint8Array(whole, from, ROW_BYTES)));
+    return took;
+  }
+}
+
+async function fetchList(fetchPart) {
+  const response = await fetchPart(LIST);
+  if (!response.ok) throw new Error(`${LIST}: ${response.status} ${response.statusText}`);
+  const body = await response.arrayBuffer();
+  // Some hosts say that a name in .gz is an encoding, and then it has been undone already.
+  const packed = new Uint8Array(body, 0, 2).join() === "31,139";
+  const text = packed ? await new Response(new Blob([body]).stream().pipeThrough(new DecompressionStream("gzip"))).text() : new TextDecoder().decode(body);
+  return new Map(text.slice(0, -1).split("\n").map((word, at) => [word, at]));
+}
