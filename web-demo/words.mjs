@@ -18,7 +18,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { brotliDecompressSync, gzipSync } from "node:zlib";
 import { readDictionary } from "./dictionary.mjs";
-import { ROW_BYTES, embed, numbersOf, words } from "./src/embed.js";
+import { ROW_BYTES, embed, knownForm, numbersOf, words } from "./src/embed.js";
 
 const { values: options } = parseArgs({
   options: {
@@ -64,7 +64,7 @@ function* lines() {
   const mean = rows.get("");
   let chunk = [];
   for (const { id, lemma, pos, definition } of entries) {
-    const known = words(`${lemma}: ${definition}`).flatMap((word) => rows.get(word) ?? []);
+    const known = words(`${lemma}: ${definition}`).flatMap((word) => rows.get(knownForm(word, (form) => rows.has(form))) ?? []);
     chunk.push(JSON.stringify({ id, pos, entry: { lemma, pos, definition }, vector: whole(embed(mean, known)) }));
     if (chunk.length === 1000) {
       yield `${chunk.join("\n")}\n`;

@@ -57,7 +57,7 @@ export function createFileMap(canvas, told) {
     canvas.width = Math.round(canvas.clientWidth * ratio);
     canvas.height = Math.round(canvas.clientHeight * ratio);
     if (!layout || canvas.width === 0) return;
-    const pitch = (canvas.clientWidth < 380 ? 7 : 8) * ratio;
+    const pitch = (canvas.clientWidth < 380 ? 6 : 7) * ratio;
     const columns = Math.floor((canvas.width + GAP * ratio) / pitch);
     const lines = Math.floor((canvas.height + GAP * ratio) / pitch);
     let bytes = SQUARES_MIN_BYTES;

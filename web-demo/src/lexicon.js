@@ -1,7 +1,7 @@
 // The words that the page knows, and their vectors: the list is fetched once, compressed; of the vectors only those of typed words, each by
 // a range of 388 bytes, and kept.
 
-import { ROW_BYTES, embed, numbersOf, words } from "./embed.js";
+import { ROW_BYTES, embed, knownForm, numbersOf, words } from "./embed.js";
 
 const LIST = "words.txt.gz";
 const TABLE = "words.i8";
@@ -13,21 +13,21 @@ export async function openLexicon(fetchPart) {
   const places = await fetchList(fetchPart);
   const rows = new Map();
   let whole;
-  const lexicon = { size: places.size - 1, has: (word) => places.has(word), vectorOf };
-  return lexicon;
+  const formOf = (word) => knownForm(word, (form) => places.has(form));
+  return { size: places.size - 1, formOf, vectorOf };
 
   /**
-   * The vector of a phrase, and what it took: `{ vector, known, requests, bytes }`. Words that are not in the list are left out; without
-   * any known word there is no vector. `mayFetch` false: only what is here already; undefined where that is not enough.
+   * The vector of a phrase, and what it took: `{ vector, requests, bytes }`. Words that are not in the list are left out; without any known
+   * word there is no vector. With `mayFetch` false only what is here already is used; undefined where that is not enough.
    */
   async function vectorOf(text, mayFetch = true) {
-    const known = words(text).filter((word) => places.has(word));
+    const known = words(text).flatMap((word) => formOf(word) ?? []);
     const wanted = [...new Set([MEAN, ...known])].filter((word) => !rows.has(word));
-    if (known.length === 0) return { vector: undefined, known, requests: 0, bytes: 0 };
+    if (known.length === 0) return { vector: undefined, requests: 0, bytes: 0 };
     if (wanted.length > 0 && !mayFetch) return undefined;
     const sizes = await Promise.all(wanted.map(bring));
     const vector = embed(rows.get(MEAN), known.map((word) => rows.get(word)));
-    return { vector, known, requests: wanted.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+    return { vector, requests: wanted.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
   }
 
   /** Fetches the row of a word; resolves with the bytes that it took. */
@@ -37,15 +37,19 @@ export async function openLexicon(fetchPart) {
     if (!whole) {
       const response = await fetchPart(TABLE, { headers: { range: `bytes=${from}-${from + ROW_BYTES - 1}` }, cache: "no-store" });
       if (!response.ok) throw new Error(`${TABLE}: ${response.status} ${response.statusText}`);
-      const body = await response.arrayBuffer();
-      took = body.byteLength;
       if (response.status === 206) {
-        rows.set(word, numbersOf(new Uint8Array(body)));
-        return took;
+        const row = new Uint8Array(await response.arrayBuffer());
+        rows.set(word, numbersOf(row));
+        return row.length;
       }
-      whole = body; // a host that knows no ranges sends all
+      // A host that knows no ranges sends all: once will do.
+      if (whole) response.body.cancel();
+      else {
+        whole = response.arrayBuffer();
+        took = (await whole).byteLength;
+      }
     }
-    rows.set(word, numbersOf(new Uint8Array(whole, from, ROW_BYTES)));
+    rows.set(word, numbersOf(new Uint8Array(await whole, from, ROW_BYTES)));
     return took;
   }
 }

@@ -22,6 +22,7 @@ const ledger = createLedger(FILE);
 const map = createFileMap(element("map"), (text) => (element("map-scale").textContent = text));
 const wire = createWire(watch);
 let layout;
+let askNow = () => {}; // until both files are open
 
 function watch(request) {
   if (request.file === FILE) {
@@ -55,25 +56,18 @@ async function start() {
       if (error.code !== "aborted" && error.name !== "AbortError") fail(error);
     });
   };
-  const askNow = () => {
+  askNow = () => {
     clearTimeout(waiting);
     root.dataset.busy = "true";
     return ask();
   };
-  const choose = (entry) => {
-    box.value = entry.definition;
-    box.focus();
-    scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
-    askNow();
-  };
-  search.choose = choose;
   box.addEventListener("input", () => {
     root.dataset.busy = "true";
     clearTimeout(waiting);
     waiting = setTimeout(ask, PAUSE_MS);
   });
-  element("search").addEventListener("submit", (event) => {
-    event.preventDefault();
+  addEventListener("hashchange", () => {
+    box.value = typedBefore();
     askNow();
   });
   for (const choice of document.querySelectorAll('input[name="pos"]')) choice.addEventListener("input", askNow);
@@ -87,6 +81,14 @@ async function start() {
   if (!box.value) box.value = typedBefore();
   root.dataset.ready = "true";
   await askNow();
+}
+
+/** Searches from an entry. */
+function choose({ definition }) {
+  box.value = definition;
+  box.focus();
+  scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  askNow();
 }
 
 /** One search: words to a vector, vector to entries, entries to the page. */
@@ -110,20 +112,20 @@ async function search(meanings, lexicon, signal) {
     bytes: answer.took.bytes + (asked?.bytes ?? 0),
     ms: performance.now() - begun,
   };
-  settle(answer.hits, cost, noteOf(answer, asked, pos));
+  settle(answer.hits, cost, noteOf(answer, asked, pos, meanings.index.size));
 }
 
 /** What the reader should know about this answer. */
-function noteOf({ hits, complete, looked }, asked, pos) {
+function noteOf({ hits, complete, looked }, asked, pos, rows) {
   if (!asked) return "Offline: some of these words have not been fetched before.";
   if (!complete) return hits.length > 0 ? "Offline: of the nearest, these are here." : "Offline: this search needs parts of the file that have not been fetched before.";
-  if (pos && looked > K) return `${hits.length} of this kind among the ${looked} nearest.`;
-  return "";
+  if (pos) return `${hits.length} of this kind among the ${looked} nearest, by cosine distance.`;
+  return `The ${hits.length} nearest of ${rows.toLocaleString("en")}, by cosine distance.`;
 }
 
 function settle(hits, cost, note) {
   element("failed").hidden = true;
-  showEntries(hits, search.choose);
+  showEntries(hits, choose);
   ledger.settle(cost);
   element("note").textContent = note;
   root.dataset.busy = "false";
@@ -133,9 +135,10 @@ function settle(hits, cost, note) {
 /** Every word typed, and whether it is known: an unknown one does not count. */
 function sayWords(phrase, lexicon) {
   const parts = words(phrase).map((word) => {
-    const part = document.createElement(lexicon.has(word) ? "span" : "s");
+    const form = lexicon.formOf(word);
+    const part = document.createElement(form ? "span" : "s");
     part.textContent = word;
-    if (!lexicon.has(word)) part.title = "not among the words known here: it does not count";
+    if (form !== word) part.title = form ? `read as “${form}”` : "not among the words known here: it does not count";
     return part;
   });
   element("understood").replaceChildren(...parts.flatMap((part) => [part, " "]));
@@ -144,7 +147,7 @@ function sayWords(phrase, lexicon) {
 let speaking;
 function speak(hits, cost, note) {
   clearTimeout(speaking);
-  const found = hits.length > 0 ? `${hits.length} definitions. Nearest: ${hits[0].lemma}, ${hits[0].pos}. ${cost.requests} requests, ${size(cost.bytes)}.` : "";
+  const found = hits.length > 0 ? `Nearest: ${hits[0].lemma}, ${hits[0].pos}. ${cost.requests} requests, ${size(cost.bytes)}.` : "";
   speaking = setTimeout(() => (element("spoken").textContent = `${note} ${found}`.trim()), SPEAK_AFTER_MS);
 }
 
@@ -164,6 +167,10 @@ function control() {
     root.dataset.cut = cut.checked;
   });
   cut.checked = false; // a reload may have kept it
+  element("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    askNow();
+  });
   walkWithArrows(box);
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !/^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) {
@@ -183,13 +190,13 @@ function typedBefore() {
 function sayFacts({ rows, fileBytes, backend }, lexicon, openMs) {
   const { bytes, beside } = ledger.totals();
   element("rows").textContent = rows.toLocaleString("en");
-  element("facts").textContent = `words.shore: ${rows.toLocaleString("en")} definitions, ${size(fileBytes)}; opened here by ${size(bytes)} of it (${share(bytes, fileBytes)}) and ${size(beside)} of words, in ${time(openMs)} (${backend}).`;
+  element("facts").textContent = `words.shore: ${rows.toLocaleString("en")} definitions, ${size(fileBytes)}; opened in ${time(openMs)} by reading ${size(bytes)} of it (${share(bytes, fileBytes)}) and a list of words, ${size(beside)} (${backend}).`;
   element("known").textContent = lexicon.size.toLocaleString("en");
 }
 
 function fail(error) {
   console.error(error);
-  showEntries([], search.choose);
+  showEntries([], choose);
   element("note").textContent = "";
   root.dataset.busy = "false";
   const place = element("failed");

@@ -200,11 +200,13 @@ fn all_consumers(tally: &mut Tally) -> Result<()> {
     tally.runner(node_tests("tests/packaging")?.env("CHROMIUM", setup::chromium()?).env("NEARSHORE_FULL", "1"))
 }
 
-/// The demo's data, index and page, used in Chromium as a person would.
+/// The demo's data, indexes and pages, used in Chromium as a person would.
 fn page(tally: &mut Tally) -> Result<()> {
     demo::prepare(release(tally))?;
     let picture = workspace::target().join("demo/demo.png");
-    tally.runner(node_tests("web-demo/test")?.env("CHROMIUM", setup::chromium()?).env("SCREENSHOT", picture))
+    let words = workspace::target().join("demo/words.png");
+    let tests = node_tests("web-demo/test")?.env("CHROMIUM", setup::chromium()?);
+    tally.runner(tests.env("SCREENSHOT", picture).env("SCREENSHOT_WORDS", words))
 }
 
 /// Every command of the README, as written.
