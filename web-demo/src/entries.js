@@ -11,13 +11,9 @@ export function showEntries(entries, choose) {
     button.type = "button";
     button.className = "entry";
     button.title = `Search from “${entry.lemma.split(", ")[0]}”`;
-    button.append(
-      text("b", "lemma", entry.lemma),
-      text("i", "pos", entry.pos),
-      text("span", "distance", entry.distance.toFixed(3)),
-      text("span", "definition", entry.definition),
-    );
-    button.querySelector(".distance").setAttribute("aria-label", `distance ${entry.distance.toFixed(3)}`);
+    const head = text("span", "head", "");
+    head.append(text("b", "lemma", entry.lemma), " ", text("i", "pos", entry.pos), text("span", "hidden", ", distance "), text("span", "distance", entry.distance.toFixed(3)));
+    button.append(head, text("span", "definition", entry.definition));
     button.addEventListener("click", () => choose(entry));
     item.append(button);
     return item;

@@ -34,7 +34,10 @@ const LINES_MAX: usize = 500;
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// Larger files, and what each is.
-const LARGE: &[(&str, &str)] = &[("web-demo/fixtures/fashion.rows.br", "Fashion-MNIST, the images of the demo, compressed")];
+const LARGE: &[(&str, &str)] = &[
+    ("web-demo/fixtures/fashion.rows.br", "Fashion-MNIST, the images of the demo, compressed"),
+    ("web-demo/fixtures/words.i8.br", "vectors of 20,000 words, by which the demo embeds definitions and what is typed, compressed"),
+];
 
 /// What the text of the project never says. Spelled in two halves, so that this list may stand here.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
