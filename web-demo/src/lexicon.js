@@ -8,12 +8,13 @@ const TABLE = "words.i8";
 /** The empty word: its row is the mean of all definitions. */
 const MEAN = "";
 
-/** Fetches the list. `fetchPart` is asked for everything. */
+/** Fetches the list, and the mean. `fetchPart` is asked for everything. */
 export async function openLexicon(fetchPart) {
   const places = await fetchList(fetchPart);
   const rows = new Map();
   let whole;
   const formOf = (word) => knownForm(word, (form) => places.has(form));
+  await bring(MEAN);
   return { size: places.size - 1, formOf, vectorOf };
 
   /**
@@ -22,7 +23,7 @@ export async function openLexicon(fetchPart) {
    */
   async function vectorOf(text, mayFetch = true) {
     const known = words(text).flatMap((word) => formOf(word) ?? []);
-    const wanted = [...new Set([MEAN, ...known])].filter((word) => !rows.has(word));
+    const wanted = [...new Set(known)].filter((word) => !rows.has(word));
     if (known.length === 0) return { vector: undefined, requests: 0, bytes: 0 };
     if (wanted.length > 0 && !mayFetch) return undefined;
     const sizes = await Promise.all(wanted.map(bring));
