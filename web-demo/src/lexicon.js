@@ -10,7 +10,8 @@ const MEAN = "";
 
 /** Fetches the list, and the mean. `fetchPart` is asked for everything. */
 export async function openLexicon(fetchPart) {
-  const places = await fetchList(fetchPart);
+  const ask = (name, init) => demand(fetchPart, name, init);
+  const places = await fetchList(ask);
   const rows = new Map();
   let whole;
   const formOf = (word) => knownForm(word, (form) => places.has(form));
@@ -36,8 +37,7 @@ export async function openLexicon(fetchPart) {
     const from = places.get(word) * ROW_BYTES;
     let took = 0;
     if (!whole) {
-      const response = await fetchPart(TABLE, { headers: { range: `bytes=${from}-${from + ROW_BYTES - 1}` }, cache: "no-store" });
-      if (!response.ok) throw new Error(`${TABLE}: ${response.status} ${response.statusText}`);
+      const response = await ask(TABLE, { headers: { range: `bytes=${from}-${from + ROW_BYTES - 1}` }, cache: "no-store" });
       if (response.status === 206) {
         const row = new Uint8Array(await response.arrayBuffer());
         rows.set(word, numbersOf(row));
@@ -55,10 +55,17 @@ export async function openLexicon(fetchPart) {
   }
 }
 
-async function fetchList(fetchPart) {
-  const response = await fetchPart(LIST);
-  if (!response.ok) throw new Error(`${LIST}: ${response.status} ${response.statusText}`);
-  const body = await response.arrayBuffer();
+/** A good response, or an error that names the file. */
+async function demand(fetchPart, name, init) {
+  const response = await fetchPart(name, init).catch((error) => {
+    throw new Error(`${name} failed (${error.message})`, { cause: error });
+  });
+  if (!response.ok) throw new Error(`${name} failed (${response.status} ${response.statusText})`);
+  return response;
+}
+
+async function fetchList(ask) {
+  const body = await (await ask(LIST)).arrayBuffer();
   // Some hosts say that a name in .gz is an encoding, and then it has been undone already.
   const packed = new Uint8Array(body, 0, 2).join() === "31,139";
   const text = packed ? await new Response(new Blob([body]).stream().pipeThrough(new DecompressionStream("gzip"))).text() : new TextDecoder().decode(body);

@@ -288,6 +288,33 @@ for (const [name, options] of [
   });
 }
 
+onWords("nothing moves on the page of words for those who asked for stillness", { reducedMotion: "reduce" }, async (page) => {
+  await page.evaluate(() => {
+    window.frames = 0;
+    const ask = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (draw) => ask((now) => (window.frames++, draw(now)));
+  });
+  await type(page, SHOES);
+  await page.waitForTimeout(200);
+  const drawn = await page.evaluate(() => window.frames);
+  await page.waitForTimeout(300);
+  assert.deepEqual(await page.evaluate(() => [window.frames, document.getAnimations().length]), [drawn, 0]);
+});
+
+test("reloaded with the server gone, the stored page says that it cannot open the index", async () => {
+  const own = await serveDist();
+  const page = await browser.newPage();
+  await page.goto(own.url);
+  await page.waitForSelector('#offline[data-state="ready"]', { timeout: 60_000 });
+  await page.goto(`${own.url}words.html`);
+  await page.waitForSelector("#entries li");
+  await own.close();
+  await page.reload();
+  await page.waitForSelector('[role="alert"]:not([hidden])', { timeout: 60_000 });
+  assert.match(await page.textContent('[role="alert"]'), /words\.(shore|i8).*failed/);
+  await page.close();
+});
+
 test("the server answers ranges as a static host does", async () => {
   const whole = readFileSync(new URL("../dist/words.shore", import.meta.url));
   const ask = (range, method = "GET") => fetch(`${site.url}words.shore`, { method, headers: range ? { range } : {} });
