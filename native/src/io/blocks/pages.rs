@@ -17,6 +17,7 @@ pub(super) struct Pages(Vec<Page>);
 
 impl Pages {
     /// Zeroes, at least `bytes` of them.
+    #[cfg(target_os = "linux")]
     pub(super) fn zeroed(bytes: usize) -> Self {
         let mut pages = Self::default();
         pages.reserve(bytes);
