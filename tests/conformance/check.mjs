@@ -24,18 +24,21 @@ const VECTORS = {
 
 /** The options of a search, as the package takes them. */
 function optionsOf(search) {
-  const { k, ef, recall_bits, plan, refine, rerank, probes, radius_bits } = search;
-  const given = { k, ef, plan, refine, rerank, probes };
+  const { k, ef, recall_bits, plan, refine, rerank, radius_bits } = search;
+  const given = { k, ef, plan, refine, rerank };
   if (recall_bits !== undefined) given.recall = floatOf(recall_bits);
   if (radius_bits !== undefined) given.radius = floatOf(radius_bits);
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
+/** Whether a golden file is in tiles, which an engine of their own searches. */
+export const isTiled = (name) => name.endsWith("-tiles");
+
 /**
- * Whether the package is asked a search of a golden file: the fast layout is walked by the native library alone, and tiles are not searched
- * by the engines yet. What lies in such files beside them is read here, too.
+ * Whether the package is asked a search of a golden file: the fast layout is walked by the native library alone; a file in tiles is searched
+ * by them alone, and the package has no option for their number.
  */
-export const isAsked = (name, { layout, plan }) => !layout && plan !== "tiles" && (plan !== undefined || !name.endsWith("-tiles"));
+export const isAsked = (name, { layout, plan = "tiles", probes }) => (isTiled(name) ? plan === "tiles" && probes === undefined : !layout);
 
 /** Runs every search of `expected` over the file at `source`; says how many there were and which differ. */
 export async function checkGolden(nearshore, name, source, expected, backend) {

@@ -112,17 +112,23 @@ fn originals_are_kept_where_asked() {
     assert_eq!(bench["runs"][0]["rounds"].as_f64(), Some(3.0));
 }
 
+/// Options that make no sense, about which the usage says more than one line.
+fn misused(sandbox: &Sandbox, line: &str, word: &str) {
+    let ran = sandbox.run(line);
+    assert!(ran.code == Some(2) && ran.stderr.contains(word), "{ran:?}");
+}
+
 #[test]
 fn what_cannot_be_exported_is_refused_and_leaves_nothing_behind() {
     let sandbox = built();
-    sandbox.write("empty.fbin", &fbin(DIMENSIONS, &[]));
-    sandbox.run("build empty.fbin -o empty.shore --quiet").ok();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v1.0/l2-f32-0.shore");
+    sandbox.write("empty.shore", &fs::read(golden).unwrap());
     let names = sandbox.names();
     sandbox.run("export base.shore -o base.shore").fails(2, &["base.shore"]);
     sandbox.run("export base.shore -o base.shore --force").fails(2, &["base.shore"]);
-    sandbox.run("export empty.shore -o web.shore").fails(3, &["empty.shore", "no rows to lay out in tiles"]);
-    sandbox.run("export base.shore -o web.shore --tile-rows 7").fails(2, &["--tile-rows", "8..=4096"]);
-    sandbox.run("export base.shore -o web.shore --for paper").fails(2, &["--for", "web"]);
+    sandbox.run("export empty.shore -o web.shore").fails(2, &["empty.shore", "no rows to lay out in tiles"]);
+    misused(&sandbox, "export base.shore -o web.shore --tile-rows 7", "8..=4096");
+    misused(&sandbox, "export base.shore -o web.shore --for paper", "web");
     sandbox.run("export missing.shore -o web.shore").fails(4, &["missing.shore"]);
     assert_eq!(sandbox.names(), names);
     sandbox.write("web.shore", b"here already");
@@ -150,7 +156,7 @@ fn searches_that_a_file_is_not_made_for_say_which_one_is() {
     search("web.shore", "--plan walk").fails(2, &["web.shore: the index has no graph: choose the plan scan"]);
     search("web.shore", "--refine originals").fails(2, &["was built without originals: refine by records"]);
     search("web.shore", "--probes 0").fails(2, &["--probes must be at least 1"]);
-    search("web.shore", "--probes many").fails(2, &["--probes"]);
+    misused(&sandbox, "search web.shore --queries query.fbin --probes many", "--probes");
     sandbox.run("tune web.shore --queries query.fbin").fails(2, &["web.shore: the index has no graph, and tune measures walks"]);
     assert_eq!(sandbox.run("search web.shore --queries query.fbin --layout fast").code, Some(3));
 }
