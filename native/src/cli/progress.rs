@@ -50,6 +50,8 @@ impl Progress {
             let rate = done as f64 / took.max(1e-9);
             let mut err = std::io::stderr().lock();
             let _ = match total {
+                // A rate of nothing foretells nothing.
+                Some(_) if done == 0 => Ok(()),
                 Some(total) => {
                     let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
                     writeln!(
