@@ -157,6 +157,7 @@ export class Index {
   readonly cache: IndexCache = {
     size: async () => (this.#inParts() ? this.call("kept", "size") : 0),
     clear: async () => void (this.#inParts() && (await this.call("kept", "clear"))),
+    persist: async () => this.#inParts() && ((await globalThis.navigator?.storage?.persist?.()) ?? false),
   };
 
   /** Checks every block and every bound of the file; rejects with `corrupt` and says where the first damage is. */

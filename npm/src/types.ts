@@ -46,7 +46,12 @@ export interface OpenOptions {
    * - `auto`: a file with tiles and more than 4 MiB is read in parts where its host serves parts, any other one whole.
    */
   mode?: "auto" | "lazy" | "codes" | "whole";
-  /** Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`. A whole file is in memory anyway; an own `Cache` is not there yet. */
+  /**
+   * Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`: in memory, and for files that have an address in the
+   * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page. What is kept there serves later visits,
+   * without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
+   * anyway; an own `Cache` is not there yet.
+   */
   cache?: "auto" | "memory" | "none" | Cache;
   /** Search in a worker? By default in pages, not inside workers. Where there are no web workers, as in Node, all runs inline. */
   worker?: boolean;
@@ -213,6 +218,8 @@ export interface IndexCache {
   size(): Promise<number>;
   /** Forgets them. */
   clear(): Promise<void>;
+  /** Asks the browser not to clear what this origin keeps when disk runs short; whether it agreed. */
+  persist(): Promise<boolean>;
 }
 
 /** How `Index.build` builds. The defaults are those of `nearshore build`, and so are the bytes. */

@@ -5,8 +5,10 @@ import { unsupported } from "../errors.js";
 import { Engine, SLOT, elementOf } from "../instance.js";
 import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
 import { Blocks, type Traffic } from "./blocks.js";
+import { Shelf, diskOf } from "./disk.js";
 import { blocksOf, bringCodes, openParts } from "./file.js";
 import type { Head } from "./header.js";
+import { Http } from "./http.js";
 import { drive, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
@@ -22,7 +24,7 @@ interface Query {
 interface File {
   blocks: Blocks;
   /** Undefined for a file that lies in the engine's memory as a whole. */
-  parts?: { head: Head; store: Store };
+  parts?: { head: Head; store: Store; url: string | undefined };
 }
 
 /** One index of tiles in one instance, whose file is read in parts; or lies here as a whole, which makes no difference to a search. */
@@ -42,15 +44,24 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
     const maxBytes = call.maxBytes ?? Infinity;
     const reader = await readerOf(call.source, { ...call, keep: Math.min(maxBytes, QUOTA) });
-    this.#release = () => reader.close?.();
+    const store = new Store(call.keep ? QUOTA : 0);
+    this.#release = () => {
+      store.disk?.close();
+      return reader.close?.();
+    };
     try {
-      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal);
+      // What has an address can be found again by it.
+      const url = call.persist && reader instanceof Http ? reader.url : undefined;
+      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await Shelf.load(url));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
       this.check(this.core.open_prefix(head.fileBytes));
-      const store = new Store(call.keep ? QUOTA : 0);
-      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store } };
+      if (url) {
+        store.disk = await diskOf(head.identity);
+        if (store.disk) await Shelf.save(url, pieces as Uint8Array<ArrayBuffer>[]);
+      }
+      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store, url } };
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
       return this.describe();
     } catch (thrown) {
@@ -78,10 +89,13 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     if (parts) await bringCodes(parts.head, blocks, parts.store, this.#traffic, this.#closing.signal);
   }
 
-  kept(what: KeptCall): number {
-    const store = this.#file?.parts?.store;
-    if (what === "clear") store?.clear();
-    return store?.size ?? 0;
+  async kept(what: KeptCall): Promise<number> {
+    const { parts } = this.#file!;
+    if (what === "clear") {
+      parts?.store.clear();
+      if (parts?.url) await Shelf.save(parts.url, []);
+    }
+    return parts?.store.size ?? 0;
   }
 
   override memory(): Calls["memory"][1] {

@@ -21,14 +21,21 @@ export interface Opened {
   whole: boolean;
 }
 
-/** Brings what opening needs: one request, and a second one where the hot region is large. */
-export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal): Promise<Opened> {
+/**
+ * Brings what opening needs: one request, and a second one where the hot region is large. `kept` is what an earlier opening brought: if it is
+ * of the same file the second is spared, and without a network it has to do.
+ */
+export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept?: Uint8Array): Promise<Opened> {
   const meter = traffic;
   const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
-  let first = await read();
+  let first = await read().catch((thrown: NearshoreError) => {
+    if (kept && thrown.code === "network") return kept;
+    throw thrown;
+  });
   let head = headOf(first);
   // Only the file knows its length, and an answer may have been cut on its way.
-  if (first.length < Math.min(FIRST, head?.fileBytes ?? FIRST) && !reader.whole) {
+  const short = (): boolean => first !== kept && !reader.whole && first.length < Math.min(FIRST, head?.fileBytes ?? FIRST);
+  if (short()) {
     first = await read();
     head = headOf(first);
   }
@@ -38,12 +45,16 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   }
   if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;
-  else if (first.length < Math.min(FIRST, head.fileBytes)) throw new NearshoreError("truncated", `the first ${first.length} bytes came of a file of ${head.fileBytes}`);
+  else if (short()) throw new NearshoreError("truncated", `the first ${first.length} bytes came of a file of ${head.fileBytes}`);
   const whole = first.length >= head.fileBytes;
   const end = whole ? first.length : head.hotEnd;
   if (end > maxBytes) throw new NearshoreError("quota", `opening takes the file's first ${end} bytes, maxBytes allows ${maxBytes}`);
   const pieces = [first.subarray(0, end)];
-  if (end > first.length) pieces.push(await reader.read(first.length, end - first.length, { signal, meter }));
+  const rest = end - first.length;
+  if (rest > 0) {
+    const same = kept?.length === end && headOf(kept)?.identity === head.identity;
+    pieces.push(same ? kept.subarray(first.length) : await reader.read(first.length, rest, { signal, meter }));
+  }
   return { head, pieces, whole };
 }
 

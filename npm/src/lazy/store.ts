@@ -7,6 +7,7 @@ export const QUOTA = 64 * 1024 * 1024;
 /** Something that blocks outlive this page in. It may fail at any time, and then simply has nothing. */
 export interface Disk extends Kept {
   clear(): void;
+  close(): void;
   readonly size: number;
 }
 

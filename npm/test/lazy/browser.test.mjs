@@ -101,7 +101,7 @@ test("a host that compresses on the fly, or forbids the page, is named", async (
   await page.close();
 });
 
-test("a signal reaches the worker: what nobody waits for is stopped", async () => {
+test("a signal reaches the worker: what nobody waits for is stopped", { timeout: 120_000 }, async () => {
   const page = await pageOf();
   const url = address(plain, "plain");
   plain.reset();
@@ -112,16 +112,76 @@ test("a signal reaches the worker: what nobody waits for is stopped", async () =
     return globalThis.index.info.mode;
   }, [url, DIMENSIONS]);
   assert.equal(code, "lazy");
-  plain.delay = 500;
-  const failed = await page.evaluate(async () => {
-    const control = new AbortController();
-    setTimeout(() => control.abort(), 50);
-    return globalThis.index.search(globalThis.query, { signal: control.signal }).then(() => "fine", (error) => error.code);
+  plain.delay = 60_000;
+  await page.evaluate(() => {
+    globalThis.control = new AbortController();
+    globalThis.code = globalThis.index.search(globalThis.query, { signal: globalThis.control.signal }).then(() => "fine", (error) => error.code);
   });
-  assert.equal(failed, "aborted");
-  for (let tries = 0; plain.open > 0 && tries < 50; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(plain.aborted > 0, "requests were stopped");
+  const until = async (done) => {
+    while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await until(() => plain.open > 0);
+  assert.equal(await page.evaluate(() => (globalThis.control.abort(), globalThis.code)), "aborted");
+  await until(() => plain.open === 0);
+  assert.ok(plain.aborted > 0);
   plain.delay = 0;
   assert.equal(await page.evaluate(async () => (await globalThis.index.search(globalThis.query)).length), 10);
   await page.close();
+});
+
+test("blocks outlive the page: the next visit asks for the head alone, and works without a network", async () => {
+  const context = await browser.newContext();
+  const visit = async (url, options) => {
+    const page = await context.newPage();
+    await page.goto(`${pages.url}test/page.html`);
+    try {
+      return await searched(url, options, { page });
+    } finally {
+      await page.close();
+    }
+  };
+  const url = address(plain, "plain");
+  const first = await visit(url);
+  assert.ok(first.kept > 0 && first.stats.cached >= 0);
+  plain.reset();
+  const second = await visit(url);
+  assert.deepEqual(second.answers, wanted);
+  assert.deepEqual(plain.log.map(({ range }) => range), ["bytes=0-65535"]);
+  assert.equal(second.kept, first.kept);
+  // Without a network.
+  const { file } = plain;
+  const gone = await context.newPage();
+  await gone.goto(`${pages.url}test/page.html`);
+  plain.refuse = true;
+  try {
+    const offline = await searched(url, {}, { page: gone });
+    assert.deepEqual(offline.answers, wanted);
+  } finally {
+    plain.refuse = false;
+  }
+  assert.equal(plain.file, file);
+  await gone.close();
+  await context.close();
+});
+
+test("two tabs at a time, and memory alone where that is asked for", async () => {
+  const context = await browser.newContext();
+  const open = async () => {
+    const page = await context.newPage();
+    await page.goto(`${pages.url}test/page.html`);
+    return page;
+  };
+  const url = address(plain, "plain");
+  const [one, two] = await Promise.all([open(), open()]);
+  const both = await Promise.all([searched(url, {}, { page: one }), searched(url, {}, { page: two })]);
+  for (const { answers } of both) assert.deepEqual(answers, wanted);
+  const memory = await searched(address(plain, "plain"), { cache: "memory" }, { page: one });
+  assert.deepEqual(memory.answers, wanted);
+  assert.deepEqual(await one.evaluate(async (url) => {
+    const { open } = await import("/dist/index.js");
+    const index = await open(url, { mode: "lazy" });
+    await index.cache.clear();
+    return [await index.cache.size(), typeof (await index.cache.persist())];
+  }, url), [0, "boolean"]);
+  await context.close();
 });

@@ -10,7 +10,7 @@ export async function lazySources() {
   const folder = mkdtempSync(join(tmpdir(), "nearshore-src-"));
   try {
     const outfile = join(folder, "lazy.mjs");
-    const names = ["ranges", "wait", "http", "reader", "store", "blocks", "loop", "header"];
+    const names = ["ranges", "wait", "http", "reader", "store", "blocks", "loop", "header", "disk"];
     await build({
       stdin: { contents: names.map((name) => `export * from "./src/lazy/${name}.ts";`).join("\n"), resolveDir: join(import.meta.dirname, "../.."), loader: "ts" },
       bundle: true, format: "esm", target: "es2022", outfile, logLevel: "warning",

@@ -1,0 +1,127 @@
+// Blocks on disk: found again, bounded, and never in the way of a search.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { random } from "../rows.mjs";
+import { lazySources } from "./source.mjs";
+
+const { BlockFile, Store, diskOf } = await lazySources();
+
+/** A synchronous handle on memory; `room` bytes fit the disk. */
+class FakeHandle {
+  bytes = new Uint8Array(0);
+  room = Infinity;
+  closed = false;
+
+  read(into, { at }) {
+    if (this.closed) throw new Error("closed");
+    const part = this.bytes.subarray(at, at + into.length);
+    into.set(part);
+    return part.length;
+  }
+  write(from, { at }) {
+    if (this.closed) throw new Error("closed");
+    const fits = Math.min(from.length, this.room - at);
+    if (fits < from.length && this.strict) throw new Error("quota");
+    const bytes = new Uint8Array(Math.max(this.bytes.length, at + fits));
+    bytes.set(this.bytes);
+    bytes.set(from.subarray(0, fits), at);
+    this.bytes = bytes;
+    return fits;
+  }
+  truncate(bytes) {
+    this.bytes = this.bytes.slice(0, bytes);
+  }
+  getSize() {
+    return this.bytes.length;
+  }
+  close() {
+    this.closed = true;
+  }
+}
+
+const block = (number, bytes = 100) => Uint8Array.from({ length: bytes }, (_, i) => number * 7 + i);
+const has = (file, number, bytes = 100) => {
+  const found = file.get(number * 1000, bytes);
+  if (found) assert.deepEqual(found, block(number, bytes));
+  return found !== undefined;
+};
+
+test("blocks are found again by the next visit", () => {
+  const handle = new FakeHandle();
+  const file = new BlockFile(handle, 1e6);
+  for (let i = 0; i < 20; i++) file.put(i * 1000, block(i));
+  assert.ok(has(file, 7) && !file.get(7000, 99) && !file.get(7001, 100));
+  const again = new BlockFile(handle, 1e6);
+  for (let i = 0; i < 20; i++) assert.ok(has(again, i), `${i}`);
+  assert.equal(again.size, file.size);
+  again.drop(3000);
+  assert.ok(!has(again, 3));
+  again.clear();
+  assert.equal(handle.bytes.length, 0);
+  assert.ok(!has(new BlockFile(handle, 1e6), 5));
+});
+
+test("a visit that ended in the middle of a block loses that block alone", () => {
+  const handle = new FakeHandle();
+  const file = new BlockFile(handle, 1e6);
+  for (let i = 0; i < 5; i++) file.put(i * 1000, block(i));
+  for (const cut of [1, 99, 100, 115]) {
+    const torn = Object.assign(new FakeHandle(), { bytes: handle.bytes.slice(0, -cut) });
+    const again = new BlockFile(torn, 1e6);
+    assert.deepEqual([0, 1, 2, 3, 4].map((i) => has(again, i)), [true, true, true, true, false], `${cut}`);
+    again.put(9000, block(9));
+    assert.ok(has(new BlockFile(torn, 1e6), 9) && has(new BlockFile(torn, 1e6), 3));
+  }
+});
+
+test("any bytes are taken for no block, or for one that its check will refuse", () => {
+  const next = random(5);
+  for (let round = 0; round < 300; round++) {
+    const bytes = Uint8Array.from({ length: Math.floor(next() * 400) }, () => (next() < 0.5 ? 0 : next() * 256));
+    const file = new BlockFile(Object.assign(new FakeHandle(), { bytes }), 1e6);
+    assert.ok(file.size <= bytes.length);
+    file.put(1000, block(1));
+    assert.ok(has(file, 1));
+  }
+});
+
+test("a full file keeps what was used last", () => {
+  const handle = new FakeHandle();
+  const file = new BlockFile(handle, 5000);
+  for (let i = 0; i < 200; i++) {
+    file.put(i * 1000, block(i));
+    assert.ok(has(file, 0), "always used"); // with every step
+    assert.ok(has(file, i));
+    assert.ok(file.size <= 5000 && handle.bytes.length <= 5000);
+  }
+  assert.ok(!has(file, 100));
+  const again = new BlockFile(handle, 5000);
+  assert.ok(has(again, 0) && has(again, 199));
+  file.put(5e9, block(1, 3000));
+  assert.equal(file.get(5e9, 3000), undefined);
+});
+
+test("a disk that is full, or fails, is given up: nothing throws", () => {
+  for (const strict of [false, true]) {
+    const handle = Object.assign(new FakeHandle(), { room: 250, strict });
+    const store = new Store(250);
+    store.disk = new BlockFile(handle, 1e6);
+    for (let i = 0; i < 5; i++) store.put(i * 1000, block(i));
+    assert.ok(handle.closed);
+    assert.equal(store.disk.get(0, 100), undefined);
+    assert.ok(store.get(4000, 100));
+    store.clear();
+    assert.equal(store.size, 0);
+  }
+});
+
+test("what memory forgets the disk still has", () => {
+  const store = new Store(150);
+  store.disk = new BlockFile(new FakeHandle(), 1e6);
+  for (let i = 0; i < 5; i++) store.put(i * 1000, block(i));
+  for (let i = 0; i < 5; i++) assert.deepEqual(store.get(i * 1000, 100), block(i));
+});
+
+test("where there is no such file system there is no disk", async () => {
+  assert.equal(await diskOf("0".repeat(48)), undefined);
+});
