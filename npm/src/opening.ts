@@ -57,10 +57,9 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
 /** Opens a file that is read in parts, by the engine itself. */
 async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
   const { mode, cache, fetch, concurrency, maxBytes, signal } = options;
-  if (kind === "full") throw unsupported(`Index.load reads whole files, mode is "${mode}"`);
-  if (options.integrity !== undefined) throw unsupported('integrity is told by the whole file: open it with mode "whole"');
   const parts = partsOf(source, options);
-  if (!parts) throw unsupported(`bytes in memory are no file to read in parts, mode is "${mode}"`);
+  const why = kind === "full" ? "Index.load" : options.integrity !== undefined ? "integrity" : !parts && "a source in memory";
+  if (why || !parts) throw unsupported(`${why} goes with mode "whole", not "${mode}"`);
   const headers = options.headers && [...new Headers(options.headers)];
   return made("lazy", parts.worker ? options.worker : false, signal, async (link) => {
     const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: (cache ?? "auto") === "auto", fetch, headers, concurrency, maxBytes };

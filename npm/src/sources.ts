@@ -40,7 +40,7 @@ export async function inTiles(stream: Stream): Promise<{ large: boolean } | unde
     await chunks.return?.();
     await close?.();
   };
-  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[2] !== 0x48 || value[PLAN] !== TILES) return undefined;
+  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[PLAN] !== TILES) return undefined;
   return { large: new DataView(value.buffer, value.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
 }
 

@@ -146,18 +146,8 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
     rerank: count(rerank, 0, "rerank"),
     radius: radius ?? NaN,
     payload,
-    budget: budgetOf(budget),
+    budget: budget && { ...budget },
   };
-}
-
-/** Bounds that are numbers, or not there. */
-function budgetOf(budget: SearchOptions["budget"]): SearchOptions["budget"] {
-  if (budget === undefined) return undefined;
-  const { bytes, rounds, ms } = budget;
-  for (const [name, value] of Object.entries({ bytes, rounds, ms })) {
-    if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`budget.${name} is ${String(value)}, expected a number of at least 0`);
-  }
-  return { ...(bytes !== undefined && { bytes }), ...(rounds !== undefined && { rounds }), ...(ms !== undefined && { ms }) };
 }
 
 /** A word that was not said. */
