@@ -1,5 +1,6 @@
 //! Files in tiles: what is written, how it is searched in memory and block by block, what damage does.
 
+mod cut;
 mod damage;
 mod fed;
 mod layout;
