@@ -15,8 +15,8 @@ const [PAGE, WHOLE, PARTS] = ["index.js", "engine.js", "lazy.js"];
 const DOWNLOADS = {
   "open, simd": { engine: "nearshore-reader-simd.wasm", script: WHOLE, limit: 50 * 1024 },
   "open, no simd": { engine: "nearshore-reader.wasm", script: WHOLE, limit: 50 * 1024 },
-  "open in parts, simd": { engine: "nearshore-lazy-simd.wasm", script: PARTS, limit: 51 * 1024 },
-  "open in parts, no simd": { engine: "nearshore-lazy.wasm", script: PARTS, limit: 51 * 1024 },
+  "open in parts, simd": { engine: "nearshore-lazy-simd.wasm", script: PARTS, limit: 52 * 1024 },
+  "open in parts, no simd": { engine: "nearshore-lazy.wasm", script: PARTS, limit: 52 * 1024 },
   "build, simd": { engine: "nearshore-simd.wasm", script: WHOLE, limit: 92 * 1024 },
   "build, no simd": { engine: "nearshore.wasm", script: WHOLE, limit: 92 * 1024 },
 };

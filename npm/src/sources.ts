@@ -32,21 +32,30 @@ const TILES = 2;
 /** Looks at the first bytes: undefined if this is no file in tiles, else whether it is large. The stream is as before. */
 export async function inTiles(stream: Stream): Promise<{ large: boolean } | undefined> {
   const chunks = Symbol.asyncIterator in stream.chunks ? stream.chunks[Symbol.asyncIterator]() : stream.chunks[Symbol.iterator]();
-  const { value, done } = await chunks.next();
+  // A chunk may be as short as it likes.
+  let start = new Uint8Array();
+  while (start.length < START) {
+    const { value, done } = await chunks.next();
+    if (done) break;
+    start = start.length > 0 ? new Uint8Array(await new Blob([start, value as Uint8Array<ArrayBuffer>]).arrayBuffer()) : (value as Uint8Array<ArrayBuffer>);
+  }
   const close = stream.close;
-  stream.chunks = rejoined(done ? undefined : value, chunks);
+  stream.chunks = rejoined(start, chunks);
   stream.close = async () => {
     delete stream.close;
     await chunks.return?.();
     await close?.();
   };
-  if (done || value.length < 64 || value[0] !== 0x89 || value[1] !== 0x53 || value[PLAN] !== TILES) return undefined;
-  return { large: new DataView(value.buffer, value.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
+  if (start.length < START || start[0] !== 0x89 || start[1] !== 0x53 || start[PLAN] !== TILES) return undefined;
+  return { large: new DataView(start.buffer, start.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
 }
 
+/** Bytes that tell. */
+const START = 64;
+
 /** A chunk, and those behind it. */
-async function* rejoined(first: Uint8Array | undefined, rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>): AsyncIterable<Uint8Array> {
-  if (first) yield first;
+async function* rejoined(first: Uint8Array, rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>): AsyncIterable<Uint8Array> {
+  if (first.length > 0) yield first;
   for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 

@@ -291,12 +291,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(&self.loaded()?.quality)
     }
 
-    /// The file's description of itself, JSON; empty where it has none.
+    /// The file's description of itself, JSON; empty where it has none, or of a file of which not all is at hand.
     ///
     /// # Errors
     /// A damaged block, or text that is not UTF-8.
     pub fn meta(&self) -> Result<String, SearchError> {
-        let Some(meta) = self.reader.section(Kind::Meta, 0) else {
+        let at_hand = self.reader.bytes().len() as u64;
+        let Some(meta) = self.reader.section(Kind::Meta, 0).filter(|meta| meta.table().end() <= at_hand) else {
             return Ok(String::new());
         };
         let mut bytes = Vec::new();

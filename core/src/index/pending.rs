@@ -12,6 +12,8 @@ use crate::format::{Kind, Metric, Plan, Reader, Refine, Table, block_check};
 use crate::graph::Neighbor;
 use crate::quant::signs::{BLOCK_SLOTS, UNUSED};
 use crate::quant::tile::TileLayout;
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use crate::search::doubt::keep_in_doubt;
 use crate::search::pending::{Block, Candidate, Pending, Stage};
 use crate::search::quality::TileSetting;
@@ -49,7 +51,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         #[cfg(feature = "codes")]
         {
             pending.walk = None;
-            if plan == Plan::Walk && self.walks_by_codes(self.loaded()?)? {
+            if plan == Plan::Walk && params.layout == Layout::Lean && self.walks_by_codes(self.loaded()?)? {
                 let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
                 pending.originals = refine == Refine::Originals;
                 return self.start_walk(loaded, pending);
@@ -213,6 +215,12 @@ impl<B: AsRef<[u8]>> Index<B> {
                 return Err(tiles.overlap(tile.node).into());
             }
             next = first + blocks;
+            // How many there are is what the header says; the file may be on a host.
+            let (wanted, bases) = (&mut pending.wanted, &mut pending.bases);
+            let count = usize::try_from(blocks).unwrap_or(usize::MAX);
+            if wanted.try_reserve(count).and_then(|()| bases.try_reserve(count)).is_err() {
+                return Err(tiles.too_large(tile.node).into());
+            }
             for block in first..first + blocks {
                 Self::want(pending, table, block);
                 pending.bases.resize(pending.wanted.len(), tile.distance);

@@ -30,6 +30,8 @@ pub(super) struct Tiles<'a> {
     pub(super) route: Guide<'a>,
     /// The table of codes, its bytes not at hand perhaps.
     pub(super) codes: Section<'a>,
+    /// Rows of the file.
+    rows: u64,
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -47,7 +49,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let route_codes = CodeLayout { stride: route.table().stride as usize, ..CodeLayout::new(dimensions) };
         let rows = RecordView { section: route, space: &loaded.space, kernels: self.kernels };
         let route = Guide { codes: Some(route_codes), ..Guide::records(rows) };
-        Ok(Tiles { tiles, route, codes })
+        Ok(Tiles { tiles, route, codes, rows: self.reader.header().superblock.rows })
     }
 
     /// Tiles of the file; 0 where it has none.
@@ -67,6 +69,9 @@ impl Tiles<'_> {
         let row = self.tiles.row(tile)?;
         let read = |at| u64::from(word(row, at).unwrap_or(0));
         let (first, blocks) = (read(1), read(2).div_ceil(BLOCK_SLOTS as u64));
+        if read(2) > self.rows {
+            return Err(corrupt_row(&self.tiles, tile, "more slots than there are rows"));
+        }
         if first + blocks > self.codes.table().blocks() {
             return Err(corrupt_row(&self.tiles, tile, "a tile beyond the last block of codes"));
         }
@@ -76,6 +81,11 @@ impl Tiles<'_> {
     /// The error of a tile whose blocks are those of another one, too.
     pub(super) fn overlap(&self, tile: u32) -> Corrupt {
         corrupt_row(&self.tiles, tile, OUT_OF_ORDER)
+    }
+
+    /// The error of a tile of which this machine could not name all blocks.
+    pub(super) fn too_large(&self, tile: u32) -> Corrupt {
+        corrupt_row(&self.tiles, tile, "more blocks than memory holds")
     }
 
     /// Puts the nearest `count` tiles into `nearest`.

@@ -5,7 +5,7 @@ use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric, Plan, Refine};
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
-use nearshore_core::search::{Pending, Scratch, SearchParams};
+use nearshore_core::search::{Layout, Pending, Scratch, SearchParams};
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Query, Vectors};
 use std::ops::ControlFlow;
@@ -110,4 +110,24 @@ fn a_damaged_record_ends_the_search_and_not_the_state() {
     index.feed(&mut pending, 0, &bytes).expect("the block after all");
     fed(&index, &file, Query::F32(&query), &params, &mut pending, &mut SplitMix::new(1));
     assert_eq!(pending.hits().len(), 10);
+}
+
+#[test]
+fn a_layout_that_reads_neighbours_codes_is_searched_as_ever() {
+    let data = rows(600, 600);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, &data).expect("whole rows");
+    let mut params = BuildParams::default();
+    (params.codes, params.layout, params.m) = (Codes::U4, Layout::Fast, 8);
+    let input = Input { vectors, ids: None, payloads: None };
+    let go_on = &mut |_, _, _| ControlFlow::Continue(());
+    let (file, _) = build(&input, &params, &Serial, Kernels::best(), go_on, Vec::new()).expect("sound rows");
+    let index = Index::open(&*file).expect("a sound file");
+    let (mut pending, mut scratch, mut hits) = (Pending::new(), Scratch::new(), Vec::new());
+    for layout in [Layout::Lean, Layout::Fast] {
+        let params = SearchParams::ef(30).plan(Plan::Walk).layout(layout);
+        let query = Query::F32(&[0.125; DIMENSIONS]);
+        let stats = index.search(query, &params, &mut scratch, &mut hits).expect("a sound search");
+        fed(&index, &file, query, &params, &mut pending, &mut SplitMix::new(9));
+        assert_eq!((pending.hits(), pending.stats()), (&*hits, stats), "{layout:?}");
+    }
 }

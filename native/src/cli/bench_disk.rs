@@ -17,7 +17,7 @@ use super::bench::{check_truth, settings};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::check_dimensions;
+use super::search::{check_dimensions, check_layout};
 
 /// Searches before the first that counts.
 const WARM_UP: usize = 100;
@@ -48,6 +48,7 @@ struct Answer {
 }
 
 pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(), Fail> {
+    check_layout(&args.plan)?;
     let mut options = DiskOptions::default();
     options.blocks = BlockOptions::default().method(method);
     options.memory = args.memory.map(|memory| memory.0);

@@ -15,7 +15,16 @@ use super::fail::Fail;
 use super::output::print;
 use super::progress::Progress;
 
+/// Refuses a layout that searches whose blocks are read do not have.
+pub(super) fn check_layout(plan: &PlanArgs) -> Result<(), Fail> {
+    if plan.driver.method().is_some() && plan.layout == Layout::Fast {
+        return Err(Fail::usage("--layout fast: searches whose blocks are read walk lean; --driver mmap would be right"));
+    }
+    Ok(())
+}
+
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
+    check_layout(&args.plan)?;
     let index = open(&args.file, args.plan.driver, args.plan.layout, common)?;
     let (queries, name) = queries(args, common)?;
     check_dimensions(&index, &args.file, &queries, &name)?;

@@ -86,6 +86,9 @@ fn router(folder: &Path) -> Router {
 
 /// Leaves out what a folder hides.
 fn hide(request: Request, next: Next) -> impl Future<Output = Response> + Send {
-    let hidden = request.uri().path().split('/').any(|part| part.starts_with('.') || part.to_ascii_lowercase().starts_with("%2e"));
+    let path = request.uri().path().to_ascii_lowercase();
+    // An encoded separator would part names later than here.
+    let parted = ["%2f", "%5c", "\\"].into_iter().any(|separator| path.contains(separator));
+    let hidden = parted || path.split('/').any(|part| part.starts_with('.') || part.starts_with("%2e"));
     async move { if hidden { StatusCode::NOT_FOUND.into_response() } else { next.run(request).await } }
 }

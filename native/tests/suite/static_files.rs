@@ -13,6 +13,8 @@ fn a_page_of_another_origin_gets_the_parts_that_it_asks_for() {
     std::fs::create_dir(sandbox.path("site")).unwrap();
     std::fs::write(sandbox.path("site/near.shore"), "0123456789").unwrap();
     std::fs::write(sandbox.path("site/.hidden"), "not for you").unwrap();
+    std::fs::create_dir(sandbox.path("site/sub")).unwrap();
+    std::fs::write(sandbox.path("site/sub/.hidden"), "not for you").unwrap();
     std::fs::write(sandbox.path("beside"), "not for you").unwrap();
     let served = Served::start(&sandbox, "--static site");
     let origin = ("origin", "https://elsewhere.example");
@@ -38,7 +40,18 @@ fn a_page_of_another_origin_gets_the_parts_that_it_asks_for() {
     );
     assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (200, Some("*")));
 
-    for path in ["/.hidden", "/%2ehidden", "/../beside", "/%2e%2e/beside", "/absent", "/sub/../.hidden"] {
+    for path in [
+        "/.hidden",
+        "/%2ehidden",
+        "/../beside",
+        "/%2e%2e/beside",
+        "/absent",
+        "/sub/../.hidden",
+        "/sub/.hidden",
+        "/sub%2f.hidden",
+        "/sub%2F.hidden",
+        "/sub%5c.hidden",
+    ] {
         assert_eq!(ask(&served, "GET", path, &[]).status, 404, "{path}");
     }
     assert_eq!(ask(&served, "POST", "/near.shore", &[]).status, 405);

@@ -49,22 +49,24 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       store.disk?.close();
       return reader.close?.();
     };
+    // What has an address can be found again by it.
+    const url = call.persist && reader instanceof Http ? reader.url : undefined;
     try {
-      // What has an address can be found again by it.
-      const url = call.persist && reader instanceof Http ? reader.url : undefined;
       const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await Shelf.load(url));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
       this.check(this.core.open_prefix(head.fileBytes));
+      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store, url } };
+      const described = this.describe();
       if (url) {
         store.disk = await diskOf(head.identity);
         if (store.disk) await Shelf.save(url, pieces as Uint8Array<ArrayBuffer>[]);
       }
-      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store, url } };
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
-      return this.describe();
+      return described;
     } catch (thrown) {
+      await unshelve(thrown, url);
       this.close();
       throw thrown;
     }
@@ -189,11 +191,19 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       if (!parts) for (const took of all) took.cached = 0; // nothing was ever fetched
       for (const took of all) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += took[name];
       return joined(all);
+    } catch (thrown) {
+      await unshelve(thrown, parts?.url);
+      throw thrown;
     } finally {
       stop(); // what the others of a failed call still wait for
       for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
     }
   }
+}
+
+/** Forgets what opening brought, if it may be that which is damaged: the next opening fetches it. */
+async function unshelve(thrown: unknown, url: string | undefined): Promise<void> {
+  if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await Shelf.save(url, []);
 }
 
 /** Every call has a method of its name. */

@@ -46,6 +46,7 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;
   else if (short()) throw new NearshoreError("truncated", `the first ${first.length} bytes came of a file of ${head.fileBytes}`);
+  if (!(head.hotEnd <= head.fileBytes)) throw new NearshoreError("corrupt", `the file says that it has ${head.fileBytes} bytes, and that what opening needs ends at ${head.hotEnd}`);
   const whole = first.length >= head.fileBytes;
   const end = whole ? first.length : head.hotEnd;
   if (end > maxBytes) throw new NearshoreError("quota", `opening takes the file's first ${end} bytes, maxBytes allows ${maxBytes}`);

@@ -33,6 +33,9 @@ export interface Driven extends Traffic {
   complete: boolean;
 }
 
+/** The longest delay of a timer, in milliseconds. */
+const DELAY_MAX = 0x7fff_ffff;
+
 /** Drives one search to its end, or to that of its budget. */
 export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, query: Query, budget: Budget = {}, signal?: AbortSignal): Promise<Driven> {
   const traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
@@ -42,9 +45,10 @@ export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, qu
   }
   const control = new AbortController();
   const stop = (): void => control.abort();
-  signal?.addEventListener("abort", stop);
-  const timer = budget.ms === undefined ? undefined : setTimeout(stop, budget.ms);
   const slot = searches.start(query);
+  signal?.addEventListener("abort", stop);
+  // A longer delay would be taken for none.
+  const timer = (budget.ms ?? Infinity) > DELAY_MAX ? undefined : setTimeout(stop, budget.ms);
   let complete = true;
   try {
     do {

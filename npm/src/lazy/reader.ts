@@ -1,5 +1,5 @@
 // Parts of a file, wherever it lies.
-import { NearshoreError, aborted, sentence } from "../errors.js";
+import { NearshoreError, aborted, invalid, sentence } from "../errors.js";
 import { fileSystemOf, openFile } from "../platform.js";
 import type { FileHandleLike, Source } from "../types.js";
 import { Http, type HttpOptions } from "./http.js";
@@ -44,7 +44,12 @@ export async function readerOf(source: LazySource, options: HttpOptions): Promis
     return parts(async (offset, bytes) => new Uint8Array(await source.slice(offset, offset + bytes).arrayBuffer()));
   }
   if (isHandle(source)) return readerOfFile(source);
-  const size = await source.size();
+  const size = await Promise.resolve()
+    .then(() => source.size())
+    .catch((thrown: unknown) => {
+      throw failed(thrown);
+    });
+  if (!Number.isSafeInteger(size) || size < 0) throw invalid(`the source's size() is ${String(size)}, expected a whole number of bytes`);
   // Beyond its end a source need not answer.
   const read = (offset: number, bytes: number, signal?: AbortSignal): Promise<Uint8Array> => source.read(offset, Math.min(bytes, Math.max(size - offset, 0)), signal);
   return { ...parts(read), close: () => source.close?.() };
@@ -54,15 +59,20 @@ const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => 
 
 const readerOfFile = (handle: FileHandleLike): Reader =>
   parts(async (offset, bytes) => {
-    const chunk = new Uint8Array(bytes);
+    // How much is wanted is what the file says of itself.
+    const there = Math.max(Math.min(bytes, Number((await handle.stat()).size) - offset), 0);
+    const chunk = new Uint8Array(there);
     let done = 0;
-    while (done < bytes) {
-      const { bytesRead } = await handle.read(chunk, done, bytes - done, offset + done);
+    while (done < there) {
+      const { bytesRead } = await handle.read(chunk, done, there - done, offset + done);
       if (bytesRead === 0) break;
       done += bytesRead;
     }
     return chunk.subarray(0, done);
   });
+
+/** What a source threw, as an error of ours. */
+const failed = (thrown: unknown): NearshoreError => (thrown instanceof NearshoreError ? thrown : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown }));
 
 /** A reader that counts and checks what `get` gives. */
 function parts(get: (offset: number, bytes: number, signal?: AbortSignal) => Promise<Uint8Array>): Reader {
@@ -70,7 +80,7 @@ function parts(get: (offset: number, bytes: number, signal?: AbortSignal) => Pro
     async read(offset, bytes, { signal, meter, upTo } = {}) {
       const found = await get(offset, bytes, signal).catch((thrown: unknown) => {
         if (signal?.aborted) throw aborted(signal);
-        throw thrown instanceof NearshoreError ? thrown : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown });
+        throw failed(thrown);
       });
       if (meter) {
         meter.requests++;

@@ -157,6 +157,43 @@ test("auto: parts of a large file in tiles, where its host gives parts", async (
   assert.deepEqual(asked, [null, "bytes=0-65535", null]);
 });
 
+test("auto: a host may send as few bytes at a time as it likes", async () => {
+  const large = file.slice();
+  new DataView(large.buffer).setBigUint64(32, 5_000_000n, true);
+  let asked = 0;
+  const send = async (url, { headers, signal }) => {
+    if (new Headers(headers).get("range")) return fetch(`${server.url}/plain/x`, { headers, signal });
+    asked++;
+    let at = 0;
+    return new Response(new ReadableStream({ pull: (stream) => stream.enqueue(large.slice(at, (at += at < 100 ? 7 : 60_000))) }));
+  };
+  server.reset();
+  const index = await open("https://index.example/x.shore", { fetch: send });
+  assert.deepEqual([index.info.mode, asked], ["lazy", 1]);
+});
+
+test("no limit is no limit, and a source that fails is the source's failure", async () => {
+  const index = await lazy();
+  for (const ms of [Infinity, 2 ** 31, 1e12]) {
+    const hits = await index.search(query(3), { budget: { ms, bytes: Infinity, rounds: Infinity } });
+    assert.deepEqual([hits.length, hits.stats.complete], [10, true]);
+  }
+  await assert.rejects(index.search(query(3), { budget: { ms: -1 } }), failure("invalid-argument", "budget.ms"));
+  const read = async (offset, length) => file.slice(offset, offset + length);
+  const broken = (size) => open({ read, size }, { mode: "lazy" });
+  await assert.rejects(broken(async () => { throw new Error("503"); }), failure("network", "503"));
+  await assert.rejects(broken(() => { throw new Error("no"); }), failure("network", "no"));
+  await assert.rejects(broken(async () => NaN), failure("invalid-argument", "size()", "NaN"));
+});
+
+test("a file that claims more than it has is damaged, and asks for no memory", async () => {
+  for (const claim of [2n ** 33n, 2n ** 60n]) {
+    const hostile = file.slice();
+    new DataView(hostile.buffer).setBigUint64(64, claim, true);
+    await assert.rejects(open(new Blob([hostile]), { mode: "lazy" }), failure("corrupt"));
+  }
+});
+
 test("codes: after they are here a search fetches records alone", async () => {
   const index = await lazy("plain", { mode: "codes" });
   await index.prefetch();
