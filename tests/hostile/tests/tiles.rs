@@ -30,6 +30,7 @@ const FULL: [u8; 4] = [0xFF; 4];
 const NAN: [u8; 4] = f32::NAN.to_le_bytes();
 const MINUS_ONE: [u8; 4] = (-1f32).to_le_bytes();
 const OUT_OF_ORDER: &str = "a tile that does not begin where the one before it ends";
+const MANY: &str = "more slots than there are rows";
 const BEYOND: &str = "a tile beyond the last block of codes";
 
 #[test]
@@ -46,7 +47,7 @@ fn values_that_no_tile_has_are_found_by_the_check_and_by_searches() {
     let cases: Vec<(At, &[u8], &str, Option<&str>)> = vec![
         (Row(Kind::Tiles, 1, 4), &[99], BEYOND, Some(BEYOND)),
         (Row(Kind::Tiles, 1, 4), &FULL, BEYOND, Some(BEYOND)),
-        (Row(Kind::Tiles, 1, 8), &FULL, BEYOND, Some(BEYOND)),
+        (Row(Kind::Tiles, 1, 8), &FULL, MANY, Some(MANY)),
         (Row(Kind::Tiles, 1, 4), &[0], OUT_OF_ORDER, Some(OUT_OF_ORDER)),
         (Row(Kind::Tiles, 0, 0), &[1], OUT_OF_ORDER, None),
         (Row(Kind::Tiles, 1, 0), &FULL, "rows of a tile that are not its own", None),
