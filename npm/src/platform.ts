@@ -1,5 +1,6 @@
 // What kind of place this runs in. Asked when needed, never on import.
 import { NearshoreError, sentence } from "./errors.js";
+import type { FileHandleLike } from "./types.js";
 
 /** A module of Node, where there is Node (or Deno, or Bun): asked for at run time, so that no bundler stumbles over it. */
 export function builtin<K extends keyof Builtins>(name: K): Builtins[K] | undefined {
@@ -16,6 +17,18 @@ export const openFile = (fs: Builtins["node:fs"], text: string): ReturnType<Buil
   fs.promises.open(text.startsWith("file:") ? new URL(text) : text).catch((thrown: unknown) => {
     throw new NearshoreError("network", `the file cannot be opened: ${sentence(thrown)}`, { cause: thrown });
   });
+
+/** Bytes of an open file; fewer where it ends before them. */
+export async function readAt(handle: FileHandleLike, offset: number, bytes: number): Promise<Uint8Array> {
+  const chunk = new Uint8Array(bytes);
+  let done = 0;
+  while (done < bytes) {
+    const { bytesRead } = await handle.read(chunk, done, bytes - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return chunk.subarray(0, done);
+}
 
 /** The little of Node that is used. */
 interface Builtins {

@@ -2,7 +2,7 @@
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
 import type { LazySource } from "./lazy/reader.js";
 import type { Link } from "./link.js";
-import { fileSystemOf, openFile } from "./platform.js";
+import { fileSystemOf, openFile, readAt } from "./platform.js";
 import type { FileHandleLike, OpenOptions, Source } from "./types.js";
 
 /** Everything that `open` takes. */
@@ -193,15 +193,6 @@ async function* chunksOfSource(source: Source, bytes: number, signal?: AbortSign
 
 async function streamOfFile(handle: FileHandleLike, signal?: AbortSignal): Promise<Stream> {
   const bytes = Number((await handle.stat()).size);
-  const read = async (at: number, length: number): Promise<Uint8Array> => {
-    const chunk = new Uint8Array(length);
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await handle.read(chunk, done, length - done, at + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return chunk.subarray(0, done);
-  };
+  const read = (at: number, length: number): Promise<Uint8Array> => readAt(handle, at, length);
   return { bytes, requests: Math.ceil(bytes / CHUNK), own: true, chunks: chunksOfSource({ read, size: async () => bytes }, bytes, signal) };
 }

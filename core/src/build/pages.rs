@@ -20,14 +20,14 @@ const VERSION: &[u8] = b"pages 1";
 const STEP_ROWS: u32 = 4096;
 
 /// Where a table goes: hot ones first, then what guides walks, then what is read.
-fn place(kind: Option<Kind>) -> u8 {
+fn place(kind: Kind) -> u8 {
     match kind {
-        Some(Kind::Upper) => 1,
-        Some(Kind::CodesRows) => 2,
-        Some(Kind::Edges) => 3,
-        Some(Kind::Records) => 5,
-        Some(Kind::Originals) => 6,
-        Some(Kind::Payload) => 7,
+        Kind::Upper => 1,
+        Kind::CodesRows => 2,
+        Kind::Edges => 3,
+        Kind::Records => 5,
+        Kind::Originals => 6,
+        Kind::Payload => 7,
         _ => 4,
     }
 }
@@ -59,7 +59,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32));
         }
         let mut order: Vec<usize> = (0..tables.len()).collect();
-        sort::by_key(&mut order, |&at| (!tables[at].hot, place(Some(tables[at].kind)), at));
+        sort::by_key(&mut order, |&at| (!tables[at].hot, place(tables[at].kind), at));
         let tables: Vec<TableSpec> = order.into_iter().map(|at| tables[at]).collect();
         let mut digest = Digest::new();
         tables.iter().for_each(|table| digest.update(&(table.kind as u16).to_le_bytes()));

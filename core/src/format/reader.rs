@@ -90,15 +90,14 @@ impl<B: AsRef<[u8]>> Reader<B> {
 
     /// All sections in file order, those of unknown kinds included.
     pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
-        let bytes = self.bytes();
-        let build_id = self.header.superblock.build_id;
-        self.header.tables.iter().zip(self.words.windows(2)).map(move |(table, words)| {
-            let bits = match *words {
-                [from, to] => self.verified.get(from..to).unwrap_or_default(),
-                _ => &[],
-            };
-            Section::new(table, bytes, bits, build_id)
-        })
+        (0..self.header.tables.len()).filter_map(|place| self.section_at(place))
+    }
+
+    /// The section at a place of the directory.
+    pub(crate) fn section_at(&self, place: usize) -> Option<Section<'_>> {
+        let (table, words) = self.header.tables.get(place).zip(self.words.get(place..)?.first_chunk::<2>())?;
+        let bits = self.verified.get(words[0]..words[1]).unwrap_or_default();
+        Some(Section::new(table, self.bytes(), bits, self.header.superblock.build_id))
     }
 }
 

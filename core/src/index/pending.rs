@@ -170,7 +170,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         loop {
             for at in 0..pending.wanted.len() {
                 let Block { table, block, .. } = pending.wanted[at];
-                if let Some(section) = self.reader.sections().nth(table as usize) {
+                if let Some(section) = self.reader.section_at(table as usize) {
                     self.take(pending, at, section.verified_block(block)?)?;
                 }
             }
@@ -202,13 +202,15 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.stats.distances += tiles.count() as u64;
         pending.clear_round();
         // In the order of the file, each with the distance of its centroid.
-        let mut near: alloc::vec::Vec<Neighbor> = pending.tiles.iter().skip(pending.probed).collect();
+        let mut near = core::mem::take(&mut pending.scratch.found);
+        near.clear();
+        near.extend(pending.tiles.iter().skip(pending.probed));
         sort::by_key(&mut near, |near| near.node);
         pending.probed = pending.tiles.len();
         pending.stats.hops = pending.probed as u64;
         let table = self.table(Kind::CodesTiles).unwrap_or((0, tiles.codes.table()));
         let mut next = 0;
-        for tile in near {
+        for tile in &near {
             let (first, blocks) = tiles.blocks(tile.node)?;
             if first < next {
                 // Else a small file could want any number of blocks.
@@ -226,6 +228,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 pending.bases.resize(pending.wanted.len(), tile.distance);
             }
         }
+        pending.scratch.found = near;
         pending.await_round(Stage::Codes);
         Ok(())
     }
@@ -293,11 +296,13 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// The best estimates become candidates, whose records are wanted.
     fn end_codes(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
         let most = pending.params.rerank.unwrap_or(1);
-        let mut best: alloc::vec::Vec<Neighbor> = pending.found.iter().collect();
+        let best = &mut pending.scratch.found;
+        best.clear();
+        best.extend(pending.found.iter());
         // Of the copies of a row the nearest one stays.
-        sort::by_key(&mut best, |near| (near.node, near.key()));
+        sort::by_key(best, |near| (near.node, near.key()));
         best.dedup_by_key(|near| near.node);
-        crate::graph::sort(&mut best);
+        crate::graph::sort(best);
         best.truncate(most);
         let tiles = self.tiles(loaded)?.count();
         if best.len() < pending.params.k.min(self.len()) && pending.probed < tiles {

@@ -1,6 +1,6 @@
 // Parts of a file, wherever it lies.
 import { NearshoreError, aborted, invalid, sentence } from "../errors.js";
-import { fileSystemOf, openFile } from "../platform.js";
+import { fileSystemOf, openFile, readAt } from "../platform.js";
 import type { FileHandleLike, Source } from "../types.js";
 import { Http, type HttpOptions } from "./http.js";
 
@@ -60,15 +60,8 @@ const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => 
 const readerOfFile = (handle: FileHandleLike): Reader =>
   parts(async (offset, bytes) => {
     // How much is wanted is what the file says of itself.
-    const there = Math.max(Math.min(bytes, Number((await handle.stat()).size) - offset), 0);
-    const chunk = new Uint8Array(there);
-    let done = 0;
-    while (done < there) {
-      const { bytesRead } = await handle.read(chunk, done, there - done, offset + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return chunk.subarray(0, done);
+    const there = Math.min(bytes, Number((await handle.stat()).size) - offset);
+    return readAt(handle, offset, Math.max(there, 0));
   });
 
 /** What a source threw, as an error of ours. */
