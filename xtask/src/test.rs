@@ -241,7 +241,7 @@ fn benches(_: &mut Tally) -> Result<()> {
     cargo(&["bench", "--manifest-path", "core/benches/Cargo.toml", "--bench", "distance", "--", "--test"]).run()
 }
 
-/// Node's test runner over the `.test.mjs` files of a folder.
+/// Node's test runner over the `.test.mjs` files of a folder, two at a time: most of their time is waiting for a browser.
 fn node_tests(folder: &str) -> Result<Process> {
     let mut files: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(workspace::root().join(folder))? {
@@ -251,7 +251,7 @@ fn node_tests(folder: &str) -> Result<Process> {
         }
     }
     files.sort();
-    Ok(program("node").args(["--test", "--test-reporter=spec"]).args(files))
+    Ok(program("node").args(["--test", "--test-concurrency=2", "--test-reporter=spec"]).args(files))
 }
 
 /// The core's tests as another machine runs them; there a missing backend is a failure.
