@@ -178,6 +178,11 @@ impl Index {
         Ok(Self { index, scratch: Mutex::new(Vec::new()) })
     }
 
+    /// [`index::Index::with_at_hand`].
+    pub(crate) fn with_at_hand(self, bytes: u64) -> Self {
+        Self { index: self.index.with_at_hand(bytes), ..self }
+    }
+
     /// Makes the codes that walks by [`Layout::Fast`](nearshore_core::search::Layout) read, where the file does not have them:
     /// [`index::Index::derive_neighbor_codes`].
     ///

@@ -5,6 +5,8 @@ use crate::graph::hnsw::{self, Hierarchy, HnswParams, Worker};
 use crate::graph::layer::{Layer, Records};
 use crate::graph::leaves::{self, LeafParams};
 use crate::graph::select::Selection;
+#[cfg(feature = "codes")]
+use crate::graph::vamana::{self, VamanaParams};
 use crate::par::Par;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
@@ -18,7 +20,7 @@ const EF_USUAL: usize = 200;
 /// Whether this build goes by leaves. The package has no options that would need insertion, so its code stays out of a browser's
 /// download.
 pub(super) fn goes_by_leaves(params: &BuildParams) -> bool {
-    cfg!(target_family = "wasm") || (params.builder == Builder::Leaves && params.heuristic && !params.extend_candidates)
+    cfg!(target_family = "wasm") || (params.builder != Builder::Insertion && params.heuristic && !params.extend_candidates)
 }
 
 /// Nodes of a leaf at most. Where 1,000 would be more than a twentieth of all, half of that gives a graph as good in two thirds of
@@ -42,7 +44,7 @@ pub(super) fn link<P: Par>(
     par: &P,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Hierarchy> {
-    let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned };
+    let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
     if !goes_by_leaves(params) {
         let hnsw =
             HnswParams { m: params.m, ef_construction: params.ef_construction, selection, extend_candidates: params.extend_candidates };
@@ -52,6 +54,12 @@ pub(super) fn link<P: Par>(
     let mut layers: Vec<Layer> = Vec::new();
     for (layer, &nodes) in sizes.iter().enumerate().rev() {
         let degree = if layer == 0 { params.m * 2 } else { params.m };
+        #[cfg(feature = "codes")]
+        if layer == 0 && params.builder == Builder::Vamana {
+            let vamana = VamanaParams { degree, ef: params.ef_construction, alpha_sq: params.alpha_sq };
+            layers.push(vamana::build(records, nodes, layers.last(), &vamana, par, progress)?);
+            continue;
+        }
         let leaves =
             LeafParams { degree, leaf: leaf(nodes), fanout: fanout(params, nodes), near: NEAR.max(degree), seed: params.seed, selection };
         // The layers above hold a small share of the nodes: the count stands still for them.

@@ -1,6 +1,6 @@
 //! A file's description of itself.
 
-use super::{BuildParams, Codes, Input, Layers, Tier, link};
+use super::{BuildParams, Builder, Codes, Input, Layers, Tier, link};
 #[cfg(feature = "codes")]
 use crate::search::Layout;
 use crate::words::say;
@@ -8,14 +8,25 @@ use alloc::string::String;
 
 /// What decided the bytes, for people: JSON with sorted keys.
 pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
-    let builder = if link::goes_by_leaves(params) { "leaves 1" } else { "hnsw-batch 1" };
+    let builder = match params.builder {
+        #[cfg(feature = "codes")]
+        Builder::Vamana if link::goes_by_leaves(params) => "vamana 1",
+        _ if link::goes_by_leaves(params) => "leaves 1",
+        _ => "hnsw-batch 1",
+    };
     let layers = match params.layers {
         Layers::Many => "many",
         Layers::One => "one",
     };
     let mut json = String::new();
     let out = &mut json;
-    say!(out, "{\"builder\":\"", builder, "\",");
+    say!(out, "{");
+    #[cfg(feature = "codes")]
+    if params.builder == Builder::Vamana {
+        // In thousandths, which need no printing of fractions.
+        say!(out, "\"alpha_sq_thousandths\":", (params.alpha_sq * 1000.0) as u32, ",");
+    }
+    say!(out, "\"builder\":\"", builder, "\",");
     if cfg!(feature = "codes") && params.codes != Codes::None {
         say!(out, "\"codes\":\"", params.codes.as_str(), "\",");
     }

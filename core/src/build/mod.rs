@@ -387,6 +387,10 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     if !(1..=100_000).contains(&params.ef_construction) {
         return bad("ef_construction", "1 to 100000");
     }
+    #[cfg(feature = "codes")]
+    if !(1.0..=4.0).contains(&params.alpha_sq) {
+        return bad("alpha_sq", "1 to 4");
+    }
     if params.codes != Codes::None && !cfg!(feature = "codes") {
         return bad("codes", "none, in this build of the library");
     }

@@ -1,4 +1,5 @@
-//! A file laid out anew for a disk: codes and graph in front, to stay in memory; records behind them, a page of them to a read.
+//! A file laid out anew for a disk: codes and graph in front, to stay in memory as far as that goes; records behind them; each of these in
+//! pages, to be read one by one.
 //!
 //! What the file holds stays what it was. Where it has no codes, four bits a dimension are made of its records. Its quality table then
 //! says nothing of walks by them and stays behind; [`BuildParams::tier`](super::BuildParams) builds a file with a table of its own.
@@ -15,7 +16,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 /// Version of what decides the bytes.
-const VERSION: &[u8] = b"pages 1";
+const VERSION: &[u8] = b"pages 2";
 /// Rows between two reports of progress.
 const STEP_ROWS: u32 = 4096;
 
@@ -56,7 +57,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         tables.retain(|table| originals || table.kind != Kind::Originals);
         if !codes {
             let spec = TableSpec::table(Kind::CodesRows, superblock.rows, layout.stride as u32);
-            tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32));
+            tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32).paged());
         }
         let mut order: Vec<usize> = (0..tables.len()).collect();
         sort::by_key(&mut order, |&at| (!tables[at].hot, place(tables[at].kind), at));
@@ -116,7 +117,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let spec = TableSpec::table(kind, table.rows, table.stride).instance(table.instance).encoding(table.encoding);
         let spec = TableSpec { hot: table.is_hot(), required: table.is_required(), ..spec }.parameter(table.parameter).extra(table.extra);
         Some(match kind {
-            Kind::Records => spec.paged(),
+            Kind::Records | Kind::CodesRows | Kind::Edges => spec.paged(),
             // A row that is no page long would be read in two as often as not.
             Kind::Originals => spec.block_rows(1).packed(),
             Kind::Payload => spec.block_rows(4096 - 8).packed(),

@@ -53,6 +53,10 @@ pub enum Builder {
     Leaves,
     /// A search of the graph so far for each row (Malkov & Yashunin 2016, Algorithm 1).
     Insertion,
+    /// Two such searches for each row, and pruning that keeps longer edges (Subramanya et al. 2019, "DiskANN"), for the base layer; the
+    /// layers above go by leaves.
+    #[cfg(feature = "codes")]
+    Vamana,
 }
 
 impl Builder {
@@ -62,6 +66,8 @@ impl Builder {
         match self {
             Self::Leaves => "leaves",
             Self::Insertion => "insertion",
+            #[cfg(feature = "codes")]
+            Self::Vamana => "vamana",
         }
     }
 }
@@ -100,6 +106,9 @@ pub struct BuildParams {
     pub originals: bool,
     /// How neighbours are found.
     pub builder: Builder,
+    /// How much nearer to a candidate a neighbour must be to stand for it, as a factor on squared lengths, 1 to 4. For [`Builder::Vamana`].
+    #[cfg(feature = "codes")]
+    pub alpha_sq: f32,
     /// Layers of the graph.
     pub layers: Layers,
     /// Neighbours by heuristic (Algorithm 4) rather than the nearest (Algorithm 3).
@@ -127,6 +136,8 @@ impl Default for BuildParams {
             seed: 0,
             originals: true,
             builder: Builder::default(),
+            #[cfg(feature = "codes")]
+            alpha_sq: 1.2,
             layers: Layers::Many,
             heuristic: true,
             extend_candidates: false,
@@ -176,6 +187,13 @@ impl BuildParams {
         Self { builder, ..self }
     }
 
+    /// Sets the factor of pruning.
+    #[cfg(feature = "codes")]
+    #[must_use]
+    pub fn alpha_sq(self, alpha_sq: f32) -> Self {
+        Self { alpha_sq, ..self }
+    }
+
     /// Sets the layers of the graph.
     #[must_use]
     pub fn layers(self, layers: Layers) -> Self {
@@ -223,6 +241,10 @@ impl FromStr for Builder {
     type Err = &'static str;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Leaves, Self::Insertion].into_iter().find(|builder| builder.as_str() == word).ok_or("must be leaves or insertion")
+        #[cfg(feature = "codes")]
+        let (all, must) = ([Self::Leaves, Self::Insertion, Self::Vamana], "must be leaves, insertion or vamana");
+        #[cfg(not(feature = "codes"))]
+        let (all, must) = ([Self::Leaves, Self::Insertion], "must be leaves or insertion");
+        all.into_iter().find(|builder| builder.as_str() == word).ok_or(must)
     }
 }

@@ -186,7 +186,8 @@ impl File<'_> {
                 #[cfg(feature = "codes")]
                 CodeTable::Coarse(coarse) => (coarse.method().encoding(), coarse.parameter()),
             };
-            tables.push(TableSpec::table(Kind::CodesRows, rows, *stride as u32).encoding(encoding).parameter(parameter as u32));
+            let codes = TableSpec::table(Kind::CodesRows, rows, *stride as u32);
+            tables.push(self.paged(codes.encoding(encoding).parameter(parameter as u32)));
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
@@ -196,9 +197,9 @@ impl File<'_> {
         }
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
-        tables.push(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into()));
+        tables.push(self.paged(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into())));
         if self.tier == Tier::Disk {
-            // Behind all that a walk keeps in memory, which is then one piece of the file.
+            // Behind all that a walk may keep in memory, which is then one piece of the file.
             tables.push(records.paged());
         }
         #[cfg(feature = "codes")]
@@ -225,6 +226,11 @@ impl File<'_> {
             tables.push(if self.tier == Tier::Disk { originals.block_rows(1).packed() } else { originals });
         }
         tables
+    }
+
+    /// A table whose blocks a walk reads one by one where memory does not hold it: pages, in a file for a disk.
+    fn paged(&self, table: TableSpec) -> TableSpec {
+        if self.tier == Tier::Disk { table.paged() } else { table }
     }
 
     /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones, and what was

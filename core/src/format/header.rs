@@ -127,7 +127,7 @@ impl Header {
     }
 
     /// The bytes of this header: 16 KiB, with identity and checksum computed anew.
-    pub(super) fn encode(&mut self) -> Vec<u8> {
+    pub fn encode(&mut self) -> Vec<u8> {
         let mut bytes = alloc::vec![0; HEADER_BYTES];
         let (first, directory) = bytes.split_at_mut(DIRECTORY_AT);
         for (table, entry) in self.tables.iter().zip(directory.chunks_exact_mut(size_of::<RawTable>())) {

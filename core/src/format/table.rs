@@ -5,9 +5,11 @@
 //! row r lies at   offset + (r / block_rows) * block_bytes + (r % block_rows) * stride
 //! ```
 
+use super::hash;
 use super::raw::RawTable;
 use super::terms::Kind;
 use crate::error::{BadField, Must};
+use alloc::vec::Vec;
 
 /// The section is in the hot region: what every query needs.
 pub(super) const HOT: u16 = 1;
@@ -55,6 +57,13 @@ pub struct Table {
 }
 
 impl Table {
+    /// Makes the rows in `bytes`, from `start` on, block `block` of this table: zeros behind them, and the check.
+    pub fn seal(&self, build_id: u64, block: u64, bytes: &mut Vec<u8>, start: usize) {
+        bytes.resize(start + self.block_bytes as usize - CHECK_BYTES as usize, 0);
+        let check = hash::block_check(build_id, self.kind, self.instance, block, bytes.get(start..).unwrap_or_default());
+        bytes.extend_from_slice(&check.to_le_bytes());
+    }
+
     /// Checks one entry by itself: everything but its neighbours, and what its kind asks for.
     pub(super) fn check(raw: &RawTable, file_bytes: u64) -> Result<Self, BadField> {
         let bad = |field, value, must| BadField { section: raw.kind, instance: raw.instance, field, value, must };

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use super::hash::{self, Digest};
+use super::hash::Digest;
 use super::header::Header;
 use super::raw::HEADER_BYTES;
 use super::spec::{self, FileSpec, TableSpec};
@@ -164,14 +164,9 @@ impl<S: Sink> Writer<S> {
 
     /// Ends the current block: zeros, check.
     fn seal(&mut self, table: &Table) {
-        let end = self.block_start + table.block_bytes as usize;
-        self.pending.resize(end - 8, 0);
-        let rows = self.pending.get(self.block_start..).unwrap_or_default();
-        let build_id = self.header.superblock.build_id;
-        let check = hash::block_check(build_id, table.kind, table.instance, self.block, rows).to_le_bytes();
-        self.digest.update(&check);
-        self.pending.extend_from_slice(&check);
-        self.block_start = end;
+        table.seal(self.header.superblock.build_id, self.block, &mut self.pending, self.block_start);
+        self.digest.update(self.pending.last_chunk::<8>().map_or(&[][..], |check| check));
+        self.block_start = self.pending.len();
         self.block += 1;
         self.filled = 0;
     }

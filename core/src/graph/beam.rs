@@ -8,6 +8,8 @@
 
 #[cfg(feature = "filter")]
 mod among;
+#[cfg(feature = "codes")]
+pub(crate) mod waiting;
 
 use super::pool::Pool;
 use super::visited::Visited;
@@ -68,6 +70,16 @@ impl Beam {
         limits: Limits,
         stats: &mut Stats,
     ) -> Result<(), G::Error> {
+        self.gather(graph, entries, limits, stats);
+        if cfg!(target_family = "wasm") {
+            // In a browser's download one walk serves all graphs.
+            return self.walk::<dyn Graph<Error = G::Error>>(graph, query, limits, stats);
+        }
+        self.walk(graph, query, limits, stats)
+    }
+
+    /// Empties the pool and gathers the entries.
+    fn gather<G: Graph>(&mut self, graph: &G, entries: impl IntoIterator<Item = u32>, limits: Limits, stats: &mut Stats) {
         stats.ef = limits.ef as u64;
         self.pool.reset(limits.ef);
         self.visited.reset(graph.nodes());
@@ -78,11 +90,6 @@ impl Beam {
                 self.fresh.push(entry);
             }
         }
-        if cfg!(target_family = "wasm") {
-            // In a browser's download one walk serves all graphs.
-            return self.walk::<dyn Graph<Error = G::Error>>(graph, query, limits, stats);
-        }
-        self.walk(graph, query, limits, stats)
     }
 
     /// The walk from the gathered entries, compiled once a graph, wherever entries come from.
@@ -94,14 +101,20 @@ impl Beam {
             if next.distance > bound {
                 break;
             }
-            stats.hops += 1;
-            self.fresh.clear();
-            graph.neighbors(next.node, &mut self.fresh)?;
-            let new = self.visited.insert_all(&mut self.fresh);
-            self.fresh.truncate(new);
-            self.score(graph, query, bound, stats)?;
+            self.expand(graph, query, next.node, bound, stats)?;
         }
         Ok(())
+    }
+
+    /// Offers the neighbours of `node` that were not seen.
+    #[inline(always)]
+    fn expand<G: Graph + ?Sized>(&mut self, graph: &G, query: &Prepared, node: u32, bound: f32, stats: &mut Stats) -> Result<(), G::Error> {
+        stats.hops += 1;
+        self.fresh.clear();
+        graph.neighbors(node, &mut self.fresh)?;
+        let new = self.visited.insert_all(&mut self.fresh);
+        self.fresh.truncate(new);
+        self.score(graph, query, bound, stats)
     }
 
     /// Distance beyond which a candidate is not worth expanding.

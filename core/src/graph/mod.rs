@@ -23,6 +23,8 @@ pub(crate) mod surround;
 pub(crate) mod sweep;
 #[cfg(feature = "codes")]
 mod sweep_pool;
+#[cfg(feature = "codes")]
+pub mod vamana;
 pub mod visited;
 
 use crate::quant::Prepared;

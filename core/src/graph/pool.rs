@@ -88,6 +88,22 @@ impl Pool {
         }
         None
     }
+
+    /// Undoes the last [`Pool::expand_next`], before anything was inserted.
+    #[cfg(feature = "codes")]
+    pub fn take_back(&mut self) {
+        self.cursor = self.cursor.saturating_sub(1);
+        if let Some(expanded) = self.expanded.get_mut(self.cursor) {
+            *expanded = false;
+        }
+    }
+
+    /// The nodes that were not expanded, nearest first.
+    #[cfg(feature = "codes")]
+    pub fn unexpanded(&self) -> impl Iterator<Item = Neighbor> + '_ {
+        let all = self.keys.iter().zip(&self.expanded).skip(self.cursor);
+        all.filter(|(_, expanded)| !**expanded).map(|(&key, _)| Neighbor::from_key(key))
+    }
 }
 
 #[cfg(test)]

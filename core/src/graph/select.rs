@@ -6,12 +6,34 @@
 //! a twin of the base (distance 0) would otherwise remove every other candidate.
 
 /// How neighbours are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Selection {
     /// The heuristic (Algorithm 4) rather than the nearest (Algorithm 3).
     pub heuristic: bool,
     /// Fill up with discarded candidates, nearest first.
     pub keep_pruned: bool,
+    /// How many times as near to a candidate a kept neighbour must be to discard it, as a factor on the distance as computed, at least 1
+    /// (RobustPrune: Subramanya et al. 2019, "DiskANN", Algorithm 2). 1 is the heuristic.
+    #[cfg(feature = "codes")]
+    pub alpha_sq: f32,
+}
+
+impl Selection {
+    /// The heuristic of Algorithm 4.
+    pub const HEURISTIC: Self = Self {
+        heuristic: true,
+        keep_pruned: false,
+        #[cfg(feature = "codes")]
+        alpha_sq: 1.0,
+    };
+
+    /// The factor; left out of a download, where it is 1.
+    fn factor(self) -> f32 {
+        #[cfg(feature = "codes")]
+        return self.alpha_sq;
+        #[cfg(not(feature = "codes"))]
+        1.0
+    }
 }
 
 use super::{Buffers, Graph, Neighbor};
@@ -65,7 +87,7 @@ impl Selector {
             if chosen.len() >= most {
                 break;
             }
-            if self.is_hidden(graph, candidate)? {
+            if self.is_hidden(graph, candidate, selection.factor())? {
                 self.discarded.push(candidate);
             } else {
                 self.kept.push(candidate.node);
@@ -80,8 +102,8 @@ impl Selector {
         Ok(())
     }
 
-    /// Whether a kept neighbour is nearer to `candidate` than the base is.
-    fn is_hidden<G: Nodes>(&mut self, graph: &G, candidate: Neighbor) -> Result<bool, G::Error> {
+    /// Whether a kept neighbour is nearer to `candidate` than the base is, `factor` times.
+    fn is_hidden<G: Nodes>(&mut self, graph: &G, candidate: Neighbor, factor: f32) -> Result<bool, G::Error> {
         if self.kept.is_empty() {
             return Ok(false);
         }
@@ -89,10 +111,97 @@ impl Selector {
         for kept in self.kept.chunks(TOGETHER) {
             self.distances.resize(kept.len(), 0.0);
             graph.distances(&self.query, kept, &mut self.buffers, &mut self.distances)?;
-            if self.distances.iter().any(|&d| d < candidate.distance) {
+            if self.distances.iter().any(|&d| d * factor < candidate.distance) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+}
+
+#[cfg(all(test, feature = "codes"))]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use core::convert::Infallible;
+    use proptest::prelude::*;
+
+    /// Points of a plane, by squared lengths.
+    struct Plane(Vec<[f32; 2]>);
+
+    impl Plane {
+        fn apart(&self, a: u32, b: u32) -> f32 {
+            let ([ax, ay], [bx, by]) = (self.0[a as usize], self.0[b as usize]);
+            (ax - bx) * (ax - bx) + (ay - by) * (ay - by)
+        }
+    }
+
+    impl Graph for Plane {
+        type Error = Infallible;
+
+        fn nodes(&self) -> usize {
+            self.0.len()
+        }
+
+        fn neighbors(&self, _: u32, _: &mut Vec<u32>) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        fn distances(&self, query: &Prepared, nodes: &[u32], _: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
+            nodes.iter().zip(out).for_each(|(&node, out)| *out = self.apart(query.sum as u32, node));
+            Ok(())
+        }
+
+        fn prefetch(&self, _: u32) {}
+    }
+
+    impl Nodes for Plane {
+        fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Infallible> {
+            query.sum = node as i32;
+            Ok(())
+        }
+    }
+
+    /// What is chosen for node 0 of all others.
+    fn chosen(plane: &Plane, most: usize, alpha_sq: f32) -> Vec<Neighbor> {
+        let mut candidates: Vec<Neighbor> =
+            (1..plane.0.len() as u32).map(|node| Neighbor { distance: plane.apart(0, node), node }).collect();
+        crate::graph::sort(&mut candidates);
+        let mut chosen = Vec::new();
+        let selection = Selection { alpha_sq, ..Selection::HEURISTIC };
+        let Ok(()) = Selector::default().select(plane, &candidates, most, selection, &mut chosen);
+        chosen
+    }
+
+    proptest! {
+        #[test]
+        fn whom_pruning_removes_a_kept_neighbour_stands_for(
+            points in prop::collection::vec((0..50u8, 0..50u8), 2..60),
+            most in 1..20usize,
+            alpha in 0..5u8,
+        ) {
+            let plane = Plane(points.iter().map(|&(x, y)| [f32::from(x), f32::from(y)]).collect());
+            let alpha_sq = 1.0 + f32::from(alpha) / 4.0;
+            let kept = chosen(&plane, most, alpha_sq);
+            prop_assert!(!kept.is_empty() && kept.len() <= most);
+            prop_assert!(kept.windows(2).all(|pair| pair[0].key() < pair[1].key()));
+            let stands = |by: &Neighbor, node: u32| plane.apart(by.node, node) * alpha_sq < plane.apart(0, node);
+            for node in 1..plane.0.len() as u32 {
+                let at = kept.iter().position(|by| by.node == node);
+                let before = &kept[..at.unwrap_or(kept.len())];
+                let removed = before.iter().any(|by| stands(by, node));
+                prop_assert!(at.is_none() || !removed, "{} is kept beside one that stands for it", node);
+                prop_assert!(at.is_some() || removed || kept.len() == most, "{} is removed by none", node);
+            }
+        }
+    }
+
+    #[test]
+    fn a_twin_of_the_base_removes_nobody() {
+        let plane = Plane(vec![[0.0, 0.0], [0.0, 0.0], [3.0, 0.0], [0.0, 4.0], [-5.0, 0.0]]);
+        for alpha_sq in [1.0, 1.2, 2.0] {
+            let nodes: Vec<u32> = chosen(&plane, 8, alpha_sq).iter().map(|near| near.node).collect();
+            assert_eq!(nodes, [1, 2, 3, 4], "{alpha_sq}");
+        }
     }
 }

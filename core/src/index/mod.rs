@@ -13,6 +13,8 @@ mod columns;
 mod columns_check;
 #[cfg(feature = "codes")]
 mod fast;
+#[cfg(feature = "codes")]
+mod fetched;
 #[cfg(feature = "filter")]
 mod filtered;
 #[cfg(feature = "tiles")]
@@ -59,6 +61,9 @@ pub struct Index<B> {
     /// Codes of neighbours that were made beside the file.
     #[cfg(feature = "codes")]
     derived: Option<alloc::sync::Arc<Vec<u8>>>,
+    /// Bytes from the front that searches which wait need not ask for.
+    #[cfg(feature = "codes")]
+    at_hand: u64,
 }
 
 impl<B: AsRef<[u8]>> core::fmt::Debug for Index<B> {
@@ -106,6 +111,8 @@ impl<B: AsRef<[u8]>> Index<B> {
             return Err(OpenError::Missing { section: missing as u16 });
         }
         Ok(Self {
+            #[cfg(feature = "codes")]
+            at_hand: reader.bytes().len() as u64,
             reader,
             kernels: Kernels::best(),
             loaded: OnceBox::new(),
@@ -118,6 +125,14 @@ impl<B: AsRef<[u8]>> Index<B> {
     #[must_use]
     pub fn with_kernels(self, kernels: &'static Kernels) -> Self {
         Self { kernels, ..self }
+    }
+
+    /// Says how many bytes from the front of the file are in memory to stay: searches that wait ask for the tables behind them that a walk
+    /// goes by, codes and edges. The answers stay the same.
+    #[cfg(feature = "codes")]
+    #[must_use]
+    pub fn with_at_hand(self, bytes: u64) -> Self {
+        Self { at_hand: bytes.min(self.reader.bytes().len() as u64), ..self }
     }
 
     /// The kernels in use.

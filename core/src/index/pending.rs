@@ -51,6 +51,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         #[cfg(feature = "codes")]
         {
             pending.walk = None;
+            pending.held.clear();
             if plan == Plan::Walk && params.layout == Layout::Lean && self.walks_by_codes(self.loaded()?)? {
                 let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
                 pending.originals = refine == Refine::Originals;
@@ -115,6 +116,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let loaded = self.loaded()?;
         match pending.stage {
             Stage::Codes => self.end_codes(loaded, pending)?,
+            #[cfg(feature = "codes")]
+            Stage::Graph => self.fetch_on(loaded, pending)?,
             Stage::Records => self.end_records(loaded, pending)?,
             Stage::Originals => self.end_ranking(loaded, pending)?,
             Stage::Payloads => {
@@ -181,13 +184,13 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// The table of a kind, and its place in the directory.
-    fn table(&self, kind: Kind) -> Option<(u32, &Table)> {
+    pub(super) fn table(&self, kind: Kind) -> Option<(u32, &Table)> {
         let mut tables = (0..).zip(&self.reader.header().tables);
         tables.find(|(_, table)| table.kind == kind as u16 && table.instance == 0)
     }
 
     /// Wants the block, unless it is the one that was wanted last.
-    fn want(pending: &mut Pending, (place, table): (u32, &Table), block: u64) {
+    pub(super) fn want(pending: &mut Pending, (place, table): (u32, &Table), block: u64) {
         if pending.wanted.last().is_none_or(|last| (last.table, last.block) != (place, block)) {
             let offset = table.block_offset(block);
             pending.wanted.push(Block { table: place, block, offset, bytes: table.block_bytes });
@@ -285,6 +288,8 @@ impl<B: AsRef<[u8]>> Index<B> {
                     pending.stats.distances += 1;
                 }
             }
+            #[cfg(feature = "codes")]
+            Stage::Graph => pending.held.put(wanted.offset, rows),
             Stage::Payloads => take_payload(pending, table, wanted.block, rows).map_err(bad)?,
             Stage::Done => {}
         }

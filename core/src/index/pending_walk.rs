@@ -1,21 +1,29 @@
-//! A walk whose codes and graph are at hand and whose records are not: it goes where the codes lead, then waits once for the records of the
-//! best it found.
+//! A walk that is guided by codes and waits for the records of the best it found; where codes or edges are not at hand, for those, too.
+//!
+//! With both at hand that is one round. Edges are asked for ahead of the walk: those of the nodes that it would expand next. It expands them in
+//! its own order, whatever came by then, so that neither memory nor reading ahead change what it finds.
 //!
 //! What it answers is what [`Index::search`] answers: the same walk, the same candidates, the same order. Where a walk was short of hits
 //! (tombstones) it goes on with twice the effort, and waits again. Exact duplicates of a hit lie behind it and are read in the bytes at hand.
 
+use super::fetched::{self, FetchedGraph, FetchedUpper, Guides, Missing, Rows};
 use super::rank::Ranker;
-use super::view::{BaseGraph, Guide};
+use super::view::{BaseGraph, Guide, UpperGraph, corrupt_row};
 use super::walk::widen;
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
+use crate::graph::{NONE, Stats};
 use crate::quant::record::DUPLICATE_FOLLOWS;
 use crate::search::pending::{Candidate, Pending, Stage, Walking};
 use crate::search::quality::Setting;
-use crate::search::{Layout, SearchError};
+use crate::search::{Layout, Scratch, SearchError};
 use alloc::vec::Vec;
+
+/// Nodes that are asked for ahead of a walk unless [`Pending::read_ahead`] says otherwise. On 100,000 embeddings: see
+/// `docs/research/disk.md`.
+const AHEAD: usize = 4;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks are guided by codes, so that records are read of candidates alone.
@@ -35,8 +43,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         let params = &pending.params;
         let mut limits = Setting::choose(params, Layout::Lean, refine, &loaded.quality).limits(params.k, self.metric(), rows);
         limits.ef = widen(limits.ef, rows, live);
-        let entry = self.descend(guide, &mut pending.scratch, &mut pending.stats)?;
-        let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live) };
+        let home = self.edges()?.table().extra as u32;
+        let (entry, upper) = if self.is_at_hand(Kind::CodesRows) {
+            (self.descend(guide, &mut pending.scratch, &mut pending.stats)?, None)
+        } else {
+            guide.prepare(&mut pending.scratch.query);
+            (home, self.upper(guide).map(|_| 0))
+        };
+        let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live), begun: false, upper };
         pending.in_doubt = pending.params.rerank.is_none();
         pending.params.rerank = Some(guide.rerank_count(&pending.params));
         self.walk_on(loaded, guide, walking, pending)
@@ -44,10 +58,75 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// Walks, and wants the records of what was found.
     fn walk_on(&self, loaded: &Loaded, guide: Guide<'_>, walking: Walking, pending: &mut Pending) -> Result<(), SearchError> {
-        let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
+        if !self.is_at_hand(Kind::CodesRows) || !self.is_at_hand(Kind::Edges) {
+            pending.walk = Some(Walking { begun: false, ..walking });
+            return self.fetch_on(loaded, pending);
+        }
         let graph = BaseGraph { edges: self.edges()?, guide, nodes: self.len() };
-        let Pending { scratch, stats, candidates, params, .. } = pending;
+        let Pending { scratch, stats, .. } = &mut *pending;
         scratch.beam.search(&graph, &scratch.query, walking.entries, walking.limits, stats)?;
+        pending.walk = Some(walking);
+        self.want_found(loaded, pending)
+    }
+
+    /// The layers above the base, if there are any.
+    fn upper<'a>(&'a self, guide: Guide<'a>) -> Option<UpperGraph<'a>> {
+        let upper = self.reader.section(Kind::Upper, 0).filter(|upper| upper.rows() > 0)?;
+        Some(UpperGraph { upper, guide, nodes: upper.rows() as usize })
+    }
+
+    /// Whether what a walk goes by need not be asked for; so where the file has no such table.
+    fn is_at_hand(&self, kind: Kind) -> bool {
+        self.table(kind).is_none_or(|(_, table)| fetched::end(table) <= self.at_hand)
+    }
+
+    /// Walks as far as codes and edges are at hand, and wants more of them, or the records of what was found.
+    pub(super) fn fetch_on(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        let Some(mut walking) = pending.walk else { return Ok(()) };
+        let guide = self.guide(loaded, self.records(loaded)?);
+        let Pending { scratch, stats, held, missing, ahead, .. } = &mut *pending;
+        let held = |kind| (!self.is_at_hand(kind)).then_some(&*held);
+        let edges = Rows { section: self.edges()?, held: held(Kind::Edges) };
+        let codes = Guides { rows: Rows { section: guide.rows.section, held: held(Kind::CodesRows) }, guide };
+        let graph = FetchedGraph { edges, codes, nodes: self.len() };
+        missing.clear();
+        if let Some(upper) = self.upper(guide) {
+            go_down(&FetchedUpper { upper, codes }, &mut walking, scratch, stats, missing)?;
+        }
+        if walking.upper.is_none() && !walking.begun {
+            missing.extend(walking.entries.iter().filter_map(|&entry| codes.missing(entry)));
+            if missing.is_empty() {
+                scratch.beam.start(&graph, &scratch.query, walking.entries, walking.limits, stats)?;
+                walking.begun = true;
+            }
+        }
+        let begun = walking.upper.is_none() && walking.begun;
+        let ended = begun && scratch.beam.go_on(&graph, &scratch.query, walking.limits, stats)?;
+        if begun && !ended {
+            let ahead = if *ahead == 0 { AHEAD } else { *ahead };
+            scratch.beam.ahead(walking.limits).take(ahead).for_each(|next| graph.missing(next.node, missing));
+        }
+        pending.walk = Some(walking);
+        if ended {
+            return self.want_found(loaded, pending);
+        }
+        pending.clear_round();
+        crate::sort::by_key(&mut pending.missing, |missing| *missing);
+        let tables = [Kind::CodesRows, Kind::Edges].map(|kind| self.table(kind));
+        for at in 0..pending.missing.len() {
+            let (offset, of_edges) = pending.missing[at];
+            if let Some(table) = tables[usize::from(of_edges)] {
+                Self::want(pending, table, (offset - table.1.offset) / u64::from(table.1.block_bytes));
+            }
+        }
+        pending.await_round(Stage::Graph);
+        Ok(())
+    }
+
+    /// Wants the records of what a walk found.
+    fn want_found(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
+        let Pending { scratch, candidates, params, .. } = &mut *pending;
         candidates.clear();
         for found in scratch.beam.pool.iter() {
             if candidates.len() >= params.rerank.unwrap_or(0) {
@@ -57,7 +136,6 @@ impl<B: AsRef<[u8]>> Index<B> {
                 candidates.push(Candidate::row(found.node));
             }
         }
-        pending.walk = Some(walking);
         self.want_rows(Kind::Records, Stage::Records, pending);
         Ok(())
     }
@@ -119,4 +197,39 @@ impl<B: AsRef<[u8]>> Index<B> {
         crate::sort::by_key(candidates, |candidate| candidate.near.node);
         Ok(())
     }
+}
+
+/// Goes down the layers above as far as codes are at hand, as [`Index::descend`] does, and says which are missing; at their end the walk has
+/// its entry.
+fn go_down(
+    graph: &FetchedUpper<'_>,
+    walking: &mut Walking,
+    scratch: &mut Scratch,
+    stats: &mut Stats,
+    missing: &mut Vec<Missing>,
+) -> Result<(), Corrupt> {
+    let limits = Limits::ef(1);
+    // Each layer has fewer nodes than the one below, so a path down is shorter than the table.
+    for _ in 0..graph.upper.nodes {
+        let Some(entry) = walking.upper else { return Ok(()) };
+        if !walking.begun {
+            missing.extend(graph.codes.missing(graph.upper.node(entry)?.row));
+            if !missing.is_empty() {
+                return Ok(());
+            }
+            scratch.beam.start(graph, &scratch.query, [entry], limits, stats)?;
+            walking.begun = true;
+        }
+        if !scratch.beam.go_on(graph, &scratch.query, limits, stats)? {
+            return scratch.beam.ahead(limits).take(1).try_for_each(|next| graph.missing(next.node, missing));
+        }
+        let nearest = scratch.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
+        let node = graph.upper.node(nearest)?;
+        walking.begun = false;
+        walking.upper = (node.below != NONE).then_some(node.below);
+        if node.below == NONE {
+            walking.entries = [node.row; 2];
+        }
+    }
+    Err(corrupt_row(&graph.upper.upper, 0, "more layers than a file can have"))
 }

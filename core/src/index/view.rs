@@ -96,26 +96,30 @@ impl<'a> Guide<'a> {
         buffers: &mut Buffers,
         out: &mut [f32],
     ) -> Result<(), Corrupt> {
-        let RecordView { section, space, kernels } = self.rows;
+        let section = self.rows.section;
         buffers.places.clear();
         for row in rows {
             buffers.places.push(section.place(row?)?);
         }
-        let out = &mut out[..buffers.places.len()];
         // `place` verified that the whole row lies inside the file.
-        let (bytes, dots) = (section.bytes(), &mut buffers.dots);
+        self.compute(section.bytes(), query, buffers, out).map_err(|bad| self.damaged_factor(buffers.places[bad]))
+    }
+
+    /// Distances of the rows that begin in `bytes` at the places of `buffers`, or which of them has none.
+    #[inline]
+    pub(super) fn compute(&self, bytes: &[u8], query: &Prepared, buffers: &mut Buffers, out: &mut [f32]) -> Result<(), usize> {
+        let RecordView { space, kernels, .. } = self.rows;
+        let Buffers { places, dots } = buffers;
+        let out = &mut out[..places.len()];
         #[cfg(feature = "codes")]
         if let Some(coarse) = self.coarse {
-            coarse.distances(space, kernels, query, bytes, &buffers.places, dots, out);
+            coarse.distances(space, kernels, query, bytes, places, dots, out);
         } else {
-            space.distances(self.codes.as_ref(), kernels, query, bytes, &buffers.places, dots, out);
+            space.distances(self.codes.as_ref(), kernels, query, bytes, places, dots, out);
         }
         #[cfg(not(feature = "codes"))]
-        space.distances(self.codes.as_ref(), kernels, query, bytes, &buffers.places, dots, out);
-        match out.iter().position(|distance| !distance.is_finite()) {
-            Some(bad) => Err(self.damaged_factor(buffers.places[bad])),
-            None => Ok(()),
-        }
+        space.distances(self.codes.as_ref(), kernels, query, bytes, places, dots, out);
+        out.iter().position(|distance| !distance.is_finite()).map_or(Ok(()), Err)
     }
 
     #[cold]
@@ -147,7 +151,7 @@ pub(super) fn word(row: &[u8], index: usize) -> Option<u32> {
 
 /// Appends the used slots of a neighbour list, which must be below `nodes`.
 #[inline(always)]
-fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
+pub(super) fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
     let start = out.len();
     out.extend(slots.as_chunks::<4>().0.iter().map(|slot| u32::from_le_bytes(*slot)));
     let used = out[start..].iter().position(|&node| node == NONE).unwrap_or(out.len() - start);

@@ -14,7 +14,7 @@ use crate::vectors::Query;
 const TWIN_CANDIDATES: usize = 8;
 
 /// How a live index chooses neighbours.
-pub(super) const SELECTION: Selection = Selection { heuristic: true, keep_pruned: false };
+pub(super) const SELECTION: Selection = Selection::HEURISTIC;
 
 impl Live {
     /// Adds a row.

@@ -2,6 +2,8 @@
 
 pub(crate) mod check;
 pub(crate) mod doubt;
+#[cfg(feature = "codes")]
+pub(crate) mod held;
 pub mod params;
 #[cfg(feature = "tiles")]
 pub mod pending;

@@ -30,6 +30,9 @@ pub(crate) enum Stage {
     Codes,
     /// Records of candidates.
     Records,
+    /// Edges and codes that a walk goes by.
+    #[cfg(feature = "codes")]
+    Graph,
     /// Originals of candidates.
     Originals,
     /// Payloads of hits.
@@ -46,6 +49,9 @@ pub(crate) struct Walking {
     pub(crate) limits: crate::graph::beam::Limits,
     pub(crate) entries: [u32; 2],
     pub(crate) wanted: usize,
+    /// Of one whose graph is brought: whether it has begun, and the node of the layers above where it still goes down.
+    pub(crate) begun: bool,
+    pub(crate) upper: Option<u32>,
 }
 
 /// A row that may become a hit.
@@ -76,6 +82,13 @@ pub struct Pending {
     /// How a walk goes on.
     #[cfg(feature = "codes")]
     pub(crate) walk: Option<Walking>,
+    /// What it goes by where that is brought, how far it is asked for ahead, and which blocks are about to be.
+    #[cfg(feature = "codes")]
+    pub(crate) held: super::held::Held,
+    #[cfg(feature = "codes")]
+    pub(crate) ahead: usize,
+    #[cfg(feature = "codes")]
+    pub(crate) missing: Vec<(u64, bool)>,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
     /// Wanted blocks that have not come, and which of them have.
@@ -114,6 +127,13 @@ impl Pending {
     /// Whether searches that begin after this bring the payloads of their hits, which takes one more round where there are any.
     pub fn ask_payloads(&mut self, yes: bool) {
         self.with_payloads = yes;
+    }
+
+    /// How many nodes ahead a walk asks for edges that are not at hand (4): more of them are fewer rounds and more blocks, of which more are
+    /// for nothing. Hits stay the same.
+    #[cfg(feature = "codes")]
+    pub fn read_ahead(&mut self, nodes: usize) {
+        self.ahead = nodes;
     }
 
     /// The blocks of this round, ascending by place in the file, none twice.

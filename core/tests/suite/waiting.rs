@@ -1,8 +1,8 @@
 //! Walks that wait for the records of what they found, against the same walks with every byte at hand.
 
-use nearshore_core::build::{BuildParams, Codes, Input, build};
+use nearshore_core::build::{BuildParams, Codes, Input, Tier, build};
 use nearshore_core::distance::Kernels;
-use nearshore_core::format::{Element, Metric, Plan, Refine};
+use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
 use nearshore_core::search::{Layout, Pending, Scratch, SearchParams};
@@ -20,13 +20,17 @@ fn rows(count: usize, period: usize) -> Vec<u8> {
 }
 
 fn file(metric: Metric, codes: Codes, count: usize, period: usize) -> Vec<u8> {
-    let data = rows(count, period);
-    let vectors = Vectors::packed(Element::F32, DIMENSIONS, &data).expect("whole rows");
     let mut params = BuildParams::default();
     (params.metric, params.codes, params.m) = (metric, codes, 8);
+    built(&params, count, period)
+}
+
+fn built(params: &BuildParams, count: usize, period: usize) -> Vec<u8> {
+    let data = rows(count, period);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, &data).expect("whole rows");
     let input = Input { vectors, ids: None, payloads: None };
     let go_on = &mut |_, _, _| ControlFlow::Continue(());
-    build(&input, &params, &Serial, Kernels::best(), go_on, Vec::new()).expect("sound rows").0
+    build(&input, params, &Serial, Kernels::best(), go_on, Vec::new()).expect("sound rows").0
 }
 
 /// Runs a search whose blocks come from `file`, those of a round in an order drawn by `random`.
@@ -91,6 +95,74 @@ fn walks_that_wait_find_what_others_find() {
             }
         }
     }
+}
+
+/// Where a table begins.
+fn begins(index: &Index<&[u8]>, kind: Kind) -> u64 {
+    index.reader().header().table(kind, 0).map_or(0, |table| table.offset)
+}
+
+#[test]
+fn walks_whose_graph_is_brought_find_what_others_find() {
+    let mut random = SplitMix::new(4);
+    let (mut pending, mut scratch, mut hits) = (Pending::new(), Scratch::new(), Vec::new());
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
+        for (codes, count, period) in
+            [(Codes::U4, 3000, 3000), (Codes::RaBitQ1, 2500, 2500), (Codes::U4, 900, 60), (Codes::Pq32, 1, 1), (Codes::U4, 3, 1)]
+        {
+            let mut params = BuildParams::default();
+            (params.metric, params.codes, params.m, params.tier) = (metric, codes, 8, Tier::Disk);
+            let file = built(&params, count, period);
+            let whole = Index::open(&*file).expect("a sound file");
+            let (codes_at, edges_at) = (begins(&whole, Kind::CodesRows), begins(&whole, Kind::Edges));
+            let queries = rows(12, 12);
+            let queries = Vectors::packed(Element::F32, DIMENSIONS, &queries).expect("whole rows");
+            let mut taken = Vec::new();
+            // Nothing but the layers above, codes, all.
+            for (at_hand, ahead) in [(codes_at, 1), (codes_at, 9), (edges_at, 1), (edges_at, 4), (edges_at, 64), (u64::MAX, 1)] {
+                let index = Index::open(&*file).expect("a sound file").with_at_hand(at_hand);
+                pending.read_ahead(ahead);
+                let mut rounds = 0;
+                for query in 0..queries.rows() {
+                    let mut vector = vec![0.0; DIMENSIONS];
+                    queries.decode(Kernels::best(), query, &mut vector);
+                    for params in [SearchParams::ef(30), SearchParams::recall(0.9).refine(Refine::Records), SearchParams::ef(10).k(25)] {
+                        let params = params.plan(Plan::Walk);
+                        let stats = whole.search(Query::F32(&vector), &params, &mut scratch, &mut hits).expect("a sound search");
+                        fed(&index, &file, Query::F32(&vector), &params, &mut pending, &mut random);
+                        assert_eq!(pending.hits(), hits, "{metric}, {codes:?}, {at_hand}, {ahead}, {params:?}");
+                        assert_eq!(pending.stats(), stats, "{metric}, {codes:?}, {at_hand}, {ahead}, {params:?}");
+                        rounds += pending.rounds();
+                    }
+                }
+                taken.push(rounds);
+            }
+            let searches = 3 * queries.rows() as u32;
+            if let [nothing, nothing_ahead, codes, codes_ahead, codes_far_ahead, all] = taken[..]
+                && count > 100
+            {
+                assert!(nothing > nothing_ahead && nothing_ahead > codes_ahead, "{taken:?}");
+                assert!(codes > codes_ahead && codes_ahead > codes_far_ahead, "{taken:?}");
+                assert!(codes_far_ahead > all && all <= 2 * searches, "{taken:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_block_of_edges_ends_a_walk_whose_graph_is_brought() {
+    let mut params = BuildParams::default();
+    (params.codes, params.m, params.tier) = (Codes::U4, 8, Tier::Disk);
+    let file = built(&params, 600, 600);
+    let whole = Index::open(&*file).expect("a sound file");
+    let index = Index::open(&*file).expect("a sound file").with_at_hand(begins(&whole, Kind::Edges));
+    let mut pending = Pending::new();
+    index.start(Query::F32(&[0.25; DIMENSIONS]), &SearchParams::ef(20).plan(Plan::Walk), &mut pending).expect("a sound search");
+    let block = pending.wanted()[0];
+    let mut bytes = file[block.offset as usize..][..block.bytes as usize].to_vec();
+    bytes[2] ^= 0x40;
+    let error = index.feed(&mut pending, 0, &bytes).expect_err("a damaged block").to_string();
+    assert!(error.contains("edges") && error.contains("checksum"), "{error}");
 }
 
 #[test]

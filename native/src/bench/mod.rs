@@ -5,10 +5,12 @@
 //! what a machine shared with others can compare. What a query touches is counted outside the timed passes, by asking a
 //! few of them of an index that was just opened.
 //!
-//! [`concurrent`] measures readers of a live index beside its writer; [`billion`] reads rows of a file of terabytes, which is nearly all hole.
+//! [`concurrent`] measures readers of a live index beside its writer; [`billion`] reads rows of a file of terabytes, which is nearly all hole, and
+//! [`synthetic`] walks through an index of a billion rows that is made as it is read.
 
 pub mod billion;
 pub mod concurrent;
+pub mod synthetic;
 
 use std::time::{Duration, Instant};
 

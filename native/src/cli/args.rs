@@ -137,9 +137,14 @@ pub(crate) struct BuildArgs {
     /// Candidates looked at for a node's neighbours: more is slower and better
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) ef_construction: u32,
-    /// How neighbours are found: all pairs inside overlapping leaves, or a search for each row (HNSW's own way; twice as slow)
-    #[arg(long, default_value = "leaves", value_parser = words::<Builder>(&["leaves", "insertion"]))]
+    /// How neighbours are found: all pairs inside overlapping leaves, a search for each row (HNSW's own way; twice as slow), or two searches
+    /// for each and pruning by --alpha-sq (Vamana; four times as slow)
+    #[arg(long, default_value = "leaves", value_parser = words::<Builder>(&["leaves", "insertion", "vamana"]))]
     pub(crate) builder: Builder,
+    /// For vamana: how much nearer to a candidate a neighbour must be to stand for it, as a factor on squared lengths, 1 to 4 (the paper's
+    /// alpha, squared)
+    #[arg(long, default_value_t = 1.2, value_name = "A")]
+    pub(crate) alpha_sq: f32,
     /// The same input, options and seed give the same bytes
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
@@ -303,6 +308,9 @@ pub(crate) struct BenchArgs {
     /// [default: what guides searches]
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
+    /// With --driver pread or uring, where memory does not hold the graph: nodes ahead whose edges are read
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) read_ahead: u16,
     /// With --driver pread or uring: searches in flight on each thread
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) in_flight: u16,

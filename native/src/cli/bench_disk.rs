@@ -52,6 +52,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let mut options = DiskOptions::default();
     options.blocks = BlockOptions::default().method(method);
     options.memory = args.memory.map(|memory| memory.0);
+    options.read_ahead = Some(args.read_ahead.into());
     let opened = Instant::now();
     let index = DiskIndex::open(args.file(), options)?;
     let opened = opened.elapsed().as_secs_f64();

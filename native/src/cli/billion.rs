@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use nearshore::bench::billion::{self, BillionError, DIMENSIONS, Report};
+use nearshore::bench::synthetic;
 use serde_json::{Value, json};
 
 use super::args::Common;
@@ -13,7 +14,9 @@ use super::output::{self, print, print_json, rounded};
 
 pub(crate) const EXAMPLES: &str =
     "Makes a file of 4.1 TB that is nearly all hole, writes the first row, row 900,000,000 and the last, reads them back through a map,
-positioned reads and io_uring, and deletes it. That offsets hold at that size is what it shows; how fast a full file is, it does not.
+positioned reads and io_uring, and deletes it. Then it walks through an index of a billion rows whose blocks are made as they are read, and
+compares what it finds with what is nearest. That counts, offsets and ids hold at that size is what it shows; how fast a full file is, it
+does not.
 
 Examples:
   nearshore bench billion
@@ -34,10 +37,11 @@ pub(crate) fn run(args: &BillionArgs, common: &Common) -> Result<(), Fail> {
         BillionError::Wrong { .. } => Fail::damaged(format!("{}: {error}", args.dir.display())),
         _ => Fail::io(&args.dir, &io::Error::other(error)),
     })?;
-    if common.json { print_json(&report_json(args, &report)) } else { print(|out| write_report(out, args, &report)) }
+    let walked = synthetic::run().map_err(|error| Fail::damaged(format!("a made index of a billion rows: {error}")))?;
+    if common.json { print_json(&report_json(args, &report, &walked)) } else { print(|out| write_report(out, args, &report, &walked)) }
 }
 
-fn report_json(args: &BillionArgs, report: &Report) -> Value {
+fn report_json(args: &BillionArgs, report: &Report, walked: &synthetic::Report) -> Value {
     let Report { rows, file_bytes, disk_bytes, marks, hole, write_s, reads } = report;
     let reads = reads.iter().map(|read| {
         json!({
@@ -48,10 +52,14 @@ fn report_json(args: &BillionArgs, report: &Report) -> Value {
     json!({
         "dir": args.dir.display().to_string(), "rows": rows, "dimensions": DIMENSIONS, "file_bytes": file_bytes, "disk_bytes": disk_bytes,
         "written_rows": marks, "hole_row": hole, "write_seconds": rounded(*write_s), "reads": reads.collect::<Vec<_>>(),
+        "walks": {
+            "rows": synthetic::ROWS, "file_bytes": walked.file_bytes, "farthest_block": walked.farthest, "searched_rows": synthetic::TARGETS,
+            "hops": walked.hops, "rounds": walked.rounds, "blocks": walked.blocks, "seconds": rounded(walked.seconds),
+        },
     })
 }
 
-fn write_report(out: &mut impl Write, args: &BillionArgs, report: &Report) -> io::Result<()> {
+fn write_report(out: &mut impl Write, args: &BillionArgs, report: &Report, walked: &synthetic::Report) -> io::Result<()> {
     let Report { rows, file_bytes, disk_bytes, marks, hole, write_s, reads } = report;
     let on_disk = disk_bytes.map_or("unknown".to_owned(), output::bytes);
     writeln!(
@@ -71,5 +79,13 @@ fn write_report(out: &mut impl Write, args: &BillionArgs, report: &Report) -> io
             read.how
         )?;
     }
-    writeln!(out, "deleted")
+    writeln!(out, "deleted")?;
+    let synthetic::Report { file_bytes, walks, hops, blocks, seconds, .. } = walked;
+    writeln!(
+        out,
+        "  made: an index of {} rows x {DIMENSIONS}, {}, walked through {walks} times from row 0: {hops} hops, {blocks} blocks, the nearest 10 rows \
+         each time, in {seconds:.2} s",
+        synthetic::ROWS,
+        output::bytes(*file_bytes)
+    )
 }

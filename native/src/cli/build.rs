@@ -43,6 +43,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     params.m = usize::from(args.m);
     params.ef_construction = args.ef_construction as usize;
     params.builder = args.builder;
+    params.alpha_sq = args.alpha_sq;
     params.seed = args.seed;
     params.originals = args.originals == "keep";
     params.codes = args.codes();

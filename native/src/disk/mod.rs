@@ -1,9 +1,11 @@
 //! An index larger than memory: what guides searches is at hand, the rest is read as searches want it.
 //!
 //! What is at hand is the front of the file: of one built for a disk, codes and graph, so that a walk reads nothing and then, in one round,
-//! the records of the best it found; of one in tiles, the centroids, so that a search has two rounds. Where memory is not enough for
-//! that, the front is mapped and comes as it is touched. Answers are those of every other door.
+//! the records of the best it found; of one in tiles, the centroids, so that a search has two rounds. Where memory is not enough for codes and
+//! graph, it holds codes, and walks read edges, some nodes ahead; or neither, and they read both. Where it is not enough for that, the
+//! front is mapped and comes as it is touched. Answers are those of every other door.
 
+mod front;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use nearshore_core::format::{HEADER_BYTES, Header, Kind, Plan};
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 
+use self::front::{Front, Held};
 use crate::error::Error;
 use crate::index::{FileBytes, Index};
 use crate::io::blocks::run::{RunError, Waits, Work, run};
@@ -32,6 +34,8 @@ pub struct DiskOptions {
     /// Bytes that the index may hold: first the front of the file, then blocks that came before. `None`: the front, where half of the
     /// memory that is to be had holds it, and no blocks.
     pub memory: Option<u64>,
+    /// Nodes whose edges a walk asks for ahead of its need, where edges are read: more of them are fewer rounds and more reads. `None`: four.
+    pub read_ahead: Option<usize>,
 }
 
 /// How many searches run at once.
@@ -52,8 +56,10 @@ pub struct DiskIndex {
     index: Index,
     file: BlockFile,
     cache: Option<Arc<BlockCache>>,
-    /// Bytes of the front, and whether they are in memory.
-    front: (u64, bool),
+    front: Front,
+    /// Whether that is in memory.
+    resident: bool,
+    read_ahead: usize,
 }
 
 /// What a search came to.
@@ -77,19 +83,26 @@ impl DiskIndex {
         let io = |error| Error::io(path, error);
         let file = BlockFile::open(path, options.blocks).map_err(io)?;
         let mapped = MappedFile::open(path).map_err(io)?;
-        let front = front(mapped.as_ref());
+        let fronts = Front::all(mapped.as_ref());
         let most = options.memory.unwrap_or_else(|| memory::available().map_or(u64::MAX, |bytes| bytes / 2));
-        let fits = front <= most;
-        let bytes = if fits {
+        let fitting = fronts.iter().find(|front| front.bytes <= most).copied();
+        // What is mapped is a little of the file as well as all that a walk goes by.
+        let front = fitting.unwrap_or(fronts[0]);
+        let bytes = if fitting.is_some() {
             drop(mapped);
-            FileBytes::Loaded(LoadedFile::open(path, front).map_err(io)?)
+            FileBytes::Loaded(LoadedFile::open(path, front.bytes).map_err(io)?)
         } else {
             mapped.expect_random();
             FileBytes::Mapped(mapped)
         };
-        let left = options.memory.map_or(0, |memory| if fits { memory - front } else { memory });
+        let mut index = Index::of(bytes, path)?;
+        if matches!(front.held, Held::Codes | Held::Upper) {
+            index = index.with_at_hand(front.bytes);
+        }
+        let left = options.memory.map_or(0, |memory| memory.saturating_sub(fitting.map_or(0, |front| front.bytes)));
         let cache = (left > 0).then(|| Arc::new(BlockCache::new(left)));
-        Ok(Self { path: path.to_owned(), index: Index::of(bytes, path)?, file, cache, front: (front, fits) })
+        let read_ahead = options.read_ahead.unwrap_or(0);
+        Ok(Self { path: path.to_owned(), index, file, cache, front, resident: fitting.is_some(), read_ahead })
     }
 
     /// The index, for everything that is no search.
@@ -113,7 +126,7 @@ impl DiskIndex {
     /// Bytes of the file that are held in memory for searches to go by.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        if self.front.1 { self.front.0 } else { 0 }
+        if self.resident { self.front.bytes } else { 0 }
     }
 
     /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order.
@@ -155,6 +168,7 @@ impl DiskIndex {
         let slot = || {
             let mut pending = Pending::new();
             pending.ask_payloads(flight.payloads);
+            pending.read_ahead(self.read_ahead);
             Slot { index: &self.index, pending, query: 0, began: Instant::now() }
         };
         let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.max(1)).map(|_| slot()).collect();
@@ -182,30 +196,12 @@ impl DiskIndex {
 /// One line: what is at hand, what searches wait for, how blocks are read.
 impl fmt::Display for DiskIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (front, fits) = self.front;
-        let what = match (self.index.plan(), self.index.reader().section(Kind::CodesRows, 0).is_some()) {
-            (Plan::Tiles, _) => ("centroids", "two rounds: codes of tiles, then records"),
-            (_, true) if front < self.index.reader().bytes().len() as u64 => ("codes and graph", "one round of records"),
-            (_, true) => ("all", "one round of records, of large blocks: --tier disk of build makes pages of them"),
-            _ => ("all", "no rounds: it was not built with --tier disk"),
-        };
-        let mib = front as f64 / f64::from(1 << 20);
-        write!(f, "{} ({mib:.1} MiB) {}; a search has {}", what.0, if fits { "in memory" } else { "mapped, for want of memory" }, what.1)?;
+        let Front { bytes, held } = self.front;
+        let mib = bytes as f64 / f64::from(1 << 20);
+        let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
+        write!(f, "{held} ({mib:.1} MiB) {place}; a search has {}", held.rounds())?;
         write!(f, "; {}", self.file)
     }
-}
-
-/// Bytes before the first table that searches wait for. A header that says nothing is for the opening to judge.
-fn front(file: &[u8]) -> u64 {
-    let Some(header) = Header::parse(file, file.len() as u64).ok() else { return HEADER_BYTES as u64 };
-    let table = |kind| header.table(kind, 0).map(|table| table.offset);
-    let waited = match header.superblock.plan {
-        Plan::Tiles => table(Kind::CodesTiles),
-        _ if table(Kind::CodesRows).is_some() && table(Kind::Edges) < table(Kind::Records) => table(Kind::Records),
-        // Written for memory: walks read all of it.
-        _ => table(Kind::Originals).or(Some(file.len() as u64)),
-    };
-    waited.unwrap_or(HEADER_BYTES as u64)
 }
 
 /// A search in flight.

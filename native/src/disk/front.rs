@@ -1,0 +1,72 @@
+//! What of a file is held in memory: so much of its front as there is room for.
+
+use std::fmt;
+
+use nearshore_core::format::{HEADER_BYTES, Header, Kind, Plan};
+
+/// What searches find at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Of a file in tiles: centroids.
+    Centroids,
+    /// All that a walk goes by.
+    Graph,
+    /// Codes; edges are read.
+    Codes,
+    /// The layers above the base; codes and edges are read.
+    Upper,
+    /// The whole file but its originals: it was written for memory.
+    All,
+}
+
+/// The first bytes of a file, and what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Front {
+    pub(super) bytes: u64,
+    pub(super) held: Held,
+}
+
+impl Front {
+    /// Fronts that searches can go by, the largest first. A header that says nothing is for the opening to judge.
+    pub(super) fn all(file: &[u8]) -> Vec<Self> {
+        let header_bytes = HEADER_BYTES as u64;
+        let Some(header) = Header::parse(file, file.len() as u64).ok() else { return vec![Self { bytes: header_bytes, held: Held::All }] };
+        let begins = |kind| header.table(kind, 0).map(|table| table.offset);
+        if header.superblock.plan == Plan::Tiles {
+            return vec![Self { bytes: begins(Kind::CodesTiles).unwrap_or(header_bytes), held: Held::Centroids }];
+        }
+        match (begins(Kind::CodesRows), begins(Kind::Edges), begins(Kind::Records)) {
+            (Some(codes), Some(edges), Some(records)) if codes < edges && edges < records => {
+                let fronts = [(records, Held::Graph), (edges, Held::Codes), (codes, Held::Upper)];
+                fronts.map(|(bytes, held)| Self { bytes, held }).to_vec()
+            }
+            // Walks read all of it.
+            _ => vec![Self { bytes: begins(Kind::Originals).unwrap_or(file.len() as u64), held: Held::All }],
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Centroids => "centroids",
+            Self::Graph => "codes and graph",
+            Self::Codes => "codes",
+            Self::Upper => "the layers above the base",
+            Self::All => "all",
+        })
+    }
+}
+
+impl Held {
+    /// What a search waits for.
+    pub(super) fn rounds(self) -> &'static str {
+        match self {
+            Self::Centroids => "two rounds: codes of tiles, then records",
+            Self::Graph => "one round of records",
+            Self::Codes => "a round for every few hops: edges; then one of records",
+            Self::Upper => "two rounds for every few hops: edges, codes; then one of records",
+            Self::All => "no rounds: it was not built with --tier disk",
+        }
+    }
+}
