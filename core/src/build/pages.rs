@@ -57,7 +57,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         tables.retain(|table| originals || table.kind != Kind::Originals);
         if !codes {
             let spec = TableSpec::table(Kind::CodesRows, superblock.rows, layout.stride as u32);
-            tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32).paged());
+            tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32).page_rows());
         }
         let mut order: Vec<usize> = (0..tables.len()).collect();
         sort::by_key(&mut order, |&at| (!tables[at].hot, place(tables[at].kind), at));
@@ -117,7 +117,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let spec = TableSpec::table(kind, table.rows, table.stride).instance(table.instance).encoding(table.encoding);
         let spec = TableSpec { hot: table.is_hot(), required: table.is_required(), ..spec }.parameter(table.parameter).extra(table.extra);
         Some(match kind {
-            Kind::Records | Kind::CodesRows | Kind::Edges => spec.paged(),
+            Kind::Records | Kind::Edges => spec.paged(),
+            Kind::CodesRows => spec.page_rows(),
             // A row that is no page long would be read in two as often as not.
             Kind::Originals => spec.block_rows(1).packed(),
             Kind::Payload => spec.block_rows(4096 - 8).packed(),

@@ -187,7 +187,9 @@ impl File<'_> {
                 CodeTable::Coarse(coarse) => (coarse.method().encoding(), coarse.parameter()),
             };
             let codes = TableSpec::table(Kind::CodesRows, rows, *stride as u32);
-            tables.push(self.paged(codes.encoding(encoding).parameter(parameter as u32)));
+            let codes = codes.encoding(encoding).parameter(parameter as u32);
+            // To stay in memory if anything does, so without the rests of pages.
+            tables.push(if self.tier == Tier::Disk { codes.page_rows() } else { codes });
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();

@@ -124,6 +124,12 @@ impl TableSpec {
         Self { block_rows: rows.max(1), align: PAGE_BYTES, ..self }
     }
 
+    /// Makes each block as many rows as a page holds, side by side without the rest of the page: where rows are seldom read by themselves.
+    #[must_use]
+    pub fn page_rows(self) -> Self {
+        self.paged().packed()
+    }
+
     /// Sets the kind's parameter.
     #[must_use]
     pub fn parameter(self, parameter: u32) -> Self {
