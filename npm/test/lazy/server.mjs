@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 /** A key and a certificate for localhost, signed by itself. */
-function selfSigned() {
+export function selfSigned() {
   const folder = mkdtempSync(join(tmpdir(), "nearshore-tls-"));
   try {
     execFileSync("openssl", [
