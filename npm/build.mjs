@@ -1,8 +1,9 @@
-// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), the types, and the
-// compiled engines beside them.
+// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), one of all three for
+// workerd, the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
@@ -12,17 +13,22 @@ for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
 }
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
+const shared = { absWorkingDir: import.meta.dirname, outdir: "dist", bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "warning" };
 await build({
+  ...shared,
   entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts"],
-  absWorkingDir: import.meta.dirname,
-  outdir: "dist",
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
   external: ["./engine.js", "./lazy.js"],
-  logLevel: "warning",
+});
+// One script for where there are no workers and compiled engines are imported.
+await build({
+  ...shared,
+  entryPoints: { workerd: "src/index.ts" },
+  external: ["*.wasm"],
+  plugins: [{
+    name: "engines",
+    setup: ({ onResolve }) => onResolve({ filter: /^\.\/engines\.js$/ }, ({ resolveDir }) => ({ path: join(resolveDir, "engines.workerd.js") })),
+  }],
 });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "--project", "."], { stdio: "inherit" });
 for (const file of engines) copyFileSync(`wasm/${file}`, `dist/${file}`);

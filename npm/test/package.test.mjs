@@ -28,7 +28,7 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
     "dist/engine.js", "dist/index.js", "dist/lazy.js",
     "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/workerd.js", "package.json",
   ]);
 });
 

@@ -4,11 +4,14 @@
 //   NEARSHORE_FULL=1 node --test tests/packaging/             all of them
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { launch, reportOf, serve } from "../../npm/test/browser.mjs";
+import { serveFile } from "../../npm/test/lazy/server.mjs";
+import { rows, vector } from "../../npm/test/rows.mjs";
+import { start as startWorkerd } from "./workerd/start.mjs";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
@@ -62,6 +65,40 @@ test("Bun", quick, async (context) => {
   if (!bun) return context.skip("npm has no Bun for this machine");
   await install("bun");
   same(await terminal(bun, ["run", "main.js"], "bun"), false);
+});
+
+/** What one isolate of a host may have. */
+const ISOLATE_BYTES = 128 * 1024 * 1024;
+
+test("workerd: no compiling at run time; one index serves many requests at a time, reading parts of a file elsewhere", async (context) => {
+  const program = binary("@cloudflare", "bin/workerd");
+  if (!program) return context.skip("npm has no workerd for this machine");
+  await install("workerd");
+  await run(process.execPath, ["build.mjs"], { cwd: join(here, "workerd") });
+  const file = readFileSync(join(npm, "test/lazy/tiles.shore"));
+  const [workerd, server] = await Promise.all([startWorkerd(program), serveFile(file)]);
+  try {
+    same(await workerd.ask("/check"), false);
+    // As in Node, from a file in memory.
+    const { open } = await import("./node/node_modules/nearshore/dist/index.js");
+    const whole = await open(file);
+    server.delay = 20;
+    const queries = rows(4, 24, 9);
+    await Promise.all(Array.from({ length: 12 }, async (_, i) => {
+      const query = vector(queries, 24, i % 4);
+      const found = await workerd.ask(`/search?${new URLSearchParams({ url: `${server.url}/plain/tiles`, vector: JSON.stringify([...query]) })}`);
+      const hits = await whole.search(query);
+      assert.deepEqual([found.hits, found.distances], [hits.map((hit) => [hit.id, hit.distance, hit.text()]), hits.stats.distances]);
+      assert.ok(found.memoryBytes < ISOLATE_BYTES / 16, `${found.memoryBytes}`);
+    }));
+    // With the run-time around it, and after a build: well inside.
+    const peak = workerd.peak();
+    context.diagnostic(`the process had ${peak && Math.round(peak / 2 ** 20)} MiB at most`);
+    assert.ok(peak === undefined || peak < ISOLATE_BYTES, `${peak}`);
+  } finally {
+    workerd.close();
+    server.close();
+  }
 });
 
 /** The same report as Node's, but for where the search runs. */
