@@ -1,5 +1,5 @@
-// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), one of all three for
-// workerd, the types, and the compiled engines beside them.
+// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), one of all three
+// for service workers and one for workerd, the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
@@ -20,6 +20,8 @@ await build({
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
   external: ["./engine.js", "./lazy.js"],
 });
+// One script for where a worker may import nothing at run time.
+await build({ ...shared, entryPoints: { "service-worker": "src/index.ts" } });
 // One script for where there are no workers and compiled engines are imported.
 await build({
   ...shared,
