@@ -80,9 +80,10 @@ for (const name of NAMES) {
     }
   });
 
-  test(`${name}: a client that asks for compression breaks parts, and is told`, here, async () => {
+  test(`${name}: a browser that takes compressed parts breaks them, and is told`, here, async () => {
     const url = `${hosts[name].plain}/packed/tiles.shore`;
-    const headers = { "accept-encoding": "gzip" };
+    // As Firefox does, for ranges too.
+    const headers = { "accept-encoding": "gzip, deflate, br, zstd, identity" };
     if (name === "caddy") return assert.rejects(open(url, { mode: "lazy", headers }), failure("range", "compressed as gzip", ".gz"));
     // These send the whole file: welcome if it is small.
     const index = await open(url, { mode: "lazy", headers });
