@@ -8,7 +8,7 @@ export default {
   async fetch(request) {
     const { pathname, searchParams } = new URL(request.url);
     try {
-      return Response.json(await (pathname === "/search" ? search(searchParams) : check(nearshore)));
+      return Response.json(await (pathname === "/search" ? search(searchParams) : check(nearshore, searchParams.get("url"))));
     } catch (error) {
       return Response.json({ failed: `${error.name}: ${error.message}` }, { status: 500 });
     }
