@@ -39,6 +39,18 @@ const MEASURES = {
     await searches(index, 0, rows);
     return searches(index, 0, rows);
   },
+  /** A visit, and another: what was fetched lies in the origin's private file system. */
+  async again({ url }) {
+    const first = await open(url, { mode: "lazy" });
+    await searches(first, 0, rows);
+    await first.close();
+    const start = performance.now();
+    const index = await open(url, { mode: "lazy" });
+    const opened_ms = performance.now() - start;
+    const { requests, bytes } = await index.stats();
+    const one = await index.search(query(0), OPTIONS);
+    return { opened_ms, requests_opening: requests, bytes_opening: bytes, first_search_ms: one.stats.ms, ...(await searches(index, 1, rows)) };
+  },
   /** The codes of all tiles ahead. */
   async codes({ url }) {
     const index = await open(url, { mode: "lazy", cache: "memory" });

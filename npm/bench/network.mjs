@@ -87,6 +87,7 @@ const MEASURES = {
   "nothing kept, HTTP/1.1": () => visit(h1, rtt, "cold"),
   "codes ahead": () => visit(h2, rtt, "codes"),
   "all kept": () => visit(h2, rtt, "kept"),
+  "the next visit": () => visit(h2, rtt, "again"),
   "32 ranges, HTTP/2": () => visit(h2, rtt, "ranges", { own: 1 }),
   "32 ranges, HTTP/1.1": () => visit(h1, rtt, "ranges", { own: 1 }),
   "32 ranges, HTTP/2, through the browser's cache": () => visit(h2, rtt, "ranges"),
