@@ -1,5 +1,5 @@
-// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), one of all three
-// for service workers and one for workerd, the types, and the compiled engines beside them.
+// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), the types, and the
+// compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
@@ -13,18 +13,24 @@ for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
 }
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
-const shared = { absWorkingDir: import.meta.dirname, outdir: "dist", bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "warning" };
 await build({
-  ...shared,
   entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts"],
+  absWorkingDir: import.meta.dirname,
+  outdir: "dist",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
   external: ["./engine.js", "./lazy.js"],
+  logLevel: "warning",
 });
-// One script for where a worker may import nothing at run time.
-await build({ ...shared, entryPoints: { "service-worker": "src/index.ts" } });
-// One script for where there are no workers and compiled engines are imported.
+// All of them as one script: for service workers, which may import nothing at run time; for workerd, which has no workers, and where engines are
+// modules that are imported.
+const single = { absWorkingDir: import.meta.dirname, outdir: "dist", bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "warning" };
+await build({ ...single, entryPoints: { "service-worker": "src/index.ts" } });
 await build({
-  ...shared,
+  ...single,
   entryPoints: { workerd: "src/index.ts" },
   external: ["*.wasm"],
   plugins: [{
