@@ -3,6 +3,7 @@
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
@@ -23,6 +24,19 @@ await build({
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
   external: ["./engine.js", "./lazy.js"],
   logLevel: "warning",
+});
+// All of them as one script: for service workers, which may import nothing at run time; for workerd, which has no workers, and where engines are
+// modules that are imported.
+const single = { absWorkingDir: import.meta.dirname, outdir: "dist", bundle: true, minify: true, format: "esm", target: "es2022", logLevel: "warning" };
+await build({ ...single, entryPoints: { "service-worker": "src/index.ts" } });
+await build({
+  ...single,
+  entryPoints: { workerd: "src/index.ts" },
+  external: ["*.wasm"],
+  plugins: [{
+    name: "engines",
+    setup: ({ onResolve }) => onResolve({ filter: /^\.\/engines\.js$/ }, ({ resolveDir }) => ({ path: join(resolveDir, "engines.workerd.js") })),
+  }],
 });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "--project", "."], { stdio: "inherit" });
 for (const file of engines) copyFileSync(`wasm/${file}`, `dist/${file}`);

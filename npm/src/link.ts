@@ -1,5 +1,5 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, unsupported, type ErrorCode } from "./errors.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
 import { WORKER_NAME, type CallName, type Given, type Kind, type Reply, type Report, type Request, type Returned } from "./protocol.js";
@@ -30,7 +30,9 @@ export async function connect(kind: Kind, worker: boolean | undefined): Promise<
 }
 
 async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Link> {
-  const { Engine } = kind === "lazy" ? await import("./lazy.js") : await import("./engine.js");
+  const { Engine } = await (kind === "lazy" ? import("./lazy.js") : import("./engine.js")).catch((thrown: unknown) => {
+    throw unsupported(`the engine's script cannot be imported (${sentence(thrown)}); in a service worker import "nearshore/service-worker"`);
+  });
   let engine: InstanceType<typeof Engine> | undefined = new Engine(module);
   let ended: NearshoreError | undefined;
   return {

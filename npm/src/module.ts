@@ -1,4 +1,5 @@
 // The compiled engines: found, fetched and compiled once a page, then shared by every index.
+import { own } from "./engines.js";
 import { NearshoreError, sentence, unsupported } from "./errors.js";
 import { builtin } from "./platform.js";
 import type { Kind } from "./protocol.js";
@@ -45,24 +46,12 @@ export async function init(options: InitOptions = {}): Promise<void> {
 export async function engineModule(kind: Kind): Promise<WebAssembly.Module> {
   await initialising;
   if (kind === "reader" && !engines.reader && engines.full) return engines.full;
-  const current = (engines[kind] ??= compile(address(kind)));
+  const current = (engines[kind] ??= compile(own(kind)));
   current.catch(() => {
     if (engines[kind] === current) delete engines[kind];
   });
   return current;
 }
-
-/** Where the package's own files are, written out so that bundlers find and copy all of them. */
-function address(kind: Kind): URL {
-  if (kind === "full") return simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url);
-  if (kind === "lazy") return simd() ? new URL("./nearshore-lazy-simd.wasm", import.meta.url) : new URL("./nearshore-lazy.wasm", import.meta.url);
-  return simd() ? new URL("./nearshore-reader-simd.wasm", import.meta.url) : new URL("./nearshore-reader.wasm", import.meta.url);
-}
-
-/** The smallest module that needs simd128: `i32.const 0, i8x16.splat, i8x16.popcnt, drop`. */
-const SIMD_PROBE = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 11, 1, 9, 0, 65, 0, 253, 15, 253, 98, 26, 11];
-
-const simd = (): boolean => WebAssembly.validate(new Uint8Array(SIMD_PROBE));
 
 async function compile(wasm: Wasm): Promise<WebAssembly.Module> {
   try {

@@ -28,7 +28,7 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
     "dist/engine.js", "dist/index.js", "dist/lazy.js",
     "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/service-worker.js", "dist/workerd.js", "package.json",
   ]);
 });
 
@@ -68,6 +68,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore");
     await import("nearshore/engine.js");
     await import("nearshore/lazy.js");
+    await import("nearshore/service-worker");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;
   execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });

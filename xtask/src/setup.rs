@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     }
     println!("python: {}", python()?.display());
     println!("chromium: {}", chromium()?.display());
+    web_servers();
     Ok(())
 }
 
@@ -92,6 +93,20 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     }
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
     system_program(&names, &["chromium"], "install Chromium, or name its binary in CHROMIUM")
+}
+
+/// Web servers that tests fetch files from, and the packages that bring them.
+const WEB_SERVERS: [(&str, &str); 3] = [("nginx", "nginx"), ("caddy", "caddy"), ("apache2", "apache2-bin")];
+
+/// Servers of static files. Where one is missing and cannot be installed its tests skip themselves, and say so.
+pub(crate) fn web_servers() {
+    let missing: Vec<(&str, &str)> = WEB_SERVERS.into_iter().filter(|(program, _)| find(&[program]).is_none()).collect();
+    if let Some((program, _)) = missing.first() {
+        let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+        if let Err(error) = system_program(&[program], &packages, "its tests are skipped") {
+            println!("skipped: tests with a web server: {error:#}");
+        }
+    }
 }
 
 /// Python 3, for the reader of the format that shares no code with ours; its standard library is enough.
@@ -160,6 +175,8 @@ fn system_program(names: &[&str], packages: &[&str], advice: &str) -> Result<Pat
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // Programs are wanted, not services that start with their packages.
+        .env("RUNLEVEL", "1")
         .run()?;
     find(names).with_context(|| format!("installing {} brought no {}", packages.join(" "), names[0]))
 }

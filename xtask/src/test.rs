@@ -175,6 +175,7 @@ fn capi(tally: &mut Tally) -> Result<()> {
 fn package(tally: &mut Tally) -> Result<()> {
     let tarball = pack::pack()?;
     println!("{}", tarball.display());
+    setup::web_servers();
     for folder in ["npm/test", "npm/test/lazy"] {
         tally.runner(node_tests(folder)?.env("CHROMIUM", setup::chromium()?))?;
     }

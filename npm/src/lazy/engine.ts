@@ -9,7 +9,7 @@ import { Shelf, diskOf } from "./disk.js";
 import { blocksOf, bringCodes, openParts } from "./file.js";
 import type { Head } from "./header.js";
 import { Http } from "./http.js";
-import { drive, type Driven, type Searches } from "./loop.js";
+import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
 import { QUOTA, Store } from "./store.js";
@@ -178,6 +178,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   async search(call: SearchCall, signal?: AbortSignal): Promise<ArrayBuffer> {
     const { blocks, parts } = this.#file!;
     if (call.plan < PLAN_TILES) throw unsupported(`plan "${PLANS[call.plan]}": ${ELSEWHERE}`);
+    const took = Array.from({ length: call.count }, none);
     const control = new AbortController();
     const stop = (): void => control.abort();
     for (const each of [signal, this.#closing.signal]) {
@@ -187,15 +188,16 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     try {
       const each = call.data.length / call.count;
       const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
-      const all = await Promise.all(queries.map((query) => drive(this, blocks, query, call.budget, control.signal)));
-      if (!parts) for (const took of all) took.cached = 0; // nothing was ever fetched
-      for (const took of all) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += took[name];
+      const all = await Promise.all(queries.map((query, i) => drive(this, blocks, query, call.budget, control.signal, took[i])));
+      if (!parts) for (const each of all) each.cached = 0; // nothing was ever fetched
       return joined(all);
     } catch (thrown) {
       await unshelve(thrown, parts?.url);
       throw thrown;
     } finally {
       stop(); // what the others of a failed call still wait for
+      // Searches that were stopped or failed took theirs as well.
+      if (parts) for (const each of took) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += each[name];
       for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
     }
   }

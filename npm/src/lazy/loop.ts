@@ -33,12 +33,14 @@ export interface Driven extends Traffic {
   complete: boolean;
 }
 
+/** What nothing takes. */
+export const none = (): Traffic => ({ rounds: 0, requests: 0, bytes: 0, cached: 0 });
+
 /** The longest delay of a timer, in milliseconds. */
 const DELAY_MAX = 0x7fff_ffff;
 
-/** Drives one search to its end, or to that of its budget. */
-export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, query: Query, budget: Budget = {}, signal?: AbortSignal): Promise<Driven> {
-  const traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
+/** Drives one search to its end, or to that of its budget. What it takes is in `traffic` also where it fails. */
+export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, query: Query, budget: Budget = {}, signal?: AbortSignal, traffic = none()): Promise<Driven> {
   if (signal?.aborted) throw aborted(signal);
   for (const [name, value] of Object.entries(budget)) {
     if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`budget.${name} is ${String(value)}, expected a number of at least 0`);

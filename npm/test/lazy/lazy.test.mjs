@@ -172,6 +172,27 @@ test("auto: a host may send as few bytes at a time as it likes", async () => {
   assert.deepEqual([index.info.mode, asked], ["lazy", 1]);
 });
 
+test("what a search that was stopped, or failed, has fetched is in the index's sums", async () => {
+  const index = await lazy();
+  const before = (await index.stats()).requests;
+  server.delay = 30;
+  const control = new AbortController();
+  const search = index.search(query(0), { signal: control.signal });
+  while (server.log.length === before) await new Promise((resolve) => setTimeout(resolve, 2));
+  control.abort();
+  await assert.rejects(search, failure("aborted"));
+  server.delay = 0;
+  const stopped = await index.stats();
+  assert.ok(stopped.requests > before);
+  assert.equal(stopped.requests, server.log.length);
+  assert.equal(stopped.searches, 0, "no answer was given");
+  const failing = await lazy("shifted");
+  await assert.rejects(failing.search(query(0)), failure("corrupt"));
+  const sums = await failing.stats();
+  assert.equal(sums.requests, server.log.length);
+  assert.ok(sums.bytes > 65_536);
+});
+
 test("no limit is no limit, and a source that fails is the source's failure", async () => {
   const index = await lazy();
   for (const ms of [Infinity, 2 ** 31, 1e12]) {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 /** A key and a certificate for localhost, signed by itself. */
-function selfSigned() {
+export function selfSigned() {
   const folder = mkdtempSync(join(tmpdir(), "nearshore-tls-"));
   try {
     execFileSync("openssl", [
@@ -96,12 +96,14 @@ export async function serveFile(file, { secure = false } = {}) {
     const length = answer.headers?.["transfer-encoding"] || !answer.body ? {} : { "content-length": answer.body.length };
     response.writeHead(answer.status, { ...cors, ...length, ...answer.headers }).end(answer.body);
   };
-  const server = secure ? createSecureServer({ ...selfSigned(), allowHTTP1: true }, handle) : createServer(handle);
+  const keys = secure ? selfSigned() : {};
+  const server = secure ? createSecureServer({ ...keys, allowHTTP1: true }, handle) : createServer(handle);
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const sockets = new Set();
   server.on("connection", (socket) => sockets.add(socket.on("close", () => sockets.delete(socket))));
   return Object.assign(state, {
     url: `${secure ? "https" : "http"}://127.0.0.1:${server.address().port}`,
+    cert: keys.cert,
     /** Forgets what was asked. */
     reset: () => Object.assign(state, { log: [], most: 0, aborted: 0, delay: 0 }),
     close: () => {

@@ -1,5 +1,6 @@
 // Compiled, never run: a project whose settings ask for nothing beyond its target, and which checks what it imports as well.
 import { Index } from "nearshore";
+import { open } from "nearshore/service-worker";
 
 type Doc = { title: string };
 
@@ -9,3 +10,5 @@ export async function keeps(doc: Doc): Promise<string | undefined> {
   const [hit] = await index.search([1, 0], { k: 1 });
   return hit?.text();
 }
+
+export const near = async (address: string): Promise<number> => (await (await open(address, { mode: "lazy" })).search([1, 0])).length;

@@ -1,10 +1,13 @@
-// What every consumer does with the package: build, search, save, open again. The report must be the same everywhere, the bytes included.
+// What every consumer does with the package: build, search, save, open again, and open a file in parts. The report must be the same everywhere, the bytes included.
 
 const ROWS = 300;
 const DIMENSIONS = 24;
 
-/** @param {typeof import("nearshore")} nearshore */
-export async function check({ Index, NearshoreError, init, open }) {
+/**
+ * @param {typeof import("nearshore")} nearshore
+ * @param {string} tiles where a file in tiles lies: an address, or a path
+ */
+export async function check({ Index, NearshoreError, init, open }, tiles) {
   await init(); // the reader, which then opens; the build loads the full engine
   const vectors = Float32Array.from({ length: ROWS * DIMENSIONS }, (_, i) => ((i * 7919) % 251) / 16 - ((i * 104729) % 127) / 8);
   const ids = Array.from({ length: ROWS }, (_, i) => (i === 7 ? 2n ** 60n : i));
@@ -16,6 +19,8 @@ export async function check({ Index, NearshoreError, init, open }) {
   const batch = await index.searchBatch(vectors.subarray(0, 20 * DIMENSIONS), { k: 1 });
   const error = await index.search([1, 2, 3]).catch((error) => error);
   const { backend, worker } = index.info;
+  const lazy = await open(tiles, { mode: "lazy" });
+  const parts = await lazy.search(new Float32Array(lazy.info.dimensions).fill(0.5), { k: 3 });
   await built.close();
   await index.close();
   return {
@@ -27,5 +32,6 @@ export async function check({ Index, NearshoreError, init, open }) {
     payload: hits[0].json(),
     themselves: batch.filter(([hit], i) => hit.id === ids[i]).length,
     error: error instanceof NearshoreError && error.code,
+    parts: [lazy.info.mode, lazy.info.worker === worker, parts.stats.rounds, ...parts.map(({ id, distance }) => [id, distance])],
   };
 }

@@ -2,5 +2,5 @@
 import { check } from "./check.js";
 
 export function report(nearshore) {
-  globalThis.report = check(nearshore).catch((error) => ({ failed: `${error.name}: ${error.message}` }));
+  globalThis.report = check(nearshore, new URLSearchParams(location.search).get("tiles")).catch((error) => ({ failed: `${error.name}: ${error.message}` }));
 }
