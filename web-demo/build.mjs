@@ -46,14 +46,14 @@ function browserEntry(target) {
   throw new Error("the package nearshore has no entry point for browsers");
 }
 
-/** Copies what `npm pack` would ship, without types and maps, which no page loads. */
+/** Copies what `npm pack` would ship, without types and maps and the scripts of other places, which no page loads. */
 async function copyLibrary() {
   const { files } = JSON.parse(await readFile(path.join(library, "package.json"), "utf8"));
   for (const name of files) {
     await cp(path.join(library, name), path.join(dist, "nearshore", name), {
       recursive: true,
       dereference: true,
-      filter: (file) => !/\.(d\.ts|map|md)$/.test(file),
+      filter: (file) => !/\.(d\.ts|map|md)$|\/(workerd|service-worker)\.js$/.test(file),
     });
   }
 }
