@@ -4,9 +4,9 @@ import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { closed, made, opened } from "./opening.js";
-import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
+import type { CallName, CreateCall, Described, Form, Given, KeepCall, Returned } from "./protocol.js";
 import type { OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
@@ -65,9 +65,8 @@ export class Index {
     });
   }
 
-  /** Makes an empty index that rows can be added to. */
+  /** Makes an empty index that rows can be added to; with `persist`, or opens the one that is kept under that name. */
   static async create(options: CreateOptions): Promise<LiveIndex> {
-    if (options?.base !== undefined) throw unsupported("base is not there yet: load the base's bytes with Index.load, and add to that");
     const dimensions = count(options?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
     const call = {
@@ -78,7 +77,15 @@ export class Index {
       efConstruction: count(options.efConstruction, 200, "efConstruction"),
       seed: oneId(options.seed ?? 0, "seed"),
     };
-    return LiveIndex.empty(call, options.worker);
+    const { persist, wait = false, signal, worker } = options;
+    if (persist === undefined) return LiveIndex.empty(call, worker);
+    return LiveIndex.kept({ create: call, persist, wait, over: false }, worker, signal);
+  }
+
+  /** Removes what `Index.create` with `persist` keeps under this name; `busy` while an index is open there. */
+  static async remove(name: string): Promise<void> {
+    const link = await made("kept", undefined, undefined, async (link) => (await link.call("discard", name), link));
+    link.end(closed());
   }
 
   /**
@@ -157,7 +164,7 @@ export class Index {
   readonly cache: IndexCache = {
     size: async () => (this.#inParts() ? this.call("kept", "size") : 0),
     clear: async () => void (this.#inParts() && (await this.call("kept", "clear"))),
-    persist: async () => this.#inParts() && ((await globalThis.navigator?.storage?.persist?.()) ?? false),
+    persist: async () => (this.#inParts() || this.#info.kept) && ((await globalThis.navigator?.storage?.persist?.()) ?? false),
   };
 
   /** Checks every block and every bound of the file; rejects with `corrupt` and says where the first damage is. */
@@ -174,6 +181,8 @@ export class Index {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // Who opens it again finds it free.
+    if (this.#info.kept) await this.#link.call("release", null).catch(() => {});
     this.#link.end(closed());
   }
 
@@ -222,6 +231,11 @@ export class LiveIndex extends Index {
   }
 
   /** @internal */
+  static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined): Promise<LiveIndex> {
+    return made("kept", worker, signal, async (link) => new LiveIndex(link, await link.call("keep", call, { signal })));
+  }
+
+  /** @internal */
   static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
     return opened("full", source, options, (link, described, read) => new LiveIndex(link, described, read));
   }
@@ -249,6 +263,17 @@ export class LiveIndex extends Index {
    */
   async compact(): Promise<void> {
     return this.change("compact", null);
+  }
+
+  /** Drops all rows. */
+  async clear(): Promise<void> {
+    return this.change("clear", null);
+  }
+
+  /** What is kept on disk; undefined for an index without `persist`. */
+  async persisted(): Promise<Persisted | undefined> {
+    const bytes = this.info.kept ? await this.call("persisted", null) : undefined;
+    return bytes === undefined ? undefined : { bytes, durable: (await globalThis.navigator?.storage?.persisted?.()) ?? true };
   }
 
   /** Gives the row with this id another vector (and payload), or adds it. */

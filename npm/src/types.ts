@@ -191,6 +191,8 @@ export interface IndexInfo {
   readonly identity: string;
   /** The instructions in use: `scalar`, `wasm128`, ... */
   readonly backend: string;
+  /** Whether changes are kept on disk: see `persist` of `Index.create`. */
+  readonly kept: boolean;
   /** Whether searches run in a worker. */
   readonly worker: boolean;
   readonly quality: readonly QualityRow[];
@@ -265,8 +267,24 @@ export interface CreateOptions {
   efConstruction?: number;
   seed?: number | bigint;
   worker?: boolean;
-  /** Not there yet: rejects with `unsupported`. */
-  base?: unknown;
+  /**
+   * Keeps the index under this name, or opens what is kept under it: in the origin's private file system, where it needs a worker, or in
+   * Node in the folder of this path. A change is on disk before its promise resolves; what was not acknowledged when the page ended is there
+   * or not, each call as a whole. One holder at a time: where another tab has it, `busy` after a second.
+   */
+  persist?: string;
+  /** Waits for another holder to close it, instead. */
+  wait?: boolean;
+  /** Stops the waiting. */
+  signal?: AbortSignal;
+}
+
+/** What is kept of an index. */
+export interface Persisted {
+  /** Bytes on disk. */
+  readonly bytes: number;
+  /** Whether the browser has said that it will not clear them when disk runs short; ask for it with `index.cache.persist()`. */
+  readonly durable: boolean;
 }
 
 /** What is stored with one added row. */

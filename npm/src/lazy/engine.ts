@@ -209,7 +209,9 @@ async function unshelve(thrown: unknown, url: string | undefined): Promise<void>
 }
 
 /** Every call has a method of its name. */
-type Calling = { [K in Exclude<CallName, "build" | "create" | "add" | "delete" | "compact">]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+type Calling = { [K in Exclude<CallName, Elsewhere>]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+
+type Elsewhere = "build" | "create" | "add" | "delete" | "compact" | "clear" | "keep" | "persisted" | "release" | "discard" | "mask" | "hides" | "hidden" | "cover";
 
 const ELSEWHERE = "a file in tiles is opened to be searched by its tiles, no more; for the rest use the file that it was exported from, or load it whole with Index.load";
 
