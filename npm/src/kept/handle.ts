@@ -31,7 +31,8 @@ export function writeTo(handle: Handle, at: number, bytes: Uint8Array): void {
     let done = 0;
     while (done < bytes.length) {
       const written = handle.write(done === 0 ? bytes : bytes.subarray(done), { at: at + done });
-      if (written <= 0) throw new NearshoreError("quota", FULL);
+      // Chromium's private windows say 2^32 - 8 where there is no room: their error, taken for a length.
+      if (!(written > 0 && written <= bytes.length - done)) throw new NearshoreError("quota", FULL);
       done += written;
     }
   });

@@ -127,7 +127,8 @@ export class BlockFile implements Disk {
       const record = new Uint8Array(HEAD + block.length);
       new Float64Array(record.buffer, 0, 2).set([offset, block.length]);
       record.set(block, HEAD);
-      if (handle.write(record, { at: this.#end }) < record.length) throw new Error("the disk is full");
+      // Chromium's private windows say 2^32 - 8 where there is no room.
+      if (handle.write(record, { at: this.#end }) !== record.length) throw new Error("the disk is full");
       this.#places.set(offset, { at: this.#end, bytes: block.length });
       this.#end += record.length;
     });
