@@ -1,12 +1,15 @@
 // The engine of files that are here as a whole, and of what is built.
 import { make } from "../wasm/glue.js";
 import { ELEMENTS, METRICS } from "./describe.js";
-import { NearshoreError } from "./errors.js";
+import { NearshoreError, unsupported } from "./errors.js";
 import { Engine as Instance, SLOT, elementOf } from "./instance.js";
 import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
 
 /** The calls to a reader, and to a full engine, which can make all. */
 export class Engine extends Instance {
+  /** What the index was made with, if it was made empty. */
+  protected made: CreateCall | undefined;
+
   constructor(module: WebAssembly.Module) {
     super(module, make);
   }
@@ -27,6 +30,7 @@ export class Engine extends Instance {
   }
 
   create(call: CreateCall): Described {
+    this.made = call;
     this.check(this.core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
     return this.describe();
   }
@@ -59,7 +63,8 @@ export class Engine extends Instance {
   }
 
   clear(): void | Promise<void> {
-    this.check(this.core.clear());
+    if (!this.made) throw unsupported("an index that came from a file cannot begin anew: make one with Index.create");
+    this.create(this.made);
   }
 
   save(): Uint8Array {

@@ -1,12 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The index as users hold it.
-import { invalid, throwIfAborted, unsupported } from "./errors.js";
+import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { closed, made, opened } from "./opening.js";
+import type { Base } from "./overlay.js";
 import type { CallName, CreateCall, Described, Form, Given, KeepCall, Returned } from "./protocol.js";
 import type { OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
@@ -65,21 +66,29 @@ export class Index {
     });
   }
 
-  /** Makes an empty index that rows can be added to; with `persist`, or opens the one that is kept under that name. */
-  static async create(options: CreateOptions): Promise<LiveIndex> {
-    const dimensions = count(options?.dimensions, 0, "dimensions");
+  /**
+   * Makes an empty index that rows can be added to; with `persist`, or opens the one that is kept under that name. With `base` it begins with
+   * the rows of that index.
+   */
+  static async create(options: CreateOptions | OverOptions): Promise<LiveIndex> {
+    const base = options?.base;
+    const like = base?.info;
+    const dimensions = count(options?.dimensions ?? like?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
     const call = {
       dimensions,
-      metric: METRICS[word(options.metric, METRICS, 0, "metric")]!,
-      element: LIVE_ELEMENTS[word(options.element, LIVE_ELEMENTS, 0, "element")]!,
+      metric: METRICS[word(options.metric ?? like?.metric, METRICS, 0, "metric")]!,
+      element: LIVE_ELEMENTS[word(options.element ?? (like?.element === "f16" ? "f32" : like?.element), LIVE_ELEMENTS, 0, "element")]!,
       m: count(options.m, 16, "m"),
       efConstruction: count(options.efConstruction, 200, "efConstruction"),
       seed: oneId(options.seed ?? 0, "seed"),
     };
     const { persist, wait = false, signal, worker } = options;
-    if (persist === undefined) return LiveIndex.empty(call, worker);
-    return LiveIndex.kept({ create: call, persist, wait, over: false }, worker, signal);
+    if (base) {
+      for (const name of ["dimensions", "metric"] as const) if (call[name] !== base.info[name]) throw invalid(`${name} is ${call[name]}, and ${base.info[name]} in the base`);
+    } else if (persist === undefined) return LiveIndex.empty(call, worker);
+    const below = base && { info: () => base.info, call: base.call.bind(base) };
+    return LiveIndex.kept({ create: call, persist, wait, over: !!base }, worker, signal, below);
   }
 
   /** Removes what `Index.create` with `persist` keeps under this name; `busy` while an index is open there. */
@@ -231,8 +240,13 @@ export class LiveIndex extends Index {
   }
 
   /** @internal */
-  static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined): Promise<LiveIndex> {
-    return made("kept", worker, signal, async (link) => new LiveIndex(link, await link.call("keep", call, { signal })));
+  static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
+    return made("kept", worker, signal, async (local) => {
+      const kept = await local.call("keep", call, { signal });
+      if (!base) return new LiveIndex(local, kept);
+      const { link, described } = await (await import("./overlay.js")).over(base, local, NearshoreError);
+      return new LiveIndex(link, described);
+    });
   }
 
   /** @internal */
@@ -265,7 +279,9 @@ export class LiveIndex extends Index {
     return this.change("compact", null);
   }
 
-  /** Drops all rows. */
+  /**
+   * Drops all rows; over a base, all that was changed. An index that {@link Index.load} gave rejects with `unsupported`.
+   */
   async clear(): Promise<void> {
     return this.change("clear", null);
   }

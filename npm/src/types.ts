@@ -1,3 +1,5 @@
+import type { Index } from "./shore.js";
+
 /** A row's id: a `number` up to 2^53 - 1, a `bigint` above (up to 2^64 - 1). Both are accepted everywhere. */
 export type Id = number | bigint;
 
@@ -277,6 +279,19 @@ export interface CreateOptions {
   wait?: boolean;
   /** Stops the waiting. */
   signal?: AbortSignal;
+  /** See {@link OverOptions}. */
+  base?: undefined;
+}
+
+/**
+ * What `Index.create` starts with over a base: an index of any kind, which stays as it is and is yours to close. Rows that are added, and
+ * what is deleted or updated of the base, lie in the new index, which `persist` keeps; a later version of the base may then take the
+ * place of this one, as all of that goes by ids.
+ */
+export interface OverOptions extends Omit<CreateOptions, "base" | "dimensions"> {
+  base: Index;
+  /** Those of the base, as `metric`: others are refused. */
+  dimensions?: number;
 }
 
 /** What is kept of an index. */

@@ -48,15 +48,6 @@ impl Engine {
         };
         self.end(result)
     }
-
-    /// Drops every row.
-    pub fn clear(&mut self) -> u32 {
-        let result = live(&mut self.state).and_then(|live| {
-            *live = Live::new(*live.params())?;
-            Ok(())
-        });
-        self.end(result)
-    }
 }
 
 impl Engine {

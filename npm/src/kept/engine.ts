@@ -27,6 +27,7 @@ export class KeptEngine extends Engine {
         this.begin(file.length);
         this.write(file);
         await this.finish({ integrity: undefined });
+        this.made = keeper.made;
       } else this.create(keeper.made);
       this.#hidden?.restore(hidden, covered);
       keeper.replay((change) => this.#again(change));

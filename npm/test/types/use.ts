@@ -37,6 +37,12 @@ export async function builds(): Promise<void> {
   await kept.clear();
   await Index.remove("notes");
   void bytes;
+  const over: LiveIndex = await Index.create({ base: built, persist: "over" });
+  await over.close();
+  // @ts-expect-error a base is an index
+  await Index.create({ base: "articles.shore" });
+  // @ts-expect-error dimensions must be said, or a base
+  await Index.create({ metric: "l2" });
   const gone: boolean = await live.delete(1);
   const compacted: void = await live.compact();
   await live.update(1, new Float32Array(4));
