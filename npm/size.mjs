@@ -5,8 +5,8 @@ import { gzipSync } from "node:zlib";
 /** Where every download is to get to. */
 export const TARGET = 90 * 1024;
 
-/** The page's side, and the engine's: of whole files, of files that are read in parts, of indexes that are kept; and what goes over a base. */
-const [PAGE, WHOLE, PARTS, KEPT, OVER] = ["index.js", "engine.js", "lazy.js", "kept.js", "overlay.js"];
+/** The page's side, and the engine's: of whole files, of files that are read in parts, of indexes that are kept; what goes over a base; a cache for pages without a worker. */
+const [PAGE, WHOLE, PARTS, KEPT, OVER, SHELF] = ["index.js", "engine.js", "lazy.js", "kept.js", "overlay.js", "shelf.js"];
 
 /**
  * Each download: its engine and script, and what it may weigh. A page that opens an index needs a reader, one that builds or changes an index
@@ -28,7 +28,7 @@ const gzipped = (name) => gzipSync(readFileSync(new URL(`dist/${name}`, import.m
 /** Gzipped bytes of each file, and each download with its limit. */
 export function sizes() {
   const engines = new Set(Object.values(DOWNLOADS).map(({ engine }) => engine));
-  const files = Object.fromEntries([PAGE, WHOLE, PARTS, KEPT, OVER, ...engines].map((name) => [name, gzipped(name)]));
+  const files = Object.fromEntries([PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, ...engines].map((name) => [name, gzipped(name)]));
   const downloads = Object.entries(DOWNLOADS).map(([name, { engine, script, limit }]) => ({ name, bytes: files[PAGE] + files[script] + files[engine], limit }));
   return { files, downloads };
 }

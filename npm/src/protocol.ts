@@ -1,5 +1,6 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource } from "./lazy/reader.js";
+import type { Shelves } from "./lazy/store.js";
 import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
@@ -28,6 +29,8 @@ export interface LazyCall {
   /** Keep blocks for the next search? And in files of this origin? */
   keep: boolean;
   persist: boolean;
+  /** Where else they may be kept, for an engine in the page's own thread. */
+  shelves: (() => Promise<Shelves>) | undefined;
   fetch: typeof fetch | undefined;
   headers: [string, string][] | undefined;
   concurrency: number | undefined;

@@ -50,8 +50,8 @@ export interface OpenOptions {
   mode?: "auto" | "lazy" | "codes" | "whole";
   /**
    * Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`: in memory, and for files that have an address in the
-   * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page. What is kept there serves later visits,
-   * without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
+   * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page; in its own thread in IndexedDB (up to 64
+   * MiB a file). What is kept there serves later visits, without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
    * anyway; an own `Cache` is not there yet.
    */
   cache?: "auto" | "memory" | "none" | Cache;

@@ -26,9 +26,10 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js", "dist/kept.js", "dist/lazy.js", "dist/overlay.js",
+    "dist/engine.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
     "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/service-worker.js", "dist/workerd.js", "package.json",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js",
+    "dist/service-worker.js", "dist/shelf.js", "dist/workerd.js", "package.json",
   ]);
 });
 
@@ -71,6 +72,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore/service-worker");
     await import("nearshore/kept.js");
     await import("nearshore/overlay.js");
+    await import("nearshore/shelf.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;
   execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });
