@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 /** All that `src/lazy/` exports, as one module. */
-export const lazySources = () => sources("lazy", ["ranges", "wait", "http", "reader", "store", "blocks", "loop", "header", "disk"]);
+export const lazySources = () => sources("lazy", ["ranges", "wait", "http", "reader", "store", "blocks", "loop", "header", "disk", "file"]);
 
 /** All that these files of a folder of `src/` export, as one module. */
 export async function sources(of, names) {
