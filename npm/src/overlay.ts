@@ -5,7 +5,7 @@
 import { decodeHits } from "./hits.js";
 import type { NearshoreError } from "./errors.js";
 import type { CallOptions, Link } from "./link.js";
-import type { CallName, Described, Form, Given, Returned, SearchCall } from "./protocol.js";
+import type { CallName, CreateCall, Described, Form, Given, Returned, SearchCall } from "./protocol.js";
 import { encodeAnswers, merged, type Answer } from "./overlay/merge.js";
 import type { IndexInfo } from "./types.js";
 
@@ -23,8 +23,17 @@ const MARGIN = 4;
 
 type Handlers = { [K in CallName]?: (given: Given<K>, options?: CallOptions) => Promise<Returned<K>> };
 
-/** Puts `local` over `base`. Errors are of the class that the page knows. */
-export async function over(base: Base, local: Link, Failure: typeof NearshoreError): Promise<{ link: Link; described: Described }> {
+/** Makes an error of the class that the page knows. */
+type Fail = (message: string) => NearshoreError;
+
+/** What goes over a base must be like it. */
+export function demandLike(call: CreateCall, base: Base, invalid: Fail): void {
+  const info = base.info();
+  for (const name of ["dimensions", "metric"] as const) if (call[name] !== info[name]) throw invalid(`${name} is ${call[name]}, and ${info[name]} in the base`);
+}
+
+/** Puts `local` over `base`. */
+export async function over(base: Base, local: Link, unsupported: Fail): Promise<{ link: Link; described: Described }> {
   const lazy = base.info().mode === "lazy";
   /** Which of these the base has. One that is read in parts cannot tell. */
   const inBase = async (ids: BigUint64Array): Promise<BigUint64Array> => {
@@ -69,7 +78,7 @@ export async function over(base: Base, local: Link, Failure: typeof NearshoreErr
       return { ...there, memoryBytes: here.memoryBytes + there.memoryBytes };
     },
     async save() {
-      throw new Failure("unsupported", "an index over a base is no single file: the base is one, and what is over it is kept with `persist`");
+      throw unsupported("an index over a base is no single file: the base is one, and what is over it is kept with `persist`");
     },
   };
   const link: Link = {

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The index as users hold it.
-import { NearshoreError, invalid, throwIfAborted, unsupported } from "./errors.js";
+import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { closed, made, opened } from "./opening.js";
@@ -84,9 +84,7 @@ export class Index {
       seed: oneId(options.seed ?? 0, "seed"),
     };
     const { persist, wait = false, signal, worker } = options;
-    if (base) {
-      for (const name of ["dimensions", "metric"] as const) if (call[name] !== base.info[name]) throw invalid(`${name} is ${call[name]}, and ${base.info[name]} in the base`);
-    } else if (persist === undefined) return LiveIndex.empty(call, worker);
+    if (!base && persist === undefined) return LiveIndex.empty(call, worker);
     const below = base && { info: () => base.info, call: base.call.bind(base) };
     return LiveIndex.kept({ create: call, persist, wait, over: !!base }, worker, signal, below);
   }
@@ -241,10 +239,12 @@ export class LiveIndex extends Index {
 
   /** @internal */
   static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
+    const overlay = base && (await import("./overlay.js"));
+    overlay?.demandLike(call.create, base!, invalid);
     return made("kept", worker, signal, async (local) => {
       const kept = await local.call("keep", call, { signal });
-      if (!base) return new LiveIndex(local, kept);
-      const { link, described } = await (await import("./overlay.js")).over(base, local, NearshoreError);
+      if (!overlay) return new LiveIndex(local, kept);
+      const { link, described } = await overlay.over(base!, local, unsupported);
       return new LiveIndex(link, described);
     });
   }

@@ -280,7 +280,7 @@ export interface CreateOptions {
   /** Stops the waiting. */
   signal?: AbortSignal;
   /** See {@link OverOptions}. */
-  base?: undefined;
+  base?: never;
 }
 
 /**
