@@ -9,8 +9,8 @@ export const PLACE = join(root, "docs/api.md");
 /** What is told where; what is named nowhere comes last. */
 const CHAPTERS = {
   "Open and search": ["open", "Index", "OpenOptions", "SearchOptions"],
-  "Build and change": ["LiveIndex", "BuildOptions", "BuildProgress", "CreateOptions", "AddOptions", "AddManyOptions"],
-  "What comes back": ["Hits", "Hit", "SearchStats", "Row", "IndexInfo", "QualityRow", "IndexStats", "IndexCache"],
+  "Build and change": ["LiveIndex", "BuildOptions", "BuildProgress", "CreateOptions", "OverOptions", "AddOptions", "AddManyOptions"],
+  "What comes back": ["Hits", "Hit", "SearchStats", "Row", "IndexInfo", "QualityRow", "IndexStats", "IndexCache", "Persisted"],
   "What goes in": ["OpenSource", "Source", "FileHandleLike", "Vector", "Vectors", "Id", "Ids", "Payload", "Metric", "Element"],
   "Errors": ["NearshoreError", "ErrorCode"],
   "The engine": ["init", "InitOptions", "Wasm"],

@@ -33,6 +33,7 @@ export function describe(answer: ArrayBuffer): Described {
     refine: REFINES[u32(64)]!,
     fileBytes: Number(u64(8)),
     mode: "whole",
+    kept: false,
     payload: (flags & HAS_PAYLOAD) !== 0,
     originals: (flags & HAS_ORIGINALS) !== 0,
     seed: u64(16),

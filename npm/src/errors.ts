@@ -10,12 +10,13 @@
  * - `quota`: not enough memory, or more bytes than `maxBytes` allows
  * - `aborted`: the caller's signal, or an `onProgress` that returned `false`
  * - `invalid-argument`: an argument that cannot be right; the message says which and what was expected
+ * - `busy`: another tab, or another process, has the kept index open
  * - `closed`: the index was closed
  * - `trapped`: a bug stopped the engine of this one index; open it again (and please report it)
  */
 export type ErrorCode =
   | "corrupt" | "truncated" | "unsupported" | "network" | "range" | "changed"
-  | "quota" | "aborted" | "invalid-argument" | "closed" | "trapped";
+  | "quota" | "aborted" | "invalid-argument" | "busy" | "closed" | "trapped";
 
 /** Every error of this package. `message` says what, where, and what would be right. */
 export class NearshoreError extends Error {

@@ -9,5 +9,5 @@ export { init, type InitOptions, type Wasm } from "./module.js";
 export type { OpenSource } from "./sources.js";
 export type {
   AddManyOptions, AddOptions, BuildOptions, BuildProgress, CreateOptions, Element, FileHandleLike, Hit, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats,
-  Metric, OpenOptions, Payload, QualityRow, Row, SearchOptions, SearchStats, Source, Vector, Vectors,
+  Metric, OpenOptions, OverOptions, Payload, Persisted, QualityRow, Row, SearchOptions, SearchStats, Source, Vector, Vectors,
 } from "./types.js";

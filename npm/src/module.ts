@@ -43,7 +43,8 @@ export async function init(options: InitOptions = {}): Promise<void> {
 }
 
 /** @internal The compiled engine for a purpose. A failure is not kept: the next call tries again. */
-export async function engineModule(kind: Kind): Promise<WebAssembly.Module> {
+export async function engineModule(of: Kind): Promise<WebAssembly.Module> {
+  const kind = of === "kept" ? "full" : of;
   await initialising;
   if (kind === "reader" && !engines.reader && engines.full) return engines.full;
   const current = (engines[kind] ??= compile(own(kind)));

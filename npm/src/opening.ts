@@ -62,7 +62,7 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   if (why || !parts) throw unsupported(`${why} goes with mode "whole", not "${mode}"`);
   const headers = options.headers && [...new Headers(options.headers)];
   return made("lazy", parts.worker ? options.worker : false, signal, async (link) => {
-    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: (cache ?? "auto") === "auto", fetch, headers, concurrency, maxBytes };
+    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: (cache ?? "auto") === "auto", shelves: link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

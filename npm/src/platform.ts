@@ -41,6 +41,21 @@ interface Builtins {
         close(): Promise<void>;
       }>;
     };
+    constants: { O_RDWR: number; O_CREAT: number };
+    mkdirSync(path: string, options: { recursive: boolean }): unknown;
+    rmSync(path: string, options: { force: boolean }): void;
+    rmdirSync(path: string): void;
+    renameSync(from: string, to: string): void;
+    linkSync(from: string, to: string): void;
+    readFileSync(path: string, encoding: "utf8"): string;
+    writeFileSync(path: string, text: string, options: { flag: string }): void;
+    openSync(path: string, flags: number | string, mode?: number): number;
+    readSync(descriptor: number, into: Uint8Array, offset: number, length: number, position: number): number;
+    writeSync(descriptor: number, from: Uint8Array, offset: number, length: number, position: number): number;
+    ftruncateSync(descriptor: number, bytes: number): void;
+    fstatSync(descriptor: number): { size: number };
+    fsyncSync(descriptor: number): void;
+    closeSync(descriptor: number): void;
   };
 }
 

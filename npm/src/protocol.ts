@@ -1,5 +1,6 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource } from "./lazy/reader.js";
+import type { Shelves } from "./lazy/store.js";
 import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
@@ -28,6 +29,8 @@ export interface LazyCall {
   /** Keep blocks for the next search? And in files of this origin? */
   keep: boolean;
   persist: boolean;
+  /** Where else they may be kept, for an engine in the page's own thread. */
+  shelves: (() => Promise<Shelves>) | undefined;
   fetch: typeof fetch | undefined;
   headers: [string, string][] | undefined;
   concurrency: number | undefined;
@@ -70,10 +73,26 @@ export interface AddCall {
   payloads: PayloadsCall | null;
   /** Replace the row that has the id, instead of refusing it. */
   replace: boolean;
+  /** Over a base: those of the ids that it has. */
+  taken?: BigUint64Array;
+}
+
+/** An index that outlives its page, or goes over a base, or both. */
+export interface KeepCall {
+  create: CreateCall;
+  /** The name under which it is kept; undefined for memory alone. */
+  persist: string | undefined;
+  /** Wait for another holder to let go? */
+  wait: boolean;
+  over: boolean;
 }
 
 /** What an index is, as the engine knows it. */
-export type Described = Omit<IndexInfo, "worker" | "meta"> & { meta: string };
+export type Described = Omit<IndexInfo, "worker" | "meta"> & {
+  meta: string;
+  /** Over a base: how many ids hide rows of the base, and of how many of these it is known, or taken for granted, that it has them. */
+  over?: { hidden: number; covered: number };
+};
 
 /** Every call: what is given, what comes back. */
 export interface Calls {
@@ -88,6 +107,7 @@ export interface Calls {
   add: [AddCall, void];
   delete: [bigint, boolean];
   compact: [null, void];
+  clear: [null, void];
   save: [null, Uint8Array];
   verify: [null, void];
   describe: [null, Described];
@@ -96,6 +116,21 @@ export interface Calls {
   lazy: [LazyCall, Described];
   prefetch: [null, void];
   kept: [KeptCall, number];
+  keep: [KeepCall, Described];
+  /** Bytes on disk; undefined for an index in memory. */
+  persisted: [null, number | undefined];
+  /** Lets go of files, ahead of the engine's end. */
+  release: [null, void];
+  /** Removes what is kept under a name. */
+  discard: [string, void];
+  /** Deletes a row, and hides the base's; whether there was one, `inBase` being what the base knows. */
+  mask: [{ id: bigint; inBase: boolean }, boolean];
+  /** For each id 1 where a row of the base is hidden. */
+  hides: [BigUint64Array, Uint8Array];
+  /** All ids that hide rows of the base. */
+  hidden: [null, BigUint64Array];
+  /** Says which of them the base has. */
+  cover: [BigUint64Array, void];
 }
 
 export type CallName = keyof Calls;
@@ -104,8 +139,9 @@ export type Returned<K extends CallName> = Calls[K][1];
 /** A call's method, which has its name. */
 export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
-/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes. */
-export type Kind = "reader" | "lazy" | "full";
+/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes,
+ * and the same in another script keeps them. */
+export type Kind = "reader" | "lazy" | "full" | "kept";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;

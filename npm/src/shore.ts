@@ -4,9 +4,10 @@ import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { closed, made, opened } from "./opening.js";
-import type { CallName, CreateCall, Described, Form, Given, Returned } from "./protocol.js";
+import type { Base } from "./overlay.js";
+import type { CallName, CreateCall, Described, Form, Given, KeepCall, Returned } from "./protocol.js";
 import type { OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
@@ -65,20 +66,33 @@ export class Index {
     });
   }
 
-  /** Makes an empty index that rows can be added to. */
-  static async create(options: CreateOptions): Promise<LiveIndex> {
-    if (options?.base !== undefined) throw unsupported("base is not there yet: load the base's bytes with Index.load, and add to that");
-    const dimensions = count(options?.dimensions, 0, "dimensions");
+  /**
+   * Makes an empty index that rows can be added to; with `persist`, or opens the one that is kept under that name. With `base` it begins with
+   * the rows of that index.
+   */
+  static async create(options: CreateOptions | OverOptions): Promise<LiveIndex> {
+    const base = options?.base;
+    const like = base?.info;
+    const dimensions = count(options?.dimensions ?? like?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
     const call = {
       dimensions,
-      metric: METRICS[word(options.metric, METRICS, 0, "metric")]!,
-      element: LIVE_ELEMENTS[word(options.element, LIVE_ELEMENTS, 0, "element")]!,
+      metric: METRICS[word(options.metric ?? like?.metric, METRICS, 0, "metric")]!,
+      element: LIVE_ELEMENTS[word(options.element ?? (like?.element === "f16" ? "f32" : like?.element), LIVE_ELEMENTS, 0, "element")]!,
       m: count(options.m, 16, "m"),
       efConstruction: count(options.efConstruction, 200, "efConstruction"),
       seed: oneId(options.seed ?? 0, "seed"),
     };
-    return LiveIndex.empty(call, options.worker);
+    const { persist, wait = false, signal, worker } = options;
+    if (!base && persist === undefined) return LiveIndex.empty(call, worker);
+    const below = base && { info: () => base.info, call: base.call.bind(base) };
+    return LiveIndex.kept({ create: call, persist, wait, over: !!base }, worker, signal, below);
+  }
+
+  /** Removes what `Index.create` with `persist` keeps under this name; `busy` while an index is open there. */
+  static async remove(name: string): Promise<void> {
+    const link = await made("kept", undefined, undefined, async (link) => (await link.call("discard", name), link));
+    link.end(closed());
   }
 
   /**
@@ -157,7 +171,7 @@ export class Index {
   readonly cache: IndexCache = {
     size: async () => (this.#inParts() ? this.call("kept", "size") : 0),
     clear: async () => void (this.#inParts() && (await this.call("kept", "clear"))),
-    persist: async () => this.#inParts() && ((await globalThis.navigator?.storage?.persist?.()) ?? false),
+    persist: async () => (this.#inParts() || this.#info.kept) && ((await globalThis.navigator?.storage?.persist?.()) ?? false),
   };
 
   /** Checks every block and every bound of the file; rejects with `corrupt` and says where the first damage is. */
@@ -174,6 +188,8 @@ export class Index {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // Who opens it again finds it free.
+    if (this.#info.kept) await this.#link.call("release", null).catch(() => {});
     this.#link.end(closed());
   }
 
@@ -222,6 +238,18 @@ export class LiveIndex extends Index {
   }
 
   /** @internal */
+  static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
+    const overlay = base && (await import("./overlay.js"));
+    overlay?.demandLike(call.create, base!, invalid);
+    return made("kept", worker, signal, async (local) => {
+      const kept = await local.call("keep", call, { signal });
+      if (!overlay) return new LiveIndex(local, kept);
+      const { link, described } = await overlay.over(base!, local, unsupported);
+      return new LiveIndex(link, described);
+    });
+  }
+
+  /** @internal */
   static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
     return opened("full", source, options, (link, described, read) => new LiveIndex(link, described, read));
   }
@@ -249,6 +277,19 @@ export class LiveIndex extends Index {
    */
   async compact(): Promise<void> {
     return this.change("compact", null);
+  }
+
+  /**
+   * Drops all rows; over a base, all that was changed. An index that {@link Index.load} gave rejects with `unsupported`.
+   */
+  async clear(): Promise<void> {
+    return this.change("clear", null);
+  }
+
+  /** What is kept on disk; undefined for an index without `persist`. */
+  async persisted(): Promise<Persisted | undefined> {
+    const bytes = this.info.kept ? await this.call("persisted", null) : undefined;
+    return bytes === undefined ? undefined : { bytes, durable: (await globalThis.navigator?.storage?.persisted?.()) ?? true };
   }
 
   /** Gives the row with this id another vector (and payload), or adds it. */

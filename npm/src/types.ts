@@ -1,3 +1,5 @@
+import type { Index } from "./shore.js";
+
 /** A row's id: a `number` up to 2^53 - 1, a `bigint` above (up to 2^64 - 1). Both are accepted everywhere. */
 export type Id = number | bigint;
 
@@ -48,8 +50,8 @@ export interface OpenOptions {
   mode?: "auto" | "lazy" | "codes" | "whole";
   /**
    * Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`: in memory, and for files that have an address in the
-   * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page. What is kept there serves later visits,
-   * without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
+   * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page; in its own thread in IndexedDB (up to 64
+   * MiB a file). What is kept there serves later visits, without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
    * anyway; an own `Cache` is not there yet.
    */
   cache?: "auto" | "memory" | "none" | Cache;
@@ -191,6 +193,8 @@ export interface IndexInfo {
   readonly identity: string;
   /** The instructions in use: `scalar`, `wasm128`, ... */
   readonly backend: string;
+  /** Whether changes are kept on disk: see `persist` of `Index.create`. */
+  readonly kept: boolean;
   /** Whether searches run in a worker. */
   readonly worker: boolean;
   readonly quality: readonly QualityRow[];
@@ -265,8 +269,37 @@ export interface CreateOptions {
   efConstruction?: number;
   seed?: number | bigint;
   worker?: boolean;
-  /** Not there yet: rejects with `unsupported`. */
-  base?: unknown;
+  /**
+   * Keeps the index under this name, or opens what is kept under it: in the origin's private file system, where it needs a worker, or in
+   * Node in the folder of this path. A change is on disk before its promise resolves; what was not acknowledged when the page ended is there
+   * or not, each call as a whole. One holder at a time: where another tab has it, `busy` after a second.
+   */
+  persist?: string;
+  /** Waits for another holder to close it, instead. */
+  wait?: boolean;
+  /** Stops the waiting. */
+  signal?: AbortSignal;
+  /** See {@link OverOptions}. */
+  base?: never;
+}
+
+/**
+ * What `Index.create` starts with over a base: an index of any kind, which stays as it is and is yours to close. Rows that are added, and
+ * what is deleted or updated of the base, lie in the new index, which `persist` keeps; a later version of the base may then take the
+ * place of this one, as all of that goes by ids.
+ */
+export interface OverOptions extends Omit<CreateOptions, "base" | "dimensions"> {
+  base: Index;
+  /** Those of the base, as `metric`: others are refused. */
+  dimensions?: number;
+}
+
+/** What is kept of an index. */
+export interface Persisted {
+  /** Bytes on disk. */
+  readonly bytes: number;
+  /** Whether the browser has said that it will not clear them when disk runs short; ask for it with `index.cache.persist()`. */
+  readonly durable: boolean;
 }
 
 /** What is stored with one added row. */

@@ -1,4 +1,5 @@
 // A static server and a headless Chromium: enough to open a page and read what it left.
+import { spawn } from "node:child_process";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -26,9 +27,34 @@ export async function serve(folder, headers = {}) {
 
 /** A browser, or a sentence that says how to get one. */
 export async function launch() {
-  const executablePath = PLACES.find((place) => place && existsSync(place));
-  if (!executablePath) throw new Error("no Chromium was found: install the package `chromium`, or set CHROMIUM to its path");
-  return chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath: program(), args: FLAGS });
+}
+
+/** A browser with a profile of its own, which outlives it: `kill` ends it at once, as a crash does. */
+export async function launchKillable(profile) {
+  const child = spawn(program(), [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+  const gone = new Promise((resolve) => child.on("close", resolve));
+  const address = await new Promise((resolve, reject) => {
+    let said = "";
+    child.stderr.on("data", (data) => {
+      said += data;
+      const found = /DevTools listening on (ws:\S+)/.exec(said);
+      if (found) resolve(found[1]);
+    });
+    gone.then(() => reject(new Error(`Chromium ended: ${said}`)));
+  });
+  const browser = await chromium.connectOverCDP(address);
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await gone;
+  };
+  return { context: browser.contexts()[0], kill };
+}
+
+function program() {
+  const path = PLACES.find((place) => place && existsSync(place));
+  if (!path) throw new Error("no Chromium was found: install the package `chromium`, or set CHROMIUM to its path");
+  return path;
 }
 
 /** A page that runs modules of `origin`, after `prepare` had its way with it. */

@@ -35,6 +35,16 @@ test("rows that were added are found, those deleted are not, those updated where
   assert.equal(live.size, 300);
 });
 
+test("an index that was made empty can be emptied again", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS, metric: "ip", m: 5 });
+  await live.addMany([1, 2], vectors.subarray(0, 2 * DIMENSIONS));
+  await live.clear();
+  assert.deepEqual([live.size, live.info.metric, [...(await live.search(row(1)))]], [0, "ip", []]);
+  await live.add(1, row(1));
+  assert.equal((await Index.load(await live.save())).info.meta.m, 5);
+  await assert.rejects((await Index.load(await live.save())).clear(), failure("unsupported", "Index.create"));
+});
+
 test("a live index finds what a scan finds, nearly always", async () => {
   const live = await Index.create({ dimensions: DIMENSIONS, metric: "cosine" });
   await live.addMany(Array.from({ length: 500 }, (_, i) => i), vectors.subarray(0, 500 * DIMENSIONS));

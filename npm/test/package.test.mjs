@@ -21,20 +21,21 @@ test("package.json: ES modules, types first, no side effects, no dependencies", 
 test("the tarball holds the scripts, the types, the engines and the licences, and nothing else", () => {
   const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
   const found = files.map((file) => file.path).sort();
-  const types = found.filter((path) => /^dist\/(?:lazy\/)?[a-z]+\.d\.ts$/.test(path));
+  const types = found.filter((path) => /^dist\/(?:(?:lazy|kept|overlay)\/)?[a-z]+\.d\.ts$/.test(path));
   assert.ok(types.includes("dist/index.d.ts"));
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js", "dist/lazy.js",
+    "dist/engine.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
     "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/service-worker.js", "dist/workerd.js", "package.json",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js",
+    "dist/service-worker.js", "dist/shelf.js", "dist/workerd.js", "package.json",
   ]);
 });
 
 test("no download is above its limit", () => {
   const { downloads } = sizes();
-  assert.equal(downloads.length, 6);
+  assert.equal(downloads.length, 8);
   for (const { name, bytes, limit } of downloads) assert.ok(bytes <= limit, `${name}: ${bytes} bytes, limit ${limit}`);
 });
 
@@ -69,6 +70,9 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore/engine.js");
     await import("nearshore/lazy.js");
     await import("nearshore/service-worker");
+    await import("nearshore/kept.js");
+    await import("nearshore/overlay.js");
+    await import("nearshore/shelf.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;
   execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });

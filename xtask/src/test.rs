@@ -176,7 +176,7 @@ fn package(tally: &mut Tally) -> Result<()> {
     let tarball = pack::pack()?;
     println!("{}", tarball.display());
     setup::web_servers();
-    for folder in ["npm/test", "npm/test/lazy"] {
+    for folder in ["npm/test", "npm/test/lazy", "npm/test/kept"] {
         tally.runner(node_tests(folder)?.env("CHROMIUM", setup::chromium()?))?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 // What outlives the page, in the origin's private file system: a file of blocks for each index, to which they are appended; and for each
 // address what opening took, so that it opens again without a network.
-import type { Disk } from "./store.js";
+import type { Disk, Shelves } from "./store.js";
 
 /** Bytes kept of one file at most; when they are full, what was used longest ago makes room. */
 const QUOTA = 256 * 1024 * 1024;
@@ -68,6 +68,12 @@ export class Shelf {
   }
 }
 
+/** Both, as an engine uses them. */
+export const FILES: Shelves = { load: Shelf.load, save: Shelf.save, diskOf };
+
+/** Whether there are synchronous handles here: in workers of pages, but not in pages themselves. */
+export const handles = (): boolean => "createSyncAccessHandle" in (globalThis.FileSystemFileHandle?.prototype ?? {});
+
 const DIGEST = 32;
 const digestOf = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 
@@ -127,7 +133,8 @@ export class BlockFile implements Disk {
       const record = new Uint8Array(HEAD + block.length);
       new Float64Array(record.buffer, 0, 2).set([offset, block.length]);
       record.set(block, HEAD);
-      if (handle.write(record, { at: this.#end }) < record.length) throw new Error("the disk is full");
+      // Chromium's private windows say 2^32 - 8 where there is no room.
+      if (handle.write(record, { at: this.#end }) !== record.length) throw new Error("the disk is full");
       this.#places.set(offset, { at: this.#end, bytes: block.length });
       this.#end += record.length;
     });

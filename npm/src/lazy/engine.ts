@@ -5,14 +5,14 @@ import { unsupported } from "../errors.js";
 import { Engine, SLOT, elementOf } from "../instance.js";
 import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
 import { Blocks, type Traffic } from "./blocks.js";
-import { Shelf, diskOf } from "./disk.js";
+import { FILES, handles } from "./disk.js";
 import { blocksOf, bringCodes, openParts } from "./file.js";
 import type { Head } from "./header.js";
 import { Http } from "./http.js";
 import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
-import { QUOTA, Store } from "./store.js";
+import { QUOTA, Store, type Shelves } from "./store.js";
 
 /** One query, and how to search for it. */
 interface Query {
@@ -31,6 +31,7 @@ interface File {
 export class LazyEngine extends Engine implements Searches<Query>, Calling {
   #file: File | undefined;
   #release: (() => unknown) | undefined;
+  #shelves: Shelves = FILES;
   readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
   /** What each slot's search wants; undefined where the slot is free. */
   readonly #wanted: (Range[] | undefined)[] = [];
@@ -51,8 +52,10 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     };
     // What has an address can be found again by it.
     const url = call.persist && reader instanceof Http ? reader.url : undefined;
+    if (url && call.shelves && globalThis.indexedDB && !handles()) this.#shelves = await call.shelves().catch(() => FILES);
+    const shelves = this.#shelves;
     try {
-      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await Shelf.load(url));
+      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await shelves.load(url));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
@@ -60,13 +63,13 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store, url } };
       const described = this.describe();
       if (url) {
-        store.disk = await diskOf(head.identity);
-        if (store.disk) await Shelf.save(url, pieces as Uint8Array<ArrayBuffer>[]);
+        store.disk = await shelves.diskOf(head.identity);
+        if (store.disk) await shelves.save(url, pieces as Uint8Array<ArrayBuffer>[]);
       }
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
       return described;
     } catch (thrown) {
-      await unshelve(thrown, url);
+      await this.#unshelve(thrown, url);
       this.close();
       throw thrown;
     }
@@ -95,7 +98,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     const { parts } = this.#file!;
     if (what === "clear") {
       parts?.store.clear();
-      if (parts?.url) await Shelf.save(parts.url, []);
+      if (parts?.url) await this.#shelves.save(parts.url, []);
     }
     return parts?.store.size ?? 0;
   }
@@ -192,7 +195,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       if (!parts) for (const each of all) each.cached = 0; // nothing was ever fetched
       return joined(all);
     } catch (thrown) {
-      await unshelve(thrown, parts?.url);
+      await this.#unshelve(thrown, parts?.url);
       throw thrown;
     } finally {
       stop(); // what the others of a failed call still wait for
@@ -201,15 +204,17 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
     }
   }
-}
 
-/** Forgets what opening brought, if it may be that which is damaged: the next opening fetches it. */
-async function unshelve(thrown: unknown, url: string | undefined): Promise<void> {
-  if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await Shelf.save(url, []);
+  /** Forgets what opening brought, if it may be that which is damaged: the next opening fetches it. */
+  async #unshelve(thrown: unknown, url: string | undefined): Promise<void> {
+    if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await this.#shelves.save(url, []);
+  }
 }
 
 /** Every call has a method of its name. */
-type Calling = { [K in Exclude<CallName, "build" | "create" | "add" | "delete" | "compact">]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+type Calling = { [K in Exclude<CallName, Elsewhere>]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+
+type Elsewhere = "build" | "create" | "add" | "delete" | "compact" | "clear" | "keep" | "persisted" | "release" | "discard" | "mask" | "hides" | "hidden" | "cover";
 
 const ELSEWHERE = "a file in tiles is opened to be searched by its tiles, no more; for the rest use the file that it was exported from, or load it whole with Index.load";
 

@@ -11,6 +11,16 @@ export interface Disk extends Kept {
   readonly size: number;
 }
 
+/** Where blocks, and what opening brought, outlive this page. Nothing of it rejects. */
+export interface Shelves {
+  /** The first bytes of the file at an address, as they were when it was opened last. */
+  load(url: string): Promise<Uint8Array | undefined>;
+  /** Keeps these; none to forget them. */
+  save(url: string, pieces: readonly Uint8Array<ArrayBuffer>[]): Promise<void>;
+  /** The kept blocks of the file of this identity. */
+  diskOf(identity: string): Promise<Disk | undefined>;
+}
+
 /** Blocks of one file by offset: those used last stay. */
 export class Store implements Kept {
   /** A map remembers the order of insertion: the first is the one used longest ago. */

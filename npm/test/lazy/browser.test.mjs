@@ -164,6 +164,82 @@ test("blocks outlive the page: the next visit asks for the head alone, and works
   await context.close();
 });
 
+/** Changes the files that were kept: `heads`, of an address each, or `blocks`, of an identity each, by what `change` makes of their bytes. */
+const rewrite = (page, which, change) =>
+  page.evaluate(async ([which, change]) => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("nearshore");
+    let changed = 0;
+    for await (const [name, handle] of folder.entries()) {
+      if (name.includes("-") !== (which === "heads")) continue;
+      const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+      if (bytes.length === 0) continue;
+      let writable;
+      while (!writable) writable = await handle.createWritable().catch(() => new Promise((resolve) => setTimeout(resolve, 10)));
+      await writable.write(await (0, eval)(`(${change})`)(bytes));
+      await writable.close();
+      changed++;
+    }
+    return changed;
+  }, [which, String(change)]);
+
+test("what was kept and is damaged is dropped and fetched again; without a network it is an error, never another answer", async () => {
+  const context = await browser.newContext();
+  const pageHere = async () => {
+    const page = await context.newPage();
+    await page.goto(`${pages.url}test/page.html`);
+    return page;
+  };
+  // A page of its own each time: one that was left may stay frozen, with its worker and the files that it holds.
+  const visit = async (url) => {
+    const page = await pageHere();
+    plain.reset();
+    return searched(url, {}, { page }).finally(() => page.close());
+  };
+  const page = await pageHere();
+  const offline = async (url) => {
+    plain.refuse = true;
+    try {
+      const found = await visit(url).catch((error) => String(error));
+      if (typeof found === "string") return found;
+      assert.deepEqual(found.answers, wanted);
+      return "answered";
+    } finally {
+      plain.refuse = false;
+    }
+  };
+  const url = address(plain, "plain");
+  await visit(url);
+  const DAMAGES = [
+    (bytes) => bytes.map((byte, at) => (at === 32 + 20_000 ? byte ^ 4 : byte)), // the hot region
+    (bytes) => bytes.map((byte, at) => (at === 3 ? byte ^ 4 : byte)), // its digest
+    (bytes) => bytes.slice(0, -1),
+    (bytes) => bytes.slice(0, 20),
+  ];
+  for (const damage of DAMAGES) {
+    assert.equal(await rewrite(page, "heads", damage), 1);
+    // Once is enough: without a network each request is tried again for a while.
+    if (damage === DAMAGES[0]) assert.match(await offline(url), /GET .*failed/);
+    assert.deepEqual((await visit(url)).answers, wanted, `${damage}`);
+  }
+  assert.equal(await offline(url), "answered", "and kept again");
+  // Damage that came before it was kept: its digest is right, so the first search finds it, and it is forgotten.
+  const forge = async (bytes) => {
+    const body = bytes.slice(32).map((byte, at) => (at >= 20_000 && at < 20_004 ? byte ^ 4 : byte));
+    return new Blob([await crypto.subtle.digest("SHA-256", body), body]).arrayBuffer();
+  };
+  assert.equal(await rewrite(page, "heads", forge), 1);
+  assert.match(await offline(url), /damaged|checksum|corrupt/i);
+  assert.equal(await rewrite(page, "heads", () => assert.fail("it is kept no more")), 0);
+  assert.deepEqual((await visit(url)).answers, wanted);
+  // Every second byte of every block.
+  assert.equal(await rewrite(page, "blocks", (bytes) => bytes.map((byte, at) => (at % 2 && at > 16 ? byte ^ 1 : byte))), 1);
+  assert.deepEqual((await visit(url)).answers, wanted);
+  assert.ok(plain.log.length > 1, "asked again");
+  await visit(url);
+  assert.deepEqual(plain.log.map(({ range }) => range), ["bytes=0-65535"], "and kept again");
+  await context.close();
+});
+
 test("two tabs at a time, and memory alone where that is asked for", async () => {
   const context = await browser.newContext();
   const open = async () => {

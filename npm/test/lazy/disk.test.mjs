@@ -1,10 +1,12 @@
 // Blocks on disk: found again, bounded, and never in the way of a search.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { random } from "../rows.mjs";
 import { lazySources } from "./source.mjs";
 
-const { BlockFile, Store, diskOf } = await lazySources();
+const { BlockFile, Store, diskOf, headOf, openParts } = await lazySources();
 
 /** A synchronous handle on memory; `room` bytes fit the disk. */
 class FakeHandle {
@@ -124,4 +126,33 @@ test("what memory forgets the disk still has", () => {
 
 test("where there is no such file system there is no disk", async () => {
   assert.equal(await diskOf("0".repeat(48)), undefined);
+});
+
+test("what opening brought spares a second request, if it is of the same file and all there", async () => {
+  const file = new Uint8Array(readFileSync(join(import.meta.dirname, "tiles.shore")));
+  // A hot region that does not come with the first request.
+  const view = new DataView(file.buffer);
+  view.setBigUint64(64, 100_000n - view.getBigUint64(56, true), true);
+  assert.equal(headOf(file).hotEnd, 100_000);
+  const opened = async (kept, offline = false) => {
+    const reads = [];
+    const read = async (offset, bytes) => {
+      reads.push([offset, bytes]);
+      if (offline) throw Object.assign(new Error("no network"), { code: "network" });
+      return file.slice(offset, offset + bytes);
+    };
+    const { pieces } = await openParts({ read }, Infinity, {}, undefined, kept);
+    assert.deepEqual(Buffer.concat(pieces), Buffer.from(file.subarray(0, 100_000)));
+    return reads;
+  };
+  const [first, second] = [[0, 65_536], [65_536, 34_464]];
+  assert.deepEqual(await opened(undefined), [first, second]);
+  const kept = file.slice(0, 100_000);
+  assert.deepEqual(await opened(kept), [first]);
+  assert.deepEqual(await opened(kept, true), [first]);
+  const another = kept.slice();
+  another[90] ^= 1; // its identity
+  for (const other of [another, kept.slice(0, 99_999), file.slice(0, 100_008), new Uint8Array(0), new Uint8Array(100_000)]) {
+    assert.deepEqual(await opened(other), [first, second]);
+  }
 });

@@ -32,6 +32,17 @@ export async function builds(): Promise<void> {
   const live: LiveIndex = await Index.create({ dimensions: 4 });
   await live.add(1n, [1, 2, 3, 4], { payload: "text" });
   await live.addMany(Uint32Array.of(1), new Float32Array(4), { payloads: [null] });
+  const kept: LiveIndex = await Index.create({ dimensions: 4, persist: "notes", wait: true, signal: AbortSignal.timeout(5) });
+  const bytes: number | undefined = (await kept.persisted())?.bytes;
+  await kept.clear();
+  await Index.remove("notes");
+  void bytes;
+  const over: LiveIndex = await Index.create({ base: built, persist: "over" });
+  await over.close();
+  // @ts-expect-error a base is an index
+  await Index.create({ base: "articles.shore" });
+  // @ts-expect-error dimensions must be said, or a base
+  await Index.create({ metric: "l2" });
   const gone: boolean = await live.delete(1);
   const compacted: void = await live.compact();
   await live.update(1, new Float32Array(4));

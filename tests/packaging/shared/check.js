@@ -1,4 +1,4 @@
-// What every consumer does with the package: build, search, save, open again, and open a file in parts. The report must be the same everywhere, the bytes included.
+// What every consumer does with the package: build, search, save, open again, keep an index, and open a file in parts. The report must be the same everywhere, the bytes included.
 
 const ROWS = 300;
 const DIMENSIONS = 24;
@@ -21,6 +21,7 @@ export async function check({ Index, NearshoreError, init, open }, tiles) {
   const { backend, worker } = index.info;
   const lazy = await open(tiles, { mode: "lazy" });
   const parts = await lazy.search(new Float32Array(lazy.info.dimensions).fill(0.5), { k: 3 });
+  const rows = await keep(Index, ids, vectors).catch((error) => error.code);
   await built.close();
   await index.close();
   return {
@@ -31,7 +32,21 @@ export async function check({ Index, NearshoreError, init, open }, tiles) {
     hits: hits.map(({ id, distance }) => [String(id), distance]),
     payload: hits[0].json(),
     themselves: batch.filter(([hit], i) => hit.id === ids[i]).length,
+    rows,
     error: error instanceof NearshoreError && error.code,
     parts: [lazy.info.mode, lazy.info.worker === worker, parts.stats.rounds, ...parts.map(({ id, distance }) => [id, distance])],
   };
+}
+
+/** Kept by the browser, or in a folder here; opened again, and removed. */
+async function keep(Index, ids, vectors) {
+  const options = { dimensions: DIMENSIONS, persist: "nearshore-check" };
+  let kept = await Index.create(options);
+  await kept.addMany(ids, vectors);
+  await kept.close();
+  kept = await Index.create(options);
+  const rows = [kept.size, kept.info.kept];
+  await kept.close();
+  await Index.remove(options.persist);
+  return rows;
 }

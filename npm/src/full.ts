@@ -1,0 +1,97 @@
+// The engine of files that are here as a whole, and of what is built.
+import { make } from "../wasm/glue.js";
+import { ELEMENTS, METRICS } from "./describe.js";
+import { NearshoreError, unsupported } from "./errors.js";
+import { Engine as Instance, SLOT, elementOf } from "./instance.js";
+import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
+
+/** The calls to a reader, and to a full engine, which can make all. */
+export class Engine extends Instance {
+  /** What the index was made with, if it was made empty. */
+  protected made: CreateCall | undefined;
+
+  constructor(module: WebAssembly.Module) {
+    super(module, make);
+  }
+
+  search(call: SearchCall, _signal?: AbortSignal): ArrayBuffer | Promise<ArrayBuffer> {
+    this.ask(call, call.data);
+    this.check(this.core.search(elementOf(call.data), call.count, call.payload));
+    return this.answer();
+  }
+
+  build(call: BuildCall): Described {
+    this.fill(SLOT.vectors, call.vectors);
+    if (call.ids) this.fill(SLOT.ids, call.ids);
+    this.#payloads(call.payloads);
+    const element = elementOf(call.vectors);
+    this.check(this.core.build(call.dimensions, element, METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed, call.originals));
+    return this.describe();
+  }
+
+  create(call: CreateCall): Described {
+    this.made = call;
+    this.check(this.core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
+    return this.describe();
+  }
+
+  has(id: bigint): boolean {
+    this.check(this.core.has(id));
+    return this.#numbers()[0] === 1;
+  }
+
+  get(id: bigint): ArrayBuffer | null {
+    this.check(this.core.get(id));
+    const answer = this.answer();
+    return new Uint32Array(answer, 0, 1)[0] === 1 ? answer : null;
+  }
+
+  add(call: AddCall): void | Promise<void> {
+    this.fill(SLOT.ids, call.ids);
+    this.fill(SLOT.query, call.vectors);
+    this.#payloads(call.payloads);
+    this.check(this.core.add(elementOf(call.vectors), call.replace));
+  }
+
+  delete(id: bigint): boolean | Promise<boolean> {
+    this.check(this.core.delete(id));
+    return this.#numbers()[0] === 1;
+  }
+
+  compact(): void {
+    this.check(this.core.compact());
+  }
+
+  clear(): void | Promise<void> {
+    if (!this.made) throw unsupported("an index that came from a file cannot begin anew: make one with Index.create");
+    this.create(this.made);
+  }
+
+  save(): Uint8Array {
+    this.check(this.core.save());
+    const [at = 0, bytes = 0] = this.#numbers();
+    try {
+      return this.copy(at, bytes);
+    } catch (cause) {
+      // The index is whole; it is this realm that has no room for its file.
+      throw new NearshoreError("quota", `there is no room for a file of ${bytes} bytes beside the engine's memory`, { cause });
+    } finally {
+      this.core.saved();
+    }
+  }
+
+  verify(): void {
+    this.check(this.core.verify());
+  }
+
+  #payloads(payloads: PayloadsCall | null): void {
+    if (!payloads) return;
+    this.fill(SLOT.payloads, payloads.bytes);
+    this.fill(SLOT.ends, payloads.ends);
+  }
+
+  /** An answer of whole numbers. */
+  #numbers(): Uint32Array {
+    return new Uint32Array(this.answer());
+  }
+}

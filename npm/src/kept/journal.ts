@@ -1,0 +1,110 @@
+// The changes since the last snapshot, one record after the other in a file that only grows. A change is written before it is made, and
+// acknowledged once it was flushed; changes of one turn share a flush.
+import { NearshoreError } from "../errors.js";
+import { guarded, readFrom, writeTo, type Handle } from "./handle.js";
+import { HEAD, decode, encode, recordAt, type Change } from "./record.js";
+
+/** Zeros at the end of a file that a machine's end may leave. */
+const STEP = 8;
+
+/** One journal, open to be appended to. */
+export class Journal {
+  /** Changes in the file. */
+  #count = 0;
+  /** Of which so many were flushed. */
+  #flushed = 0;
+  #end = 0;
+  /** Where the last record begins, as long as it can be taken back. */
+  #last = 0;
+  #flushing: Promise<void> | undefined;
+  #broken: NearshoreError | undefined;
+
+  constructor(readonly handle: Handle, readonly generation: number) {}
+
+  /** Bytes of the journal. */
+  get bytes(): number {
+    return this.#end;
+  }
+
+  /**
+   * Gives every change of the file to `make`, in their order. What a write left unfinished at the end is cut off. Throws `corrupt` where a
+   * change that was flushed is damaged, after those before it.
+   */
+  replay(make: (change: Change) => void): void {
+    const bytes = guarded(() => readFrom(this.handle, 0));
+    for (;;) {
+      const record = recordAt(bytes, this.#end, this.generation);
+      if (!record || record.number !== this.#count) break;
+      const change = decode(bytes, this.#end, record.end);
+      if (!change) throw new NearshoreError("unsupported", "what is kept was written by a newer version of this package");
+      make(change);
+      this.#count++;
+      this.#end = record.end;
+    }
+    this.#demandUnflushed(bytes);
+    if (bytes.length > this.#end) guarded(() => this.handle.truncate(this.#end));
+    guarded(() => this.handle.flush());
+    this.#flushed = this.#count;
+  }
+
+  /** Looks behind the last sound record: one that was written once this one had been flushed tells that it is damaged, not unfinished. */
+  #demandUnflushed(bytes: Uint8Array): void {
+    for (let at = this.#end + STEP; at + HEAD <= bytes.length; at += STEP) {
+      const later = recordAt(bytes, at, this.generation);
+      if (later && later.flushed > this.#count) {
+        throw new NearshoreError("corrupt", `change ${this.#count} of what is kept is damaged, at byte ${this.#end} of its journal, with sound ones behind it`);
+      }
+    }
+  }
+
+  /** Writes a change; when it throws, nothing is different. The change is safe once {@link Journal.settled} resolves. */
+  append(change: Change): void {
+    if (this.#broken) throw this.#broken;
+    const record = encode(change, { generation: this.generation, number: this.#count, flushed: this.#flushed });
+    this.#last = this.#end;
+    try {
+      writeTo(this.handle, this.#end, record);
+    } catch (thrown) {
+      this.#cut();
+      throw thrown;
+    }
+    this.#end += record.length;
+    this.#count++;
+  }
+
+  /** Takes the change back that was appended last: it could not be made. */
+  takeBack(): void {
+    this.#end = this.#last;
+    this.#count--;
+    this.#cut();
+  }
+
+  #cut(): void {
+    try {
+      guarded(() => this.handle.truncate(this.#end));
+    } catch {
+      // What is left there is written over by the next change, or cut off when the journal is opened; a change that was taken back is refused again.
+    }
+  }
+
+  /** Resolves once every change so far is flushed. */
+  settled(): Promise<void> {
+    return (this.#flushing ??= Promise.resolve().then(() => this.flush()).finally(() => (this.#flushing = undefined)));
+  }
+
+  /** Flushes what was written. A failure leaves unknown what the disk has: nothing more is written. */
+  flush(): void {
+    if (this.#broken) throw this.#broken;
+    try {
+      guarded(() => this.handle.flush());
+    } catch (thrown) {
+      throw this.end(thrown as NearshoreError);
+    }
+    this.#flushed = this.#count;
+  }
+
+  /** Takes no more changes, for this reason; returns what each is refused with. */
+  end({ code, message }: NearshoreError): NearshoreError {
+    return (this.#broken = new NearshoreError(code, `${message}; changes cannot be kept any more, open the index again`));
+  }
+}

@@ -1,0 +1,55 @@
+// Which generation holds: a small file of two slots, both with the same. A switch writes the first, then the second, so that whenever it is
+// cut short one of them is whole; and one that is damaged later has its like beside it.
+//
+// A slot: u32 checksum of what follows, u32 bytes of the text, the text, which is JSON.
+import { NearshoreError } from "../errors.js";
+import type { CreateCall } from "../protocol.js";
+import { crc32c } from "./crc.js";
+import { guarded, readFrom, writeTo, type Handle } from "./handle.js";
+
+const SLOT = 4096;
+const VERSION = 1;
+
+/** What holds. */
+export interface Root {
+  /** Names the files: those of its parity. */
+  generation: number;
+  /** What the index was made with; the seed as text. */
+  made: Omit<CreateCall, "seed"> & { seed: string };
+  /** Whether it goes over a base. */
+  over: boolean;
+  /** The snapshot that the journal goes on from: bytes of the `.shore` file, ids of the base behind it, their checksum. */
+  snapshot: { bytes: number; hidden: number; covered: number; checksum: number };
+}
+
+/** Reads the slots; undefined where there is no sound one. `alike` says that both are, and the same. */
+export function readRoot(handle: Handle): { root: Root; alike: boolean } | undefined {
+  const [first, second] = [0, SLOT].map((at) => slotOf(guarded(() => readFrom(handle, at, Math.min(SLOT, handle.getSize() - at)))));
+  const root = !second || (first && first.generation >= second.generation) ? first : second;
+  return root && { root, alike: first?.generation === second?.generation };
+}
+
+function slotOf(slot: Uint8Array): Root | undefined {
+  if (slot.length < 8) return undefined;
+  const view = new DataView(slot.buffer, slot.byteOffset);
+  const end = 8 + view.getUint32(4, true);
+  if (end > slot.length || view.getUint32(0, true) !== crc32c(slot.subarray(4, end))) return undefined;
+  const { version, ...root } = JSON.parse(new TextDecoder().decode(slot.subarray(8, end))) as Root & { version: number };
+  if (version !== VERSION) throw new NearshoreError("unsupported", `what is kept was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
+  return root;
+}
+
+/** Makes this root hold. */
+export function writeRoot(handle: Handle, root: Root): void {
+  const text = new TextEncoder().encode(JSON.stringify({ version: VERSION, ...root }));
+  // Always as long, so that no switch ever needs more room than there is.
+  const slot = new Uint8Array(SLOT);
+  slot.set(text, 8);
+  const view = new DataView(slot.buffer);
+  view.setUint32(4, text.length, true);
+  view.setUint32(0, crc32c(slot.subarray(4, 8 + text.length)), true);
+  for (const at of [0, SLOT]) {
+    writeTo(handle, at, slot);
+    guarded(() => handle.flush());
+  }
+}

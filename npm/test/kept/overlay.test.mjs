@@ -1,0 +1,191 @@
+// An index over a base, against a plain map of rows: whatever is added, updated and deleted, and wherever the base lies.
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { Index, open } from "nearshore";
+import { exact, failure, random, rows, vector } from "../rows.mjs";
+import { serveFile } from "../lazy/server.mjs";
+
+const home = mkdtempSync(join(tmpdir(), "nearshore-overlay-"));
+after(() => rmSync(home, { recursive: true }));
+
+const DIMENSIONS = 8;
+/** Whole numbers, which an index keeps as they are: its distances are exact, and a scan finds all. Few values, so many are equal. */
+const numbers = (count, seed) => {
+  const next = random(seed);
+  return Int8Array.from({ length: count * DIMENSIONS }, () => Math.floor(next() * 7) - 3);
+};
+
+/** The nearest rows of a map of vectors. */
+const nearest = (map, query, k, radius = Infinity) =>
+  [...map]
+    .map(([id, { vector }]) => [id, vector.reduce((sum, x, i) => sum + (x - query[i]) ** 2, 0)])
+    .filter(([, distance]) => distance <= radius)
+    .sort((a, b) => a[1] - b[1] || a[0] - b[0])
+    .slice(0, k);
+
+async function baseOf(count, seed) {
+  const vectors = numbers(count, seed);
+  const ids = Array.from({ length: count }, (_, i) => i * 2);
+  const base = await Index.build(ids, vectors, { dimensions: DIMENSIONS, payloads: ids.map((id) => `base ${id}`) });
+  return { base, map: new Map(ids.map((id, i) => [id, { vector: vector(vectors, DIMENSIONS, i), text: `base ${id}` }])) };
+}
+
+test("random changes over a whole base: searches, has, get and size are those of a plain map, kept or not", async () => {
+  for (const persist of [undefined, join(home, "random")]) {
+    const next = random(21);
+    const { base, map } = await baseOf(60, 2);
+    const options = { base, ...(persist && { persist }) };
+    let live = await Index.create(options);
+    const any = numbers(400, 3);
+    for (let step = 0; step < 240; step++) {
+      const id = Math.floor(next() * 150);
+      const given = vector(any, DIMENSIONS, step);
+      const text = `local ${step}`;
+      const what = next();
+      if (what < 0.3) {
+        const taken = map.has(id);
+        const done = await live.add(id, given, { payload: text }).then(() => true, (error) => failure("invalid-argument", "taken")(error) && false);
+        assert.equal(done, !taken, `add ${id}`);
+        if (done) map.set(id, { vector: given, text });
+      } else if (what < 0.5) {
+        await live.update(id, given, { payload: text });
+        map.set(id, { vector: given, text });
+      } else if (what < 0.95) assert.equal(await live.delete(id), map.delete(id), `delete ${id}`);
+      else if (persist) {
+        if (next() < 0.5) await live.compact();
+        await live.close();
+        live = await Index.create(options);
+      }
+      assert.equal(live.size, map.size, `step ${step}`);
+      const [query, k, radius] = [vector(any, DIMENSIONS, 399 - step), 1 + Math.floor(next() * 20), next() < 0.3 ? 40 : undefined];
+      const hits = await live.search(query, { k, plan: "scan", ...(radius && { radius }) });
+      assert.deepEqual(hits.map((hit) => [hit.id, hit.distance]), nearest(map, query, k, radius), `step ${step}`);
+      for (const hit of hits) assert.equal(hit.text(), map.get(hit.id).text);
+      assert.ok(hits.stats.complete && hits.stats.distances >= hits.length);
+      assert.equal(await live.has(id), map.has(id));
+      const row = await live.get(id);
+      assert.deepEqual(row && [[...row.vector], row.text()], map.has(id) ? [[...map.get(id).vector], map.get(id).text] : undefined);
+    }
+    // Many at a time, and more than there are.
+    const queries = any.subarray(0, 70 * DIMENSIONS);
+    const all = await live.searchBatch(queries, { k: 500, plan: "scan" });
+    all.forEach((hits, i) => assert.deepEqual(hits.map((hit) => [hit.id, hit.distance]), nearest(map, vector(queries, DIMENSIONS, i), 500)));
+    const fresh = [301, 302, 303];
+    await assert.rejects(live.addMany([...fresh, [...map.keys()][0]], any.subarray(0, 4 * DIMENSIONS)), failure("invalid-argument", "row 3", "taken"));
+    assert.equal(live.size, map.size);
+    await live.addMany(fresh, any.subarray(0, 3 * DIMENSIONS));
+    assert.equal(live.size, map.size + 3);
+    await live.clear();
+    assert.equal(live.size, 60);
+    assert.deepEqual((await live.search(queries.subarray(0, DIMENSIONS), { k: 60, plan: "scan" })).length, 60);
+    await live.close();
+    assert.equal(base.size, 60, "the base is as it was, and open");
+  }
+});
+
+test("however many of the nearest are hidden, k are found", async () => {
+  const { base, map } = await baseOf(400, 5);
+  const live = await Index.create({ base });
+  const query = new Int8Array(DIMENSIONS);
+  for (const [id] of nearest(map, query, 200)) {
+    await live.delete(id);
+    map.delete(id);
+  }
+  const hits = await live.search(query, { k: 10, plan: "scan" });
+  assert.deepEqual(hits.map((hit) => [hit.id, hit.distance]), nearest(map, query, 10));
+  // It was asked for more and more; where little is hidden once is enough.
+  assert.ok(hits.stats.distances > 400, `${hits.stats.distances} distances`);
+  const other = await Index.create({ base });
+  await other.delete(0);
+  assert.equal((await other.search(query, { k: 10, plan: "scan" })).stats.distances, 400);
+});
+
+test("a base that is another, or none, is refused", async () => {
+  const { base } = await baseOf(20, 7);
+  await assert.rejects(Index.create({ base, dimensions: 9 }), failure("invalid-argument", "dimensions is 9", "8 in the base"));
+  await assert.rejects(Index.create({ base, metric: "cosine" }), failure("invalid-argument", "metric", "base"));
+  await assert.rejects(Index.create({ base: {} }), failure("invalid-argument"));
+  const persist = join(home, "mixed");
+  const live = await Index.create({ base, persist });
+  await live.delete(0);
+  await assert.rejects(live.save(), failure("unsupported", "base"));
+  await live.close();
+  await assert.rejects(Index.create({ dimensions: DIMENSIONS, element: "i8", persist }), failure("invalid-argument", "base"));
+  const again = await Index.create({ base, persist });
+  assert.equal(again.size, 19);
+  await base.close();
+  await assert.rejects(again.search(new Int8Array(DIMENSIONS)), failure("closed"));
+  await again.close();
+});
+
+test("over a base that is read in parts, by HTTP: what is hidden is not found, k are, budgets and signals hold", async () => {
+  const D = 24;
+  const file = new Uint8Array(readFileSync(join(import.meta.dirname, "../lazy/tiles.shore")));
+  const server = await serveFile(file);
+  try {
+    const vectors = rows(2000, D, 9);
+    const map = new Map(Array.from({ length: 2000 }, (_, i) => [i * 3 + 1, vector(vectors, D, i)]));
+    const base = await open(`${server.url}/plain/x`, { mode: "lazy" });
+    const persist = join(home, "lazy");
+    let live = await Index.create({ base, persist });
+    assert.deepEqual([live.size, live.info.mode, live.info.metric, live.info.dimensions, live.info.kept], [2000, "lazy", "cosine", D, true]);
+    const next = random(31);
+    const others = rows(600, D, 33);
+    for (let step = 0; step < 300; step++) {
+      const id = 3 * Math.floor(next() * 2000) + 1;
+      const given = vector(others, D, step);
+      if (step % 3 === 0) await live.add(10_000 + step, given, { payload: "new" });
+      else if (step % 3 === 1) await live.update(id, given);
+      else await live.delete(id);
+      if (step % 3 === 2) map.delete(id);
+      else map.set(step % 3 === 0 ? 10_000 + step : id, given);
+    }
+    await live.close();
+    live = await Index.create({ base, persist });
+    const size = live.size;
+    const ids = [...map.keys()];
+    const all = Float32Array.from(ids.flatMap((id) => [...map.get(id)]));
+    const place = new Map(ids.map((id, i) => [id, i]));
+    let found = 0;
+    for (let i = 0; i < 40; i++) {
+      const query = vector(others, D, 300 + i);
+      const hits = await live.search(query, { k: 10, recall: 0.99 });
+      assert.equal(hits.length, 10);
+      const truth = exact(all, D, query, 2000, "cosine");
+      const distance = new Map(truth.map((hit) => [ids[hit.row], hit.distance]));
+      hits.forEach((hit, at) => {
+        assert.ok(place.has(hit.id), `row ${hit.id} is hidden`);
+        assert.ok(Math.abs(hit.distance - distance.get(hit.id)) < 0.02, `row ${hit.id} lies elsewhere by now`);
+        assert.ok(at === 0 || hit.distance >= hits[at - 1].distance);
+      });
+      const wanted = new Set(truth.slice(0, 10).map((hit) => ids[hit.row]));
+      found += hits.filter((hit) => wanted.has(hit.id)).length;
+      assert.ok(hits.stats.rounds >= 0 && hits.stats.complete);
+    }
+    assert.ok(found / 400 > 0.9, `recall ${found / 400}`);
+    const { requests, bytes } = await live.stats();
+    assert.ok(requests > 10 && bytes > 100_000);
+    // A row that is here is told; of others only the base's file could tell.
+    assert.equal(await live.has(10_000), true);
+    assert.equal((await live.get(10_000)).text(), "new");
+    await assert.rejects(live.has(777_777), failure("unsupported"));
+    await live.delete(10_000);
+    assert.deepEqual([await live.has(10_000), live.size], [false, size - 1]);
+
+    await base.cache.clear();
+    server.reset();
+    const cut = await live.search(vector(others, D, 500), { k: 5, budget: { rounds: 0 } });
+    assert.equal(cut.stats.complete, false);
+    assert.equal(server.log.length, 0);
+    assert.ok(cut.every((hit) => hit.id >= 10_000 || place.has(hit.id)) && cut.length > 0, "what is here needs no budget");
+    server.delay = 5000;
+    await assert.rejects(live.search(vector(others, D, 501), { signal: AbortSignal.timeout(30) }), failure("aborted"));
+    await live.close();
+    await base.close();
+  } finally {
+    server.close();
+  }
+});
