@@ -1,6 +1,8 @@
 //! The graph of a build: which builder makes which layer, and with what effort.
 
 use super::{BuildParams, Builder};
+#[cfg(feature = "codes")]
+use crate::format::Metric;
 use crate::graph::hnsw::{self, Hierarchy, HnswParams, Worker};
 use crate::graph::layer::{Layer, Records};
 use crate::graph::leaves::{self, LeafParams};
@@ -27,6 +29,12 @@ pub(super) fn goes_by_leaves(params: &BuildParams) -> bool {
 /// the time (10,000 rows).
 fn leaf(nodes: usize) -> usize {
     (nodes / 20).clamp(500, 1_000)
+}
+
+/// The factor of pruning. Inner products are no lengths that one could stretch.
+#[cfg(feature = "codes")]
+pub(super) fn slack(params: &BuildParams) -> f32 {
+    if params.metric == Metric::InnerProduct { 1.0 } else { params.alpha_sq }
 }
 
 /// Leaves that a node joins. The more nodes, the smaller a share of them a leaf holds: three leaves more for each fourfold keep
@@ -56,7 +64,7 @@ pub(super) fn link<P: Par>(
         let degree = if layer == 0 { params.m * 2 } else { params.m };
         #[cfg(feature = "codes")]
         if layer == 0 && params.builder == Builder::Vamana {
-            let vamana = VamanaParams { degree, ef: params.ef_construction, alpha_sq: params.alpha_sq };
+            let vamana = VamanaParams { degree, ef: params.ef_construction, alpha_sq: slack(params) };
             layers.push(vamana::build(records, nodes, layers.last(), &vamana, par, progress)?);
             continue;
         }

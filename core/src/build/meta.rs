@@ -6,6 +6,9 @@ use crate::search::Layout;
 use crate::words::say;
 use alloc::string::String;
 
+/// How the tables of a file for a disk are laid out: 1 had codes and edges in large blocks.
+const PAGES_VERSION: u32 = 2;
+
 /// What decided the bytes, for people: JSON with sorted keys.
 pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     let builder = match params.builder {
@@ -24,7 +27,7 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     #[cfg(feature = "codes")]
     if params.builder == Builder::Vamana {
         // In thousandths, which need no printing of fractions.
-        say!(out, "\"alpha_sq_thousandths\":", (params.alpha_sq * 1000.0) as u32, ",");
+        say!(out, "\"alpha_sq_thousandths\":", (link::slack(params) * 1000.0 + 0.5) as u32, ",");
     }
     say!(out, "\"builder\":\"", builder, "\",");
     if cfg!(feature = "codes") && params.codes != Codes::None {
@@ -40,6 +43,9 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     }
     say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
+    if params.tier == Tier::Disk {
+        say!(out, ",\"pages\":", PAGES_VERSION);
+    }
     say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed);
     if params.tier == Tier::Disk {
         say!(out, ",\"tier\":\"disk\"");

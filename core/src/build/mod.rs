@@ -391,6 +391,10 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     if !(1.0..=4.0).contains(&params.alpha_sq) {
         return bad("alpha_sq", "1 to 4");
     }
+    #[cfg(feature = "codes")]
+    if params.builder == Builder::Vamana && (!params.heuristic || params.extend_candidates || params.keep_pruned) {
+        return bad("builder", "leaves or insertion, with other neighbours than the heuristic's: Vamana prunes in its own way");
+    }
     if params.codes != Codes::None && !cfg!(feature = "codes") {
         return bad("codes", "none, in this build of the library");
     }

@@ -19,7 +19,6 @@ use super::beam::{Beam, Limits};
 use super::layer::{Layer, LayerView, Records};
 use super::select::{Nodes, Selection, Selector};
 use super::{Neighbor, Stats};
-use crate::format::Metric;
 use crate::par::Par;
 use crate::quant::Prepared;
 use crate::sort;
@@ -33,7 +32,7 @@ pub struct VamanaParams {
     pub degree: usize,
     /// Pool of a search for a node (the paper's `L`).
     pub ef: usize,
-    /// The factor on squared lengths, at least 1.
+    /// The factor on squared lengths, at least 1; 1 under inner products.
     pub alpha_sq: f32,
 }
 
@@ -84,12 +83,10 @@ pub fn build<P: Par>(
     par: &P,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Layer> {
-    // Inner products are no lengths that a factor could stretch.
-    let slack = if records.space.metric == Metric::InnerProduct { 1.0 } else { params.alpha_sq };
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
     let mut layer = Layer::new(nodes, params.degree);
     let largest = (nodes / BATCH_SHARE).max(1);
-    for (pass, alpha_sq) in [1.0, slack].into_iter().enumerate() {
+    for (pass, alpha_sq) in [1.0, params.alpha_sq].into_iter().enumerate() {
         let selection = Selection { heuristic: true, keep_pruned: false, alpha_sq };
         let job = Job { records, above, ef: params.ef, selection };
         let mut start = if pass == 0 { 1.min(nodes) } else { 0 };

@@ -1,6 +1,6 @@
 //! The graph of a file of which codes or edges are brought in blocks.
 
-use super::view::{Guide, UpperGraph, corrupt_row, read_slots};
+use super::view::{Guide, UpperGraph, corrupt, corrupt_row, read_slots};
 use crate::error::Corrupt;
 use crate::format::{Section, Table};
 use crate::graph::beam::waiting::Fetched;
@@ -66,13 +66,15 @@ impl Guides<'_> {
     ) -> Result<(), Corrupt> {
         let Some(held) = self.rows.held else { return self.guide.distances(query, rows, buffers, out) };
         buffers.places.clear();
-        let mut last = 0;
+        let first = self.rows.section.table().offset;
         for row in rows {
-            last = row?;
-            buffers.places.push(self.rows.place(held, last)?);
+            buffers.places.push(self.rows.place(held, row?)?);
         }
-        let bad = |_| corrupt_row(&self.rows.section, last, "a factor is not a finite number, or too large, there or nearby");
-        self.guide.compute(held.bytes(), query, buffers, out).map_err(bad)
+        self.guide.compute(held.bytes(), query, buffers, out).map_err(|bad| {
+            let offset = held.offset(buffers.places[bad]).unwrap_or(first);
+            let block = (offset - first) / u64::from(self.rows.section.table().block_bytes);
+            corrupt(&self.rows.section, block, "a factor is not a finite number, or too large")
+        })
     }
 }
 

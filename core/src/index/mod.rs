@@ -128,7 +128,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Says how many bytes from the front of the file are in memory to stay: searches that wait ask for the tables behind them that a walk
-    /// goes by, codes and edges. The answers stay the same.
+    /// goes by, codes and edges. The answers stay the same. Layers above the base, tombstones and exact duplicates are read where they lie.
     #[cfg(feature = "codes")]
     #[must_use]
     pub fn with_at_hand(self, bytes: u64) -> Self {

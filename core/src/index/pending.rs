@@ -34,8 +34,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         Self::with_reader(Reader::open_prefix(bytes, file_bytes)?)
     }
 
-    /// Begins a search whose blocks are fetched: codes and records of a search of tiles, records of a walk that is guided by codes. Whatever
-    /// else it reads is read at once, in the bytes at hand; scans, and walks by records, as a whole.
+    /// Begins a search whose blocks are fetched: codes and records of a search of tiles, records of a walk that is guided by codes, and codes and
+    /// edges where they are not at hand (`Index::with_at_hand`). Whatever else it reads is read at once, in the bytes of the file: layers
+    /// above the base, tombstones, exact duplicates; scans, and walks by records, as a whole.
     ///
     /// # Errors
     /// As [`Index::search`].
@@ -289,7 +290,9 @@ impl<B: AsRef<[u8]>> Index<B> {
                 }
             }
             #[cfg(feature = "codes")]
-            Stage::Graph => pending.held.put(wanted.offset, rows),
+            Stage::Graph if pending.held.put(wanted.offset, rows) => {}
+            #[cfg(feature = "codes")]
+            Stage::Graph => return Err(bad("block larger than memory").into()),
             Stage::Payloads => take_payload(pending, table, wanted.block, rows).map_err(bad)?,
             Stage::Done => {}
         }

@@ -9,7 +9,7 @@
 use super::fetched::{self, FetchedGraph, FetchedUpper, Guides, Missing, Rows};
 use super::rank::Ranker;
 use super::view::{BaseGraph, Guide, UpperGraph, corrupt_row};
-use super::walk::widen;
+use super::walk::{LAYERS_MAX, widen};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
@@ -50,7 +50,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             guide.prepare(&mut pending.scratch.query);
             (home, self.upper(guide).map(|_| 0))
         };
-        let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live), begun: false, upper };
+        let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live), begun: false, upper, layers: 0 };
         pending.in_doubt = pending.params.rerank.is_none();
         pending.params.rerank = Some(guide.rerank_count(&pending.params));
         self.walk_on(loaded, guide, walking, pending)
@@ -83,6 +83,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Walks as far as codes and edges are at hand, and wants more of them, or the records of what was found.
     pub(super) fn fetch_on(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
         let Some(mut walking) = pending.walk else { return Ok(()) };
+        pending.held.settle();
         let guide = self.guide(loaded, self.records(loaded)?);
         let Pending { scratch, stats, held, missing, ahead, .. } = &mut *pending;
         let held = |kind| (!self.is_at_hand(kind)).then_some(&*held);
@@ -209,9 +210,10 @@ fn go_down(
     missing: &mut Vec<Missing>,
 ) -> Result<(), Corrupt> {
     let limits = Limits::ef(1);
-    // Each layer has fewer nodes than the one below, so a path down is shorter than the table.
-    for _ in 0..graph.upper.nodes {
-        let Some(entry) = walking.upper else { return Ok(()) };
+    while let Some(entry) = walking.upper {
+        if walking.layers >= LAYERS_MAX {
+            return Err(corrupt_row(&graph.upper.upper, entry, "more layers than a file can have"));
+        }
         if !walking.begun {
             missing.extend(graph.codes.missing(graph.upper.node(entry)?.row));
             if !missing.is_empty() {
@@ -225,11 +227,11 @@ fn go_down(
         }
         let nearest = scratch.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
         let node = graph.upper.node(nearest)?;
-        walking.begun = false;
+        (walking.begun, walking.layers) = (false, walking.layers + 1);
         walking.upper = (node.below != NONE).then_some(node.below);
         if node.below == NONE {
             walking.entries = [node.row; 2];
         }
     }
-    Err(corrupt_row(&graph.upper.upper, 0, "more layers than a file can have"))
+    Ok(())
 }

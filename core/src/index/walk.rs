@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 const ORIGINALS_AHEAD: usize = 2;
 
 /// Layers that a file may have at most: 2^32 rows at `m` = 2.
-const LAYERS_MAX: usize = 32;
+pub(super) const LAYERS_MAX: usize = 32;
 
 impl<B: AsRef<[u8]>> Index<B> {
     pub(super) fn walk(

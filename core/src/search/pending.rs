@@ -52,6 +52,8 @@ pub(crate) struct Walking {
     /// Of one whose graph is brought: whether it has begun, and the node of the layers above where it still goes down.
     pub(crate) begun: bool,
     pub(crate) upper: Option<u32>,
+    /// Layers that it has come down.
+    pub(crate) layers: usize,
 }
 
 /// A row that may become a hit.
@@ -129,7 +131,7 @@ impl Pending {
         self.with_payloads = yes;
     }
 
-    /// How many nodes ahead a walk asks for edges that are not at hand (4): more of them are fewer rounds and more blocks, of which more are
+    /// How many nodes ahead a walk asks for edges that are not at hand (4, and so for 0): more of them are fewer rounds and more blocks, of which more are
     /// for nothing. Hits stay the same.
     #[cfg(feature = "codes")]
     pub fn read_ahead(&mut self, nodes: usize) {

@@ -5,7 +5,7 @@ use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Kind, Metric, Plan, Refine};
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
-use nearshore_core::search::{Layout, Pending, Scratch, SearchParams};
+use nearshore_core::search::{Layout, Pending, Scratch, SearchError, SearchParams};
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Query, Vectors};
 use std::ops::ControlFlow;
@@ -109,6 +109,9 @@ fn walks_whose_graph_is_brought_find_what_others_find() {
     for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine] {
         for (codes, count, period) in
             [(Codes::U4, 3000, 3000), (Codes::RaBitQ1, 2500, 2500), (Codes::U4, 900, 60), (Codes::Pq32, 1, 1), (Codes::U4, 3, 1)]
+                .into_iter()
+                // Of as few rows some have layers of one node.
+                .chain((5..45).step_by(4).map(|count| (Codes::U4, count, count)))
         {
             let mut params = BuildParams::default();
             (params.metric, params.codes, params.m, params.tier) = (metric, codes, 8, Tier::Disk);
@@ -120,13 +123,18 @@ fn walks_whose_graph_is_brought_find_what_others_find() {
             let mut taken = Vec::new();
             // Nothing but the layers above, codes, all.
             for (at_hand, ahead) in [(codes_at, 1), (codes_at, 9), (edges_at, 1), (edges_at, 4), (edges_at, 64), (u64::MAX, 1)] {
-                let index = Index::open(&*file).expect("a sound file").with_at_hand(at_hand);
+                // What is not at hand is worth nothing where it lies.
+                let mut torn = file.clone();
+                let end = begins(&whole, Kind::Records) as usize;
+                torn[end.min(usize::try_from(at_hand).unwrap_or(end))..end].fill(0xAA);
+                let index = Index::open(torn).expect("a sound header").with_at_hand(at_hand);
                 pending.read_ahead(ahead);
                 let mut rounds = 0;
                 for query in 0..queries.rows() {
                     let mut vector = vec![0.0; DIMENSIONS];
                     queries.decode(Kernels::best(), query, &mut vector);
-                    for params in [SearchParams::ef(30), SearchParams::recall(0.9).refine(Refine::Records), SearchParams::ef(10).k(25)] {
+                    let few = [SearchParams::ef(10).k(25), SearchParams::ef(40).radius(0.6)];
+                    for params in [SearchParams::ef(30), SearchParams::recall(0.9).refine(Refine::Records)].into_iter().chain(few) {
                         let params = params.plan(Plan::Walk);
                         let stats = whole.search(Query::F32(&vector), &params, &mut scratch, &mut hits).expect("a sound search");
                         fed(&index, &file, Query::F32(&vector), &params, &mut pending, &mut random);
@@ -137,7 +145,7 @@ fn walks_whose_graph_is_brought_find_what_others_find() {
                 }
                 taken.push(rounds);
             }
-            let searches = 3 * queries.rows() as u32;
+            let searches = 4 * queries.rows() as u32;
             if let [nothing, nothing_ahead, codes, codes_ahead, codes_far_ahead, all] = taken[..]
                 && count > 100
             {
@@ -147,6 +155,79 @@ fn walks_whose_graph_is_brought_find_what_others_find() {
             }
         }
     }
+}
+
+/// Writes into a table of a file and makes the checks of its blocks right.
+fn changed(file: &[u8], kind: Kind, change: impl Fn(u64, &mut [u8])) -> Vec<u8> {
+    let whole = Index::open(file).expect("a sound file");
+    let header = whole.reader().header();
+    let table = *header.table(kind, 0).expect("the table");
+    let mut file = file.to_vec();
+    for block in 0..table.blocks() {
+        let start = table.block_offset(block) as usize;
+        let mut bytes = file[start..start + table.row_bytes(block) as usize].to_vec();
+        for (row, bytes) in (block * u64::from(table.block_rows)..).zip(bytes.chunks_mut(table.stride as usize)) {
+            change(row, bytes);
+        }
+        table.seal(header.superblock.build_id, block, &mut bytes, 0);
+        file[start..start + bytes.len()].copy_from_slice(&bytes);
+    }
+    file
+}
+
+/// What a search of a file in blocks ends in.
+fn outcome(file: &[u8]) -> Result<(), SearchError> {
+    let at_hand = begins(&Index::open(file).expect("a sound file"), Kind::CodesRows);
+    let index = Index::open(file).expect("a sound file").with_at_hand(at_hand);
+    let mut pending = Pending::new();
+    index.start(Query::F32(&[0.25; DIMENSIONS]), &SearchParams::ef(20).plan(Plan::Walk), &mut pending)?;
+    loop {
+        for at in 0..pending.wanted().len() {
+            let block = pending.wanted()[at];
+            index.feed(&mut pending, at, &file[block.offset as usize..][..block.bytes as usize])?;
+        }
+        if index.advance(&mut pending)? {
+            return Ok(());
+        }
+    }
+}
+
+#[test]
+fn what_leads_astray_ends_a_walk_whose_graph_is_brought() {
+    let mut params = BuildParams::default();
+    (params.codes, params.m, params.tier) = (Codes::U4, 4, Tier::Disk);
+    let file = built(&params, 600, 600);
+    outcome(&file).expect("a sound file");
+    let beyond = changed(&file, Kind::Edges, |_, slots| slots[..4].copy_from_slice(&600_u32.to_le_bytes()));
+    let upper_loop = changed(&file, Kind::Upper, |row, node| node[8..12].copy_from_slice(&(row as u32).to_le_bytes()));
+    let upper_beyond = changed(&file, Kind::Upper, |_, node| node[..4].copy_from_slice(&600_u32.to_le_bytes()));
+    let no_factor = changed(&file, Kind::CodesRows, |_, code| code.fill(0xFF));
+    let cases = [
+        (beyond, "edges", "neighbour beyond"),
+        (upper_loop, "upper", "more layers"),
+        (upper_beyond, "upper", "beyond the last"),
+        (no_factor, "codes", "finite"),
+    ];
+    for (file, section, what) in cases {
+        let error = outcome(&file).expect_err(what).to_string();
+        assert!(error.contains(section) && error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_walk_whose_graph_is_brought_is_cut_off_without_hits() {
+    let mut params = BuildParams::default();
+    (params.codes, params.m, params.tier) = (Codes::U4, 8, Tier::Disk);
+    let file = built(&params, 600, 600);
+    let edges = begins(&Index::open(&*file).expect("a sound file"), Kind::Edges);
+    let index = Index::open(&*file).expect("a sound file").with_at_hand(edges);
+    let (query, params, mut pending) = ([0.25; DIMENSIONS], SearchParams::ef(20).plan(Plan::Walk), Pending::new());
+    index.start(Query::F32(&query), &params, &mut pending).expect("a sound search");
+    assert!(!pending.wanted().is_empty());
+    index.cut(&mut pending);
+    assert!(pending.wanted().is_empty() && pending.hits().is_empty() && index.advance(&mut pending).expect("nothing awaited"));
+    fed(&index, &file, Query::F32(&query), &params, &mut pending, &mut SplitMix::new(1));
+    assert_eq!(pending.hits().len(), 10);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! A walk through an index of a billion rows that is nowhere: its blocks are made when they are asked for.
 //!
 //! A row is its number's nine decimal digits, each repeated over its share of the coordinates; its neighbours have one digit more or less by 1,
-//! or by 3. So the nearest rows are known for any row that is looked for, and a walk from row 0 has to pass through all of the file. What
-//! that shows is that counts, offsets and ids hold from one end of a file of two terabytes to the other, in the same search that serves
-//! real files: nothing but the header is at hand.
+//! or by 3. So the nearest rows are known for any row that is looked for, and a walk goes from row 0 to wherever that lies. What that shows
+//! is that counts, offsets and ids hold from one end of a file of two terabytes to the other, in the same search that serves real files:
+//! nothing but the header and the mean of the rows is at hand.
 
 use std::fmt;
 use std::time::Instant;
@@ -100,12 +100,13 @@ pub fn run() -> Result<Report, SyntheticError> {
             }
             let mut fed = Ok(());
             file.wait(&mut |at, bytes| {
-                if let (Ok(()), Ok(bytes)) = (&fed, bytes) {
-                    fed = index.feed(&mut pending, at as usize, bytes);
+                if fed.is_ok() {
+                    let bytes = bytes.map_err(|error| failed(&error));
+                    fed = bytes.and_then(|bytes| index.feed(&mut pending, at as usize, bytes).map_err(|error| failed(&error)));
                 }
             })
             .map_err(|error| failed(&error))?;
-            fed.map_err(|error| failed(&error))?;
+            fed?;
             if index.advance(&mut pending).map_err(|error| failed(&error))? {
                 break;
             }
@@ -214,9 +215,12 @@ impl MadeBlocks {
         front
     }
 
-    /// The block that begins at `offset`.
-    fn make(&self, offset: u64) -> Option<Vec<u8>> {
+    /// The block of so many bytes that begins at `offset`; `None` where none does.
+    fn make(&self, offset: u64, wanted: u32) -> Option<Vec<u8>> {
         let table = self.header.tables.iter().rfind(|table| table.offset <= offset)?;
+        if !(offset - table.offset).is_multiple_of(table.block_bytes.into()) || wanted != table.block_bytes {
+            return None;
+        }
         let block = (offset - table.offset) / u64::from(table.block_bytes);
         let first = block * u64::from(table.block_rows);
         let mut bytes = Vec::with_capacity(table.block_bytes as usize);
@@ -257,7 +261,7 @@ impl Blocks for MadeBlocks {
 
     fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
         for (token, offset, wanted) in std::mem::take(&mut self.asked) {
-            match self.make(offset) {
+            match self.make(offset, wanted) {
                 Some(bytes) => arrived(token, Ok(&bytes)),
                 None => arrived(token, Err(BlockError::Truncated { offset, wanted, found: 0 })),
             }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use nearshore_core::format::{HEADER_BYTES, Header, Kind, Plan};
 
+/// The largest block of rows that is worth reading for one of them.
+const PAGES_BYTES: u32 = 16 << 10;
+
 /// What searches find at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
@@ -37,8 +40,12 @@ impl Front {
         }
         match (begins(Kind::CodesRows), begins(Kind::Edges), begins(Kind::Records)) {
             (Some(codes), Some(edges), Some(records)) if codes < edges && edges < records => {
+                // What is read by itself has to lie in small blocks: files were written that keep codes and edges in large ones.
+                let paged = |kind| header.table(kind, 0).is_some_and(|table| table.block_bytes <= PAGES_BYTES || table.block_rows == 1);
                 let fronts = [(records, Held::Graph), (edges, Held::Codes), (codes, Held::Upper)];
-                fronts.map(|(bytes, held)| Self { bytes, held }).to_vec()
+                let fit = [true, paged(Kind::Edges), paged(Kind::Edges) && paged(Kind::CodesRows)];
+                let fronts = fronts.into_iter().zip(fit).filter(|(_, fit)| *fit);
+                fronts.map(|((bytes, held), _)| Self { bytes, held }).collect()
             }
             // Walks read all of it.
             _ => vec![Self { bytes: begins(Kind::Originals).unwrap_or(file.len() as u64), held: Held::All }],

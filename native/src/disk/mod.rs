@@ -31,10 +31,12 @@ use crate::queries::Queries;
 pub struct DiskOptions {
     /// How blocks are read.
     pub blocks: BlockOptions,
-    /// Bytes that the index may hold: first the front of the file, then blocks that came before. `None`: the front, where half of the
-    /// memory that is to be had holds it, and no blocks.
+    /// Bytes that the index may hold: first as much of the front of the file as searches can go by and as fits, then blocks that came before.
+    /// `None`: half of the memory that is to be had for the front, and no blocks. Beside that each search in flight holds what it reads
+    /// until it ends, and a MiB of it after: a block of a page for each node that it expands where edges are read, for each that it sees
+    /// where codes are.
     pub memory: Option<u64>,
-    /// Nodes whose edges a walk asks for ahead of its need, where edges are read: more of them are fewer rounds and more reads. `None`: four.
+    /// Nodes whose edges a walk asks for ahead of its need, where edges are read: more of them are fewer rounds and more reads. `None` or 0: four.
     pub read_ahead: Option<usize>,
 }
 

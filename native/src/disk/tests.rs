@@ -129,9 +129,18 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
                         assert_eq!(&found, wanted, "{index}: query {query}");
                         if fronts.contains(&None) || memory.is_none_or(|memory| memory > 1 << 20) {
                             rounds = rounds.max(waited);
+                        } else {
+                            assert!(waited > 4 || memory == Some(1000), "{index}: {waited} rounds");
                         }
                     }
                     assert!(index.to_string().contains("round"), "{index}");
+                    let held = match memory {
+                        _ if fronts.contains(&None) => Held::Centroids,
+                        memory if memory.is_some() && memory == fronts[0] => Held::Codes,
+                        Some(memory) if fronts[1].is_some_and(|codes| memory == codes + 9000) => Held::Upper,
+                        _ => Held::Graph,
+                    };
+                    assert_eq!(index.front.held, held, "{index}");
                     assert_eq!(index.resident_bytes() > 0, memory != Some(1000), "{index}");
                 }
             }

@@ -94,6 +94,10 @@ fn vamana_gives_the_same_bytes_for_any_number_of_threads_and_stops_when_asked() 
         let refused = build(&input, &params.alpha_sq(alpha_sq), &Serial, Kernels::best(), go_on, Vec::new());
         assert!(matches!(refused, Err(BuildError::Parameter { parameter: "alpha_sq", .. })), "{alpha_sq}");
     }
+    for other in [params.heuristic(false), params.extend_candidates(true), params.keep_pruned(true)] {
+        let refused = build(&input, &other, &Serial, Kernels::best(), go_on, Vec::new());
+        assert!(matches!(refused, Err(BuildError::Parameter { parameter: "builder", .. })));
+    }
     let mut calls = 0;
     let stop = &mut |stage, _, _| {
         calls += usize::from(stage == Stage::Link);
