@@ -6,8 +6,8 @@ use crate::search::Layout;
 use crate::words::say;
 use alloc::string::String;
 
-/// What decided the bytes, for people: JSON with sorted keys.
-pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+/// What decided the bytes, for people: JSON with sorted keys. `parts` is 0 where all rows were linked at once.
+pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> String {
     let builder = if link::goes_by_leaves(params) { "leaves 1" } else { "hnsw-batch 1" };
     let layers = match params.layers {
         Layers::Many => "many",
@@ -29,6 +29,9 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     }
     say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
+    if cfg!(feature = "codes") && parts > 0 {
+        say!(out, ",\"partitions\":", parts);
+    }
     say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed);
     if params.tier == Tier::Disk {
         say!(out, ",\"tier\":\"disk\"");
