@@ -42,7 +42,8 @@ impl Built<'_> {
     ) -> Result<(S, Summary), BuildError<S::Error>> {
         let Self { input, params, arranged, records, graph, order, mended, parts } = self;
         let (vectors, nodes) = (&input.vectors, arranged.nodes.len());
-        let codes = (cfg!(feature = "codes") && params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
+        let codes =
+            (cfg!(feature = "codes") && params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
         #[cfg(feature = "codes")]
         let neighbors = (params.layout == Layout::Fast)
             .then(|| NodeNeighbors::of(LayerView { layer: &graph.layers[0], records, nodes }, &order, params.seed, par));

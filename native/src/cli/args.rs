@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
-use nearshore::build::{Builder, Codes, Tier};
+use nearshore::build::{BuildParams, Builder, Codes, Tier};
 use nearshore::dataset::{Format, Options};
 use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
@@ -59,7 +59,10 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Builds an index from a file of vectors
     #[command(after_help = BUILD_EXAMPLES)]
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
+    /// The last step of a build in partitions: what they found becomes one index
+    #[command(after_help = super::partitioned::MERGE_EXAMPLES)]
+    Merge(super::partitioned::MergeArgs),
     /// Searches an index
     #[command(after_help = SEARCH_EXAMPLES)]
     Search(SearchArgs),
@@ -93,7 +96,8 @@ const BUILD_EXAMPLES: &str = "Inputs: .fbin .f16bin .u8bin .i8bin .fvecs .bvecs 
 Examples:
   nearshore build base.u8bin -o base.shore
   nearshore build articles.parquet -o articles.shore --metric cosine --payload title --columns year,section
-  zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore";
+  zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore
+  nearshore build large.fbin -o large.shore --memory 2GiB";
 
 /// How an input is read.
 #[derive(Debug, Args)]
@@ -169,6 +173,8 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
     #[command(flatten)]
+    pub(crate) bound: super::partitioned::BoundArgs,
+    #[command(flatten)]
     pub(crate) from: InputArgs,
     /// Replaces an existing file
     #[arg(long)]
@@ -176,6 +182,19 @@ pub(crate) struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// The files that it reads.
+    pub(crate) fn inputs(&self) -> Vec<&Path> {
+        [Some(self.input.as_path()), self.ids.as_deref(), self.payload.as_deref().map(Path::new)].into_iter().flatten().collect()
+    }
+
+    /// What decides the bytes, beside the rows.
+    pub(crate) fn params(&self) -> BuildParams {
+        let mut params = BuildParams::new(self.metric).m(usize::from(self.m)).ef_construction(self.ef_construction as usize);
+        params = params.builder(self.builder).seed(self.seed).originals(self.originals == "keep").codes(self.codes()).layout(self.layout);
+        params.tier = self.tier;
+        params
+    }
+
     /// What guides walks.
     pub(crate) fn codes(&self) -> Codes {
         self.codes.unwrap_or(if self.tier == Tier::Disk { Codes::U4 } else { Codes::None })

@@ -20,8 +20,8 @@ mod spill;
 
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
-pub(crate) use sink::{Gatherer, folder_of};
 pub use sink::{FileSink, ScratchFile, remove_partial_files};
+pub(crate) use sink::{Gatherer, folder_of};
 #[cfg(unix)]
 pub(crate) use spill::claim;
 #[cfg(unix)]

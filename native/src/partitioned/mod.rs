@@ -137,8 +137,8 @@ impl State {
     /// # Errors
     /// What the system says; then what is left says that all was done.
     pub fn remove(self) -> Result<(), PartitionedError> {
-        self.clear(&[LOCK, FINISHED])?;
-        for name in [FINISHED, LOCK] {
+        self.clear(&[LOCK, FINISHED, MANIFEST])?;
+        for name in [MANIFEST, FINISHED, LOCK] {
             files::remove(&self.path(name))?;
         }
         fs::remove_dir(&self.folder).map_err(|error| PartitionedError::io(&self.folder, error))
@@ -151,7 +151,9 @@ impl State {
     pub fn manifest(&self) -> Result<Option<Manifest>, PartitionedError> {
         let path = self.path(MANIFEST);
         match fs::read(&path) {
-            Ok(bytes) => Manifest::parse(&bytes).map(Some).ok_or(PartitionedError::Damaged { path, what: "not the manifest of this version".into() }),
+            Ok(bytes) => {
+                Manifest::parse(&bytes).map(Some).ok_or(PartitionedError::Damaged { path, what: "not the manifest of this version".into() })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(PartitionedError::io(&path, error)),
         }

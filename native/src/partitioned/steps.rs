@@ -6,15 +6,14 @@ use std::os::unix::fs::FileExt as _;
 use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
-use nearshore_core::filter;
 use nearshore_core::format::Digest;
 
 use super::files::{Growing, Run, end_run, read_whole, run_name, write_whole};
 use super::manifest::Manifest;
 use super::{COPIES, FINISHED, Job, MANIFEST, OUTPUT, PLAN, PartitionedError, RECORDS, State, digest, space};
+use crate::Pool;
 use crate::dataset::Dataset;
 use crate::io::{Gatherer, claim};
-use crate::Pool;
 
 /// Told (what is done, of what, of how many); ends nothing.
 pub type Told<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
@@ -29,9 +28,8 @@ impl State {
     /// Rows that cannot be indexed, a bound that cannot be kept, too small a disk, or what the system says.
     pub fn make_plan(&self, data: &Dataset, job: Job<'_>, pool: &Pool, told: &mut Told<'_>) -> Result<(Manifest, Plan), PartitionedError> {
         let (params, kernels) = (job.params, Kernels::best());
-        let columns = data.columns();
-        filter::check(&columns, data.rows()).map_err(|error| PartitionedError::Build(BuildError::Column(error)))?;
-        let split = Split::new(data.rows() as u64, data.dimensions(), params, job.memory, job.partitions).map_err(PartitionedError::Split)?;
+        let split =
+            Split::new(data.rows() as u64, data.dimensions(), params, job.memory, job.partitions).map_err(PartitionedError::Split)?;
         space::check(self.folder(), space::need(data, params, &split))?;
         // Before the rows are read: should they change meanwhile, the time will tell.
         let mut manifest = Manifest::new(&job);
@@ -40,7 +38,7 @@ impl State {
             told("partitioning", done, total);
             ControlFlow::Continue(())
         };
-        let plan = Plan::new(&input, params, split, pool, kernels, &mut tell).map_err(PartitionedError::Build)?;
+        let plan = Plan::new(&input, &data.columns(), params, split, pool, kernels, &mut tell).map_err(PartitionedError::Build)?;
         let path = self.path(PLAN);
         let mut file = Growing::create(path.with_extension("new"))?;
         let mut digest = Digest::new();
@@ -181,8 +179,7 @@ impl State {
             ControlFlow::Continue(())
         };
         let file = Growing::create(self.path(OUTPUT))?;
-        let built =
-            plan.merge(&build_input(data), &data.columns(), &manifest.params, kept, pool, Kernels::best(), &mut tell, file);
+        let built = plan.merge(&build_input(data), &data.columns(), &manifest.params, kept, pool, Kernels::best(), &mut tell, file);
         let (file, summary) = built.map_err(|error| self.write_failed(OUTPUT, error))?;
         file.sync()?;
         write_whole(&self.path(FINISHED), words(&summary).to_string().as_bytes())?;

@@ -1,11 +1,11 @@
 //! The last step: the lists of all parts become one graph, and that a file.
 
-#[cfg(feature = "filter")]
-use super::super::ColumnInput;
 use super::super::{BuildError, BuildParams, Input, Progress, Stage, Summary, finish, link};
 use super::link::{read, run_bytes};
 use super::{Plan, PlanError};
 use crate::distance::Kernels;
+#[cfg(feature = "filter")]
+use crate::filter::ColumnInput;
 use crate::format::Sink;
 use crate::graph::hnsw::Hierarchy;
 use crate::graph::layer::{Layer, LayerView, Records};
@@ -43,7 +43,8 @@ impl Plan {
     /// [`PlanError::Damaged`].
     pub fn check_kept(&self, kept: Kept<'_>) -> Result<(), PlanError> {
         let lists = |part: &super::Part| part.members() * run_bytes(self.split.degree) as u64;
-        let whole = kept.runs.len() == self.parts.len() && self.parts.iter().zip(kept.runs).all(|(part, run)| run.len() as u64 == lists(part));
+        let whole =
+            kept.runs.len() == self.parts.len() && self.parts.iter().zip(kept.runs).all(|(part, run)| run.len() as u64 == lists(part));
         if kept.records.len() as u64 != self.nodes() * self.record_bytes() as u64 {
             return Err(PlanError::Damaged { what: "the records" });
         }
@@ -71,7 +72,8 @@ impl Plan {
         let records = Records { space: &self.space, kernels, bytes: kept.records };
         let total = self.nodes();
         let sizes = self.arranged.layer_sizes.get(1..).unwrap_or_default();
-        let mut layers = link::link_upper(records, sizes, params, par, &mut || progress(Stage::Link, 0, total)).ok_or(BuildError::Interrupted)?;
+        let mut layers =
+            link::link_upper(records, sizes, params, par, &mut || progress(Stage::Link, 0, total)).ok_or(BuildError::Interrupted)?;
         let base = self.union(kept, records, layers.first(), params, par, &mut |done| progress(Stage::Link, done, total));
         layers.insert(0, base.ok_or(BuildError::Interrupted)?);
         let mut graph = Hierarchy { layers };

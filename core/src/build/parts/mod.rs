@@ -25,6 +25,8 @@ mod tests;
 use super::ingest::{self, Arranged, Turn};
 use super::{BuildError, BuildParams, Builder, Input, Layers, Progress, validate};
 use crate::distance::Kernels;
+#[cfg(feature = "filter")]
+use crate::filter::{self, ColumnInput};
 use crate::par::Par;
 use crate::quant::{Encoding, RecordLayout, Space, mean};
 use crate::sort;
@@ -101,12 +103,15 @@ impl Plan {
     /// As [`super::build`], but for the sink's.
     pub fn new<P: Par, E>(
         input: &Input<'_>,
+        #[cfg(feature = "filter")] columns: &[ColumnInput<'_>],
         params: &BuildParams,
         split: Split,
         par: &P,
         kernels: &'static Kernels,
         progress: &mut Progress<'_>,
     ) -> Result<Self, BuildError<E>> {
+        #[cfg(feature = "filter")]
+        filter::check(columns, input.vectors.rows()).map_err(BuildError::Column)?;
         validate(input, params)?;
         check_params(params)?;
         ingest::check_ids(input)?;

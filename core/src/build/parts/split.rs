@@ -7,7 +7,7 @@ use crate::search::Layout;
 use core::fmt;
 
 /// The smallest bound: below it, buffers would be most of it.
-pub const MEMORY_MIN: u64 = 128 << 20;
+pub const MEMORY_MIN: u64 = 64 << 20;
 
 /// Parts at least: each of fewer, overlapping, would hold everything.
 pub const PARTS_MIN: u32 = 3;
@@ -15,8 +15,11 @@ pub const PARTS_MIN: u32 = 3;
 /// Parts at most.
 pub const PARTS_MAX: u32 = 65_535;
 
-/// What a build takes whatever it links: buffers of leaves and lists, the program itself.
-const FIXED_BYTES: u64 = 40 << 20;
+/// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (half of the
+/// slots of 64 leaves of 1,000 nodes, 16 bytes each, in arrays that may have grown by half too much).
+fn fixed_bytes(degree: u64) -> u64 {
+    (16 << 20) + degree * (768 << 10)
+}
 
 /// Room for parts that come out larger than others, of what an even split would have, in percent.
 const SLACK: u64 = 115;
@@ -69,8 +72,8 @@ fn link_bytes(degree: u64) -> u64 {
 }
 
 /// Bytes for what is linked under a bound: an eighth is left for allocators, a quarter for threads.
-fn usable(memory: u64) -> u64 {
-    (memory / 8 * 5).saturating_sub(FIXED_BYTES)
+fn usable(memory: u64, degree: u64) -> u64 {
+    (memory / 8 * 5).saturating_sub(fixed_bytes(degree))
 }
 
 impl Split {
@@ -81,11 +84,11 @@ impl Split {
     pub fn new(rows: u64, dimensions: usize, params: &BuildParams, memory: u64, parts: Option<u32>) -> Result<Self, SplitError> {
         let degree = params.m as u64 * 2;
         let member = RecordLayout::new(dimensions).stride as u64 + link_bytes(degree);
-        let most = usable(memory) / member;
+        let most = usable(memory, degree) / member;
         // A part below this is hardly a graph.
         let sound = 4 * degree;
         if memory < MEMORY_MIN || most < sound {
-            let least = (sound * member + FIXED_BYTES).div_ceil(5) * 8;
+            let least = (sound * member + fixed_bytes(degree)).div_ceil(5) * 8;
             return Err(SplitError::Memory { least: least.max(MEMORY_MIN) });
         }
         let slots = rows.saturating_mul(OVERLAP as u64) * SLACK / 100;
@@ -99,7 +102,7 @@ impl Split {
             // At least what a few rows need to find any room.
             members: slots.div_ceil(parts).max(sound),
             degree: degree as u32,
-            upper: usable(memory) / link_bytes(params.m as u64),
+            upper: usable(memory, degree) / link_bytes(params.m as u64),
         })
     }
 
@@ -118,5 +121,5 @@ pub fn in_memory_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u6
     // Codes of every neighbour: a bit a dimension, padded, and factors.
     let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions as u64 / 8 + 32) } else { 0 };
     let row = layout.stride as u64 + link_bytes(degree) * 17 / 16 + codes + around + 96;
-    rows.saturating_mul(row).saturating_add(FIXED_BYTES) / 5 * 8
+    rows.saturating_mul(row).saturating_add(fixed_bytes(degree)) / 5 * 8
 }

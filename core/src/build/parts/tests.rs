@@ -1,3 +1,5 @@
+//! Parts together: planned, linked, merged, and what is refused.
+
 use super::super::{BuildParams, Input, Summary};
 use super::*;
 use crate::format::{Element, Metric, WriteError};
@@ -38,7 +40,17 @@ fn split(rows: usize, params: &BuildParams, parts: u32) -> Split {
 }
 
 fn plan(input: &Input<'_>, params: &BuildParams, split: Split) -> Plan {
-    Plan::new::<_, Infallible>(input, params, split, &Serial, Kernels::best(), &mut on).unwrap()
+    let planned = Plan::new::<_, Infallible>(
+        input,
+        #[cfg(feature = "filter")]
+        &[],
+        params,
+        split,
+        &Serial,
+        Kernels::best(),
+        &mut on,
+    );
+    planned.unwrap()
 }
 
 /// Records, copies and runs of a plan.
@@ -159,8 +171,9 @@ fn best_at(summary: &Summary, ef: u32) -> f32 {
 #[test]
 fn all_nodes_are_reached_though_parts_lie_far_apart() {
     // Rows of one part are alike to the last bit but for one number; parts are a thousand apart.
-    let values: Vec<f32> =
-        (0..900).flat_map(|row| (0..DIMENSIONS).map(move |at| if at == 0 { 1000.0 * (row / 300) as f32 } else { (row * at % 97) as f32 * 1e-3 })).collect();
+    let values: Vec<f32> = (0..900)
+        .flat_map(|row| (0..DIMENSIONS).map(move |at| if at == 0 { 1000.0 * (row / 300) as f32 } else { (row * at % 97) as f32 * 1e-3 }))
+        .collect();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let params = BuildParams::new(Metric::L2).m(4);
     let input = input(&bytes);
