@@ -6,6 +6,7 @@
 //! - [`dataset`]: readers of every input format, [`Queries`] from them, exact answers ([`exact`]);
 //! - [`io`]: maps, loaded files, blocks on demand, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
+//! - [`partitioned`]: a build whose memory has a bound, in steps that survive what ends the program;
 //! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
 //! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP and gRPC (features `server`, `grpc`).
 //!
@@ -25,6 +26,8 @@ mod index;
 #[expect(unsafe_code, reason = "memory maps, io_uring")]
 pub mod io;
 mod par;
+#[cfg(unix)]
+pub mod partitioned;
 mod queries;
 mod selections;
 #[cfg(feature = "server")]

@@ -122,13 +122,26 @@ pub(crate) fn python() -> Result<PathBuf> {
 /// # Errors
 /// When Python cannot make an environment or pip cannot install.
 pub(crate) fn numpy() -> Result<PathBuf> {
-    let place = workspace::target().join("python");
+    python_with("numpy", "python")
+}
+
+/// A Python that has Ray, in another environment: it is large.
+///
+/// # Errors
+/// When Python cannot make an environment or pip cannot install.
+pub(crate) fn ray() -> Result<PathBuf> {
+    python_with("ray", "python-ray")
+}
+
+/// A Python in an environment `name` that has `package`.
+fn python_with(package: &str, name: &str) -> Result<PathBuf> {
+    let place = workspace::target().join(name);
     let own = place.join("bin/python3");
-    let there = || own.is_file() && program(&own).args(["-c", "import numpy"]).read().is_ok();
+    let there = || own.is_file() && program(&own).args(["-c", &format!("import {package}")]).read().is_ok();
     if !there() {
         let advice = "install what Python needs for `python3 -m venv` (on Debian and Ubuntu: python3-venv)";
         program(python()?).args(["-m", "venv"]).arg(&place).run().context(advice)?;
-        program(&own).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy"]).run()?;
+        program(&own).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]).run()?;
     }
     Ok(own)
 }

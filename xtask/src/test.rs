@@ -11,7 +11,7 @@
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::args::Arguments;
 use crate::process::{Process, cargo, find, program};
@@ -46,6 +46,7 @@ const STEPS: &[Step] = &[
     Step { name: "miri", needs: &[], full: true, run: miri },
     Step { name: "loom", needs: &[], full: true, run: loom },
     Step { name: "proto", needs: &[], full: true, run: proto },
+    Step { name: "ray", needs: &[], full: true, run: ray },
     Step { name: "fuzz", needs: &[], full: true, run: fuzz },
     Step { name: "benches", needs: &[], full: true, run: benches },
 ];
@@ -224,6 +225,30 @@ fn release(tally: &Tally) -> &'static [(&'static str, &'static str)] {
 /// What the build script makes of the gRPC service, compared with what a full compiler makes of it.
 fn proto(_: &mut Tally) -> Result<()> {
     cargo(&["run", "--quiet", "--manifest-path", "tests/proto/Cargo.toml"]).run()
+}
+
+/// The guide's program for Ray: the bytes of the one command.
+fn ray(_: &mut Tally) -> Result<()> {
+    let python = setup::ray()?;
+    cargo(&["build", "--package", "nearshore"]).run()?;
+    let place = workspace::target().join("ray");
+    let binaries = workspace::target().join("debug");
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(binaries).chain(std::env::split_paths(&paths)))?;
+    // Left by a run that failed, it would be gone on with.
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place)?;
+    let rows = "import array, random\nrandom.seed(7)\nn, d = 6000, 32\nwith open('base.fbin', 'wb') as f:\n  f.write(array.array('I', [n, d]).tobytes())\n  array.array('f', (random.gauss(0, 1) for _ in range(n * d))).tofile(f)\n";
+    program(&python).args(["-c", rows]).dir(&place).run()?;
+    let options = ["--metric", "cosine", "--memory", "256MiB", "--partitions", "3", "--m", "8"];
+    let script = workspace::root().join("docs/guides/ray_build.py");
+    program(&python).arg(script).args(["base.fbin", "ray.shore"]).args(options).env("PATH", &path).dir(&place).run()?;
+    let nearshore = workspace::target().join("debug/nearshore");
+    program(nearshore).args(["build", "base.fbin", "-o", "one.shore"]).args(options).dir(&place).run()?;
+    if std::fs::read(place.join("ray.shore"))? != std::fs::read(place.join("one.shore"))? {
+        bail!("a build on Ray gives other bytes than the one command");
+    }
+    Ok(std::fs::remove_dir_all(&place)?)
 }
 
 /// A long random campaign against everything that reads bytes from strangers; and the coverage-guided targets compile.

@@ -57,6 +57,46 @@ struct Seen {
     bad: bool,
 }
 
+/// What one look at every row tells.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// See [`Arranged::duplicates`].
+    pub(super) duplicates: Vec<(u32, u32)>,
+    /// See [`Arranged::digest`].
+    pub(super) digest: u64,
+    /// Whether an input row repeats one before it.
+    twin: Vec<bool>,
+}
+
+/// Where an input row that becomes a node comes in the insertion order.
+pub(super) type Turn = (u8, u64, u32);
+
+impl Checked {
+    /// The rows that become nodes, ascending, each with its turn: highest level first, then by a seeded hash.
+    pub(super) fn turns(&self, input: &Input<'_>, params: &BuildParams) -> impl Iterator<Item = Turn> {
+        (0..input.vectors.rows() as u32).filter(|&row| !self.twin[row as usize]).map(|row| {
+            let id = input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
+            let level = match params.layers {
+                Layers::Many => hnsw::level(params.seed, id, params.m),
+                Layers::One => 0,
+            };
+            (u8::MAX - level, seed::hash(params.seed, 0x006F_7264_6572, id), row)
+        })
+    }
+
+    /// Rows that become nodes.
+    #[cfg(feature = "codes")]
+    pub(super) fn nodes(&self) -> usize {
+        self.twin.len() - self.duplicates.len()
+    }
+}
+
+/// Nodes of each layer from `lowest` up, of nodes sorted by their turns.
+pub(super) fn layer_sizes(turns: &[Turn], lowest: u8) -> Vec<usize> {
+    let top = turns.first().map_or(0, |turn| u8::MAX - turn.0);
+    (lowest..=top).map(|level| turns.partition_point(|turn| u8::MAX - turn.0 >= level)).collect()
+}
+
 /// Checks every value, finds duplicates and decides the insertion order.
 pub(super) fn arrange<P: Par, E>(
     input: &Input<'_>,
@@ -65,6 +105,22 @@ pub(super) fn arrange<P: Par, E>(
     kernels: &Kernels,
     progress: &mut Progress<'_>,
 ) -> Result<Arranged, BuildError<E>> {
+    let checked = check(input, params, par, kernels, progress)?;
+    let mut turns: Vec<Turn> = checked.turns(input, params).collect();
+    sort::by_key(&mut turns, |turn| *turn);
+    let layer_sizes = layer_sizes(&turns, 0);
+    let nodes = turns.into_iter().map(|turn| turn.2).collect();
+    Ok(Arranged { nodes, layer_sizes, duplicates: checked.duplicates, digest: checked.digest })
+}
+
+/// Checks every value and finds duplicates.
+pub(super) fn check<P: Par, E>(
+    input: &Input<'_>,
+    params: &BuildParams,
+    par: &P,
+    kernels: &Kernels,
+    progress: &mut Progress<'_>,
+) -> Result<Checked, BuildError<E>> {
     let vectors = &input.vectors;
     let rows = vectors.rows();
     let mut seen = vec![Seen::default(); rows];
@@ -91,23 +147,7 @@ pub(super) fn arrange<P: Par, E>(
     let duplicates = find_duplicates(input, &seen);
     let mut twin = vec![false; rows];
     duplicates.iter().for_each(|&(_, row)| twin[row as usize] = true);
-    let id_of = |row: u32| input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
-    let mut keyed: Vec<(u8, u64, u32)> = (0..rows as u32)
-        .filter(|&row| !twin[row as usize])
-        .map(|row| {
-            let id = id_of(row);
-            let level = match params.layers {
-                Layers::Many => hnsw::level(params.seed, id, params.m),
-                Layers::One => 0,
-            };
-            (u8::MAX - level, seed::hash(params.seed, 0x006F_7264_6572, id), row)
-        })
-        .collect();
-    sort::by_key(&mut keyed, |key| *key);
-    let top = keyed.first().map_or(0, |key| u8::MAX - key.0);
-    let layer_sizes = (0..=top).map(|level| keyed.partition_point(|key| u8::MAX - key.0 >= level)).collect();
-    let nodes = keyed.into_iter().map(|key| key.2).collect();
-    Ok(Arranged { nodes, layer_sizes, duplicates, digest: digest.finish() })
+    Ok(Checked { duplicates, digest: digest.finish(), twin })
 }
 
 /// Why a row was refused: found again by looking closely.
@@ -162,24 +202,34 @@ pub(super) fn encode<P: Par, E>(
         par.chunks(bytes, TASK_ROWS * layout.stride, &mut work, |task, bytes, work| {
             let first = step * STEP_ROWS + task * TASK_ROWS;
             for (record, &row) in bytes.chunks_mut(layout.stride).zip(&arranged.nodes[first..]) {
-                let factors = space.encode(kernels, &input.vectors, row as usize, work, record);
-                let id = input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
-                layout.write_tail(record, factors, id, (0, 0));
+                encode_row(input, space, kernels, row, work, record);
             }
         });
     }
-    // A norm that overflows only after coding (a mean far from the row) is as bad as one before.
+    check_norms(space, &bytes, &arranged.nodes)?;
+    Ok(bytes)
+}
+
+/// Writes the record of an input row, without a payload reference. The record is zeros before.
+pub(super) fn encode_row(input: &Input<'_>, space: &Space, kernels: &Kernels, row: u32, work: &mut Vec<f32>, record: &mut [u8]) {
+    let factors = space.encode(kernels, &input.vectors, row as usize, work, record);
+    let id = input.ids.map_or(u64::from(row), |ids| ids[row as usize]);
+    space.layout.write_tail(record, factors, id, (0, 0));
+}
+
+/// A norm that overflows only after coding (a mean far from the row) is as bad as one before.
+pub(super) fn check_norms<E>(space: &Space, records: &[u8], rows: &[u32]) -> Result<(), BuildError<E>> {
     if space.encoding == Encoding::Scaled {
-        for (record, &row) in bytes.chunks(layout.stride).zip(&arranged.nodes) {
-            if !f32::from_bits(layout.factors(record).norm).is_finite() {
+        for (record, &row) in records.chunks(space.layout.stride).zip(rows) {
+            if !f32::from_bits(space.layout.factors(record).norm).is_finite() {
                 return Err(BuildError::NotFinite { row: row as usize, element: None });
             }
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
-fn report<E>(progress: &mut Progress<'_>, done: usize, total: usize) -> Result<(), BuildError<E>> {
+pub(super) fn report<E>(progress: &mut Progress<'_>, done: usize, total: usize) -> Result<(), BuildError<E>> {
     if progress(Stage::Encode, done as u64, total as u64).is_break() {
         return Err(BuildError::Interrupted);
     }

@@ -52,28 +52,63 @@ pub(super) fn link<P: Par>(
     par: &P,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Hierarchy> {
-    let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
     if !goes_by_leaves(params) {
+        let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
         let hnsw =
             HnswParams { m: params.m, ef_construction: params.ef_construction, selection, extend_candidates: params.extend_candidates };
         let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
         return hnsw::build(records, sizes, &hnsw, par, &mut workers, progress);
     }
+    // The layers above hold a small share of the nodes: the count stands still for them.
+    let mut layers = link_upper(records, sizes.get(1..).unwrap_or_default(), params, par, &mut || progress(0))?;
+    let nodes = sizes.first().copied().unwrap_or(0);
+    #[cfg(feature = "codes")]
+    if params.builder == Builder::Vamana {
+        let vamana = VamanaParams { degree: params.m * 2, ef: params.ef_construction, alpha_sq: slack(params) };
+        layers.insert(0, vamana::build(records, nodes, layers.first(), &vamana, par, progress)?);
+        return Some(Hierarchy { layers });
+    }
+    let leaves = leaves_of(params, params.m * 2, nodes, fanout(params, nodes));
+    layers.insert(0, leaves::build(records, nodes, layers.first(), &leaves, par, progress)?);
+    Some(Hierarchy { layers })
+}
+
+/// How a layer of `nodes` is linked by leaves.
+fn leaves_of(params: &BuildParams, degree: usize, nodes: usize, fanout: usize) -> LeafParams {
+    let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
+    LeafParams { degree, leaf: leaf(nodes), fanout, near: NEAR.max(degree), seed: params.seed, selection }
+}
+
+/// Links the layers above the base by leaves, the lowest first; `None` when `tell` breaks.
+pub(super) fn link_upper<P: Par>(
+    records: Records<'_>,
+    sizes: &[usize],
+    params: &BuildParams,
+    par: &P,
+    tell: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Option<Vec<Layer>> {
     let mut layers: Vec<Layer> = Vec::new();
-    for (layer, &nodes) in sizes.iter().enumerate().rev() {
-        let degree = if layer == 0 { params.m * 2 } else { params.m };
-        #[cfg(feature = "codes")]
-        if layer == 0 && params.builder == Builder::Vamana {
-            let vamana = VamanaParams { degree, ef: params.ef_construction, alpha_sq: slack(params) };
-            layers.push(vamana::build(records, nodes, layers.last(), &vamana, par, progress)?);
-            continue;
-        }
-        let leaves =
-            LeafParams { degree, leaf: leaf(nodes), fanout: fanout(params, nodes), near: NEAR.max(degree), seed: params.seed, selection };
-        // The layers above hold a small share of the nodes: the count stands still for them.
-        let mut tell = |done| progress(if layer == 0 { done } else { 0 });
-        layers.push(leaves::build(records, nodes, layers.last(), &leaves, par, &mut tell)?);
+    for &nodes in sizes.iter().rev() {
+        let leaves = leaves_of(params, params.m, nodes, fanout(params, nodes));
+        layers.push(leaves::build(records, nodes, layers.last(), &leaves, par, &mut |_| tell())?);
     }
     layers.reverse();
-    Some(Hierarchy { layers })
+    Some(layers)
+}
+
+/// Links one of the parts that each node of `nodes` is in twice.
+#[cfg(feature = "codes")]
+pub(super) fn link_part<P: Par>(
+    records: Records<'_>,
+    nodes: usize,
+    degree: usize,
+    params: &BuildParams,
+    par: &P,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Option<Layer> {
+    // Each node joins leaves in both its parts, of which the second knows less of what is near: with half of the leaves in each, recall at
+    // equal effort fell by 0.012 at 0.95 (100,000 embeddings in 8 parts), with half as many again as at once it is what it was.
+    let fanout = (fanout(params, nodes) * 3).div_ceil(4).max(3);
+    let leaves = leaves_of(params, degree, records.rows(), fanout);
+    leaves::build(records, records.rows(), None, &leaves, par, progress)
 }

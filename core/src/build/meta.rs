@@ -9,8 +9,8 @@ use alloc::string::String;
 /// How the tables of a file for a disk are laid out: 1 had codes and edges in large blocks.
 const PAGES_VERSION: u32 = 2;
 
-/// What decided the bytes, for people: JSON with sorted keys.
-pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
+/// What decided the bytes, for people: JSON with sorted keys. `parts` is 0 where all rows were linked at once.
+pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> String {
     let builder = match params.builder {
         #[cfg(feature = "codes")]
         Builder::Vamana if link::goes_by_leaves(params) => "vamana 1",
@@ -45,6 +45,9 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams) -> String {
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
     if params.tier == Tier::Disk {
         say!(out, ",\"pages\":", PAGES_VERSION);
+    }
+    if cfg!(feature = "codes") && parts > 0 {
+        say!(out, ",\"partitions\":", parts);
     }
     say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed);
     if params.tier == Tier::Disk {

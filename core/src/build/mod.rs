@@ -9,6 +9,7 @@
 mod codes;
 #[cfg(feature = "filter")]
 mod columns;
+mod finish;
 mod ingest;
 mod link;
 mod measure;
@@ -19,22 +20,19 @@ mod neighbors;
 mod pages;
 mod params;
 #[cfg(feature = "codes")]
+pub mod parts;
+#[cfg(feature = "codes")]
 pub mod tiles;
 pub(crate) mod write;
 
 use crate::distance::Kernels;
 #[cfg(feature = "filter")]
-use crate::filter::{self, Coded, ColumnError, ColumnInput};
-use crate::format::{Plan, Refine, Sink, WriteError};
-use crate::graph::hnsw::Hierarchy;
-#[cfg(feature = "codes")]
-use crate::graph::layer::LayerView;
+use crate::filter::{self, ColumnError, ColumnInput};
+use crate::format::{Plan, Sink, WriteError};
 use crate::graph::layer::Records;
 use crate::graph::{order, reach};
 use crate::par::Par;
 use crate::quant::{Encoding, RecordLayout, Space, mean};
-#[cfg(feature = "codes")]
-use crate::search::Layout;
 use crate::search::QualityRow;
 use crate::vectors::{Payloads, Vectors};
 use crate::words::say;
@@ -274,109 +272,17 @@ fn build_file<P: Par, S: Sink>(
         .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
     graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
-    let codes = (cfg!(feature = "codes") && params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
     let order = order::breadth_first(&graph.layers[0]);
-    #[cfg(feature = "codes")]
-    let neighbors = (params.layout == Layout::Fast).then(|| {
-        let view = LayerView { layer: &graph.layers[0], records, nodes: arranged.nodes.len() };
-        NodeNeighbors::of(view, &order, params.seed, par)
-    });
-    let quality = if params.quality {
-        let bench = measure::Bench {
-            input,
-            params,
-            arranged: &arranged,
-            graph: &graph,
-            records,
-            codes: codes.as_ref(),
-            #[cfg(feature = "codes")]
-            neighbors: neighbors.as_ref(),
-        };
-        measure::measure(&bench, par, progress).ok_or(BuildError::Interrupted)?
-    } else {
-        Vec::new()
-    };
-    let refine = refine_of(params, &space);
-    let file = write::File {
-        content: &Rows { input, arranged: &arranged },
-        order,
-        records,
-        graph: &graph,
-        codes: codes.as_ref(),
-        #[cfg(feature = "codes")]
-        neighbors: neighbors.as_ref(),
-        quality: &quality,
-        element: vectors.element(),
-        plan: plan_of(vectors.rows()),
-        refine,
-        seed: params.seed,
-        m: params.m,
-        meta: meta::describe(input, params),
-        digest: arranged.digest,
-        tier: params.tier,
-        #[cfg(feature = "filter")]
-        columns: &columns.iter().map(|&column| Coded::new(column)).collect::<Vec<_>>(),
-    };
-    let (sink, file_bytes, build_id) = file.write(sink, progress)?;
-    let summary = Summary {
-        rows: vectors.rows() as u64,
-        duplicates: vectors.rows() as u64 - nodes,
-        layers: arranged.layer_sizes.len(),
-        mean_degree: mean_degree(&graph),
-        mended: mended as u64,
-        quality,
-        file_bytes,
-        build_id,
-    };
-    Ok((sink, summary))
+    let built = finish::Built { input, params, arranged: &arranged, records, graph: &graph, order, mended, parts: 0 };
+    #[cfg(feature = "filter")]
+    return built.finish(columns, par, progress, sink);
+    #[cfg(not(feature = "filter"))]
+    built.finish(par, progress, sink)
 }
 
 /// Scan or walk, unless a search says otherwise.
 pub(crate) fn plan_of(rows: usize) -> Plan {
     if rows <= SCAN_ROWS_MAX { Plan::Scan } else { Plan::Walk }
-}
-
-/// The input's rows as a file's content.
-struct Rows<'a> {
-    input: &'a Input<'a>,
-    arranged: &'a ingest::Arranged,
-}
-
-impl write::Content for Rows<'_> {
-    fn source(&self, node: u32) -> u32 {
-        self.arranged.nodes[node as usize]
-    }
-
-    fn duplicates(&self, node: u32, out: &mut Vec<u32>) {
-        out.extend(self.arranged.duplicates_of(self.source(node)));
-    }
-
-    fn id(&self, source: u32) -> u64 {
-        self.input.ids.map_or(u64::from(source), |ids| ids[source as usize])
-    }
-
-    fn payload(&self, source: u32) -> &[u8] {
-        self.input.payloads.map_or(&[], |payloads| payloads.row(source as usize))
-    }
-
-    fn original(&self, source: u32) -> &[u8] {
-        self.input.vectors.row(source as usize)
-    }
-
-    fn deleted(&self, _: u32) -> bool {
-        false
-    }
-}
-
-/// What the final order is computed from unless a search says otherwise.
-fn refine_of(params: &BuildParams, space: &Space) -> Refine {
-    if params.originals && space.encoding == Encoding::Scaled { Refine::Originals } else { Refine::Records }
-}
-
-fn mean_degree(graph: &Hierarchy) -> f64 {
-    let base = &graph.layers[0];
-    let edges: usize = (0..base.rows() as u32).map(|node| base.neighbors(node).len()).sum();
-    edges as f64 / base.rows().max(1) as f64
 }
 
 fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError<E>> {

@@ -173,7 +173,7 @@ fn gather_back(chosen: &Layer, targets: Range<usize>, back: &mut Vec<(u32, u64)>
 
 /// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
 /// them in lists of its first nodes, which found no nearer ones.)
-fn add_ways_out(above: impl Iterator<Item = Neighbor>, degree: usize, list: &mut Vec<Neighbor>) {
+pub(crate) fn add_ways_out(above: impl Iterator<Item = Neighbor>, degree: usize, list: &mut Vec<Neighbor>) {
     let own = list.len();
     for edge in above {
         if list.len() < degree && !list[..own].contains(&edge) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use nearshore::Driver;
-use nearshore::build::{Builder, Codes, Tier};
+use nearshore::build::{BuildParams, Builder, Codes, Tier};
 use nearshore::dataset::{Format, Options};
 use nearshore::filter::Filter;
 use nearshore::format::{Metric, Plan, Refine};
@@ -59,7 +59,10 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Builds an index from a file of vectors
     #[command(after_help = BUILD_EXAMPLES)]
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
+    /// The last step of a build in partitions: what they found becomes one index
+    #[command(after_help = super::partitioned::MERGE_EXAMPLES)]
+    Merge(super::partitioned::MergeArgs),
     /// Searches an index
     #[command(after_help = SEARCH_EXAMPLES)]
     Search(SearchArgs),
@@ -93,7 +96,8 @@ const BUILD_EXAMPLES: &str = "Inputs: .fbin .f16bin .u8bin .i8bin .fvecs .bvecs 
 Examples:
   nearshore build base.u8bin -o base.shore
   nearshore build articles.parquet -o articles.shore --metric cosine --payload title --columns year,section
-  zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore";
+  zcat rows.jsonl.gz | nearshore build - --format jsonl -o rows.shore
+  nearshore build large.fbin -o large.shore --memory 2GiB";
 
 /// How an input is read.
 #[derive(Debug, Args)]
@@ -174,6 +178,8 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
     #[command(flatten)]
+    pub(crate) bound: super::partitioned::BoundArgs,
+    #[command(flatten)]
     pub(crate) from: InputArgs,
     /// Replaces an existing file
     #[arg(long)]
@@ -181,6 +187,25 @@ pub(crate) struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// The files that it reads.
+    pub(crate) fn inputs(&self) -> Vec<&Path> {
+        [Some(self.input.as_path()), self.ids.as_deref(), self.payload.as_deref().map(Path::new)].into_iter().flatten().collect()
+    }
+
+    /// What decides the bytes, beside the rows.
+    pub(crate) fn params(&self) -> BuildParams {
+        let mut params = BuildParams::new(self.metric).m(usize::from(self.m)).ef_construction(self.ef_construction as usize);
+        params = params
+            .builder(self.builder)
+            .alpha_sq(self.alpha_sq)
+            .seed(self.seed)
+            .originals(self.originals == "keep")
+            .codes(self.codes())
+            .layout(self.layout);
+        params.tier = self.tier;
+        params
+    }
+
     /// What guides walks.
     pub(crate) fn codes(&self) -> Codes {
         self.codes.unwrap_or(if self.tier == Tier::Disk { Codes::U4 } else { Codes::None })
@@ -337,47 +362,11 @@ impl BenchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchMode {
     /// Measures readers of the index alone, then beside a writer that inserts into it, then the writer alone
-    #[command(after_help = CONCURRENT_EXAMPLES)]
-    Concurrent(ConcurrentArgs),
+    #[command(after_help = super::concurrent::EXAMPLES)]
+    Concurrent(super::concurrent::ConcurrentArgs),
     /// Reads rows of a sparse file of a billion rows of 1,024 f32, by every driver; needs no space to speak of
     #[command(after_help = super::billion::EXAMPLES)]
     Billion(super::billion::BillionArgs),
-}
-
-const CONCURRENT_EXAMPLES: &str =
-    "The index is taken into memory as a live one; its file stays as it is. Ctrl-C ends it early and prints what was measured.
-
-Examples:
-  nearshore bench concurrent base.shore --queries queries.fbin
-  nearshore bench concurrent base.shore --queries queries.fbin --insert more.fbin --readers 16 --seconds 30 --json";
-
-#[derive(Debug, Args)]
-pub(crate) struct ConcurrentArgs {
-    /// The index
-    pub(crate) file: PathBuf,
-    /// Queries, one a row, in any input format
-    #[arg(long, value_name = "FILE")]
-    pub(crate) queries: PathBuf,
-    /// Vectors to insert, in any input format [default: rows of the index, each moved a tenth of the way to another]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) insert: Option<PathBuf>,
-    /// Threads that search
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) readers: u16,
-    /// How long each of the three parts lasts
-    #[arg(long, default_value_t = 5.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    /// Hits a query
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) k: usize,
-    /// Effort: candidates kept while walking
-    #[arg(long, value_name = "N", conflicts_with = "recall")]
-    pub(crate) ef: Option<usize>,
-    /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
-    #[arg(long, value_name = "R")]
-    pub(crate) recall: Option<f32>,
-    #[command(flatten)]
-    pub(crate) from: InputArgs,
 }
 
 const TRUTH_EXAMPLES: &str = "Examples:

@@ -9,6 +9,7 @@ use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_wit
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
+use nearshore::io::FileSink;
 use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -16,39 +17,53 @@ use serde_json::{Value, json};
 use super::args::{BuildArgs, Common};
 use super::fail::Fail;
 use super::info::quality_json;
-use super::output::{self, print, print_json};
+use super::output::{self, bytes, print, print_json, rounded, seconds};
+use super::partitioned;
 use super::progress::Progress;
 
 pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
-    let started = Instant::now();
+    if let Some(memory) = args.bound.memory {
+        return partitioned::build(args, common, memory.0);
+    }
     // First of all, so that nobody waits an hour to hear that the output exists.
-    let payloads = args.payload.as_deref().map(Path::new);
-    let inputs: Vec<&Path> = [Some(args.input.as_path()), args.ids.as_deref(), payloads].into_iter().flatten().collect();
-    let sink = output::begin(&args.output, args.force, &inputs)?;
+    let sink = output::begin(&args.output, args.force, &args.inputs())?;
     let progress = Progress::new(common);
+    let data = open(args, &progress)?;
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.output, &error))?;
+    whole(args, common, &data, &pool, &progress, sink)
+}
+
+/// Opens what a build reads.
+pub(super) fn open(args: &BuildArgs, progress: &Progress) -> Result<Dataset, Fail> {
     let reading = |done, total| progress.tell("reading", done, total);
-    let columns = match args.columns.as_slice() {
-        [] => None,
-        [word] if word == "all" => Some(ColumnChoice::All),
-        names => Some(ColumnChoice::Named(names)),
-    };
-    let options = Options { columns, ..args.from.options(args.payload.as_deref(), &reading) };
+    let options = Options { columns: choice(&args.columns), ..args.from.options(args.payload.as_deref(), &reading) };
     let mut data = Dataset::open(&args.input, &options)?;
     if let Some(ids) = &args.ids {
         data.set_ids(ids, args.from.tmp.as_deref())?;
     }
-    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.output, &error))?;
-    let mut params = BuildParams::default();
-    params.metric = args.metric;
-    params.m = usize::from(args.m);
-    params.ef_construction = args.ef_construction as usize;
-    params.builder = args.builder;
-    params.alpha_sq = args.alpha_sq;
-    params.seed = args.seed;
-    params.originals = args.originals == "keep";
-    params.codes = args.codes();
-    params.tier = args.tier;
-    params.layout = args.layout;
+    Ok(data)
+}
+
+/// The columns that these words mean.
+pub(super) fn choice(words: &[String]) -> Option<ColumnChoice<'_>> {
+    match words {
+        [] => None,
+        [word] if word == "all" => Some(ColumnChoice::All),
+        names => Some(ColumnChoice::Named(names)),
+    }
+}
+
+/// Builds all at once.
+pub(super) fn whole(
+    args: &BuildArgs,
+    common: &Common,
+    data: &Dataset,
+    pool: &Pool,
+    progress: &Progress,
+    sink: FileSink,
+) -> Result<(), Fail> {
+    let started = Instant::now();
+    let params = args.params();
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
         let name = match stage {
@@ -60,46 +75,43 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
         progress.tell(name, done, Some(total));
         ControlFlow::Continue(())
     };
-    let (sink, summary) = build_with_columns(&input, &data.columns(), &params, &pool, Kernels::best(), &mut tell, sink)
-        .map_err(|error| explain(error, &data, &args.output))?;
+    let (sink, summary) = build_with_columns(&input, &data.columns(), &params, pool, Kernels::best(), &mut tell, sink)
+        .map_err(|error| explain(error, data, &args.output))?;
     progress.finish();
     sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
     let wall = started.elapsed().as_secs_f64();
     if common.json {
-        return print_json(&summary_json(args, &data, &summary, pool.threads(), wall));
+        return print_json(&summary_json(&args.output, &params, data, &summary, pool.threads(), wall));
     }
-    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &data, &summary, wall, common.verbose > 0)) }
+    if common.quiet { Ok(()) } else { print(|out| write_summary(out, &args.output, &params, data, &summary, wall, common.verbose > 0)) }
 }
 
-fn summary_json(args: &BuildArgs, data: &Dataset, summary: &Summary, threads: usize, wall: f64) -> Value {
+/// What came out, for programs.
+pub(super) fn summary_json(output: &Path, params: &BuildParams, data: &Dataset, summary: &Summary, threads: usize, wall: f64) -> Value {
     let cpu = cpu_seconds();
     json!({
-        "file": args.output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": args.metric.as_str(),
-        "element": data.element().as_str(), "m": args.m, "ef_construction": args.ef_construction, "builder": args.builder.as_str(), "seed": args.seed,
-        "originals": args.originals == "keep", "codes": args.codes().as_str(), "tier": args.tier.as_str(), "layout": args.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
-        "layers": summary.layers, "mean_degree": output::rounded(summary.mean_degree), "mended_edges": summary.mended,
-        "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": output::rounded(wall),
-        "cpu_seconds": output::rounded(cpu), "quality": quality_json(&summary.quality),
+        "file": output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": params.metric.as_str(),
+        "element": data.element().as_str(), "m": params.m, "ef_construction": params.ef_construction, "builder": params.builder.as_str(), "seed": params.seed,
+        "originals": params.originals, "codes": params.codes.as_str(), "tier": params.tier.as_str(), "layout": params.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "layers": summary.layers, "mean_degree": rounded(summary.mean_degree), "mended_edges": summary.mended,
+        "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": rounded(wall),
+        "cpu_seconds": rounded(cpu), "quality": quality_json(&summary.quality),
         "columns": data.columns().iter().map(|column| json!({ "name": column.name, "type": column.values.kind().as_str() })).collect::<Vec<_>>(),
     })
 }
 
-fn write_summary(
+/// What came out, for people.
+pub(super) fn write_summary(
     out: &mut impl Write,
-    args: &BuildArgs,
+    output: &Path,
+    params: &BuildParams,
     data: &Dataset,
     summary: &Summary,
     wall: f64,
     verbose: bool,
 ) -> std::io::Result<()> {
-    let (rows, metric, size) = (summary.rows, args.metric, output::bytes(summary.file_bytes));
-    writeln!(
-        out,
-        "{}: {rows} rows x {} dimensions, {metric}, {size}, in {}",
-        args.output.display(),
-        data.dimensions(),
-        output::seconds(wall)
-    )?;
+    let (rows, metric, size) = (summary.rows, params.metric, bytes(summary.file_bytes));
+    writeln!(out, "{}: {rows} rows x {} dimensions, {metric}, {size}, in {}", output.display(), data.dimensions(), seconds(wall))?;
     if summary.duplicates > 0 {
         writeln!(out, "  {} rows repeat another exactly", summary.duplicates)?;
     }
@@ -158,7 +170,7 @@ fn cpu_seconds() -> f64 {
 }
 
 /// Says in the words of the input what the build refused.
-fn explain(error: BuildError<std::io::Error>, data: &Dataset, output: &Path) -> Fail {
+pub(super) fn explain(error: BuildError<std::io::Error>, data: &Dataset, output: &Path) -> Fail {
     let at = |row: usize, what: String| Fail::from(DataError::malformed(data.name(), what).row(row as u64));
     match error {
         BuildError::NotFinite { row, .. } => match data.check_finite(row..row + 1) {

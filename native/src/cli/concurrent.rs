@@ -1,11 +1,12 @@
 //! `nearshore bench concurrent`: readers of a live index, alone and beside a writer.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::Args;
 use nearshore::bench::concurrent::{ConcurrentError, Options, Part, measure};
 use nearshore::bench::{QueryError, resident_bytes};
 use nearshore::dataset::{DataError, Dataset};
@@ -17,7 +18,7 @@ use nearshore::{Index, Queries};
 use nearshore_core::seed;
 use serde_json::{Value, json};
 
-use super::args::{Common, ConcurrentArgs};
+use super::args::{Common, InputArgs};
 use super::fail::Fail;
 use super::output::{print, print_json, rounded};
 use super::progress::Progress;
@@ -26,6 +27,42 @@ use super::signals::stop_gracefully;
 
 /// How far an inserted row moves from the one that it is made of to another.
 const BLEND: f32 = 0.1;
+
+pub(crate) const EXAMPLES: &str =
+    "The index is taken into memory as a live one; its file stays as it is. Ctrl-C ends it early and prints what was measured.
+
+Examples:
+  nearshore bench concurrent base.shore --queries queries.fbin
+  nearshore bench concurrent base.shore --queries queries.fbin --insert more.fbin --readers 16 --seconds 30 --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct ConcurrentArgs {
+    /// The index
+    pub(crate) file: PathBuf,
+    /// Queries, one a row, in any input format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queries: PathBuf,
+    /// Vectors to insert, in any input format [default: rows of the index, each moved a tenth of the way to another]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) insert: Option<PathBuf>,
+    /// Threads that search
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) readers: u16,
+    /// How long each of the three parts lasts
+    #[arg(long, default_value_t = 5.0, value_name = "S")]
+    pub(crate) seconds: f64,
+    /// Hits a query
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) k: usize,
+    /// Effort: candidates kept while walking
+    #[arg(long, value_name = "N", conflicts_with = "recall")]
+    pub(crate) ef: Option<usize>,
+    /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
+    #[arg(long, value_name = "R")]
+    pub(crate) recall: Option<f32>,
+    #[command(flatten)]
+    pub(crate) from: InputArgs,
+}
 
 pub(crate) fn run(args: &ConcurrentArgs, common: &Common) -> Result<(), Fail> {
     if !(args.seconds > 0.0 && args.seconds <= 86_400.0) {

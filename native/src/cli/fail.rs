@@ -34,6 +34,17 @@ impl Fail {
         Self { code: 4, message: format!("{}: {error}", path.display()), chain: causes(error) }
     }
 
+    /// The system could not read or write `path`, in the midst of work that is kept.
+    pub(crate) fn kept(path: &Path, error: &io::Error) -> Self {
+        let message = format!("{}: {error}; what was done is kept, and the same command goes on from there", path.display());
+        Self { code: 4, message, chain: causes(error) }
+    }
+
+    /// The disk has too little room.
+    pub(crate) fn full(message: impl Into<String>) -> Self {
+        Self { code: 4, message: message.into(), chain: Vec::new() }
+    }
+
     /// The index is damaged.
     pub(crate) fn damaged(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into(), chain: Vec::new() }

@@ -24,6 +24,7 @@ mod export;
 mod fail;
 mod info;
 mod output;
+mod partitioned;
 mod progress;
 mod search;
 #[cfg(feature = "server")]
@@ -41,6 +42,11 @@ use clap::Parser;
 use args::{Cli, Command};
 use fail::Fail;
 use nearshore::Kernels;
+use nearshore::io::SpillingAllocator;
+
+/// Puts large blocks into files while a build asks for it, and is the system's else.
+#[global_allocator]
+static MEMORY: SpillingAllocator = SpillingAllocator;
 
 fn main() -> ExitCode {
     signals::install();
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
     let common = &cli.common;
     let done = known_kernels().and_then(|()| match &cli.command {
         Command::Build(args) => build::run(args, common),
+        Command::Merge(args) => partitioned::merge(args, common),
         Command::Search(args) => search::run(args, common),
         Command::Bench(args) => bench::run(args, common),
         Command::Truth(args) => truth::run(args, common),

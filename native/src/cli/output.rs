@@ -24,8 +24,14 @@ pub(crate) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> i
     }
 }
 
-/// Begins the file that a command makes, unless it is one that the command reads: `force` is no leave to destroy that.
+/// Begins the file that a command makes, unless it is one that the command reads.
 pub(crate) fn begin(path: &Path, force: bool, inputs: &[&Path]) -> Result<FileSink, Fail> {
+    spare(path, inputs)?;
+    FileSink::create(path, force).map_err(|error| Fail::output(path, &error))
+}
+
+/// Refuses an output that is one of the inputs: `--force` is no leave to destroy that.
+pub(crate) fn spare(path: &Path, inputs: &[&Path]) -> Result<(), Fail> {
     let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
     if let Some(own) = place(path)
         && inputs.iter().any(|input| place(input) == Some(own))
@@ -33,7 +39,7 @@ pub(crate) fn begin(path: &Path, force: bool, inputs: &[&Path]) -> Result<FileSi
         let what = "is read by this command, so it is not replaced, --force or not; another name would be right";
         return Err(Fail::usage(format!("{}: {what}", path.display())));
     }
-    FileSink::create(path, force).map_err(|error| Fail::output(path, &error))
+    Ok(())
 }
 
 /// One object on one line.

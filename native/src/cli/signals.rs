@@ -2,7 +2,7 @@
 //! and a measurement that can be cut short, are asked to stop first; the second signal ends them all the same.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use nearshore::io::remove_partial_files;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
@@ -11,9 +11,17 @@ use signal_hook::iterator::Signals;
 /// What the first signal does instead of ending the program.
 static GRACEFUL: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
+/// What is left when a signal ends the program.
+static LEFT: Mutex<&str> = Mutex::new("nothing partial is left");
+
+/// Says that what was done stays, to be gone on with.
+pub(crate) fn say_that_work_is_kept() {
+    *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = "what was done is kept, and the same command goes on from there";
+}
+
 /// Has `stop` called by the first of those signals; the one after it ends the program.
 pub(crate) fn stop_gracefully(stop: impl FnOnce() + Send + 'static) {
-    *GRACEFUL.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Box::new(stop));
+    *GRACEFUL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stop));
 }
 
 /// Ends the program on SIGINT (exit code 130), SIGTERM and SIGHUP (128 + their number).
@@ -30,7 +38,8 @@ pub(crate) fn install() {
             let mut err = std::io::stderr().lock();
             // On a terminal a progress bar stands in this line, and the echo of Ctrl-C behind it.
             let clear = if err.is_terminal() { "\r\x1b[2K" } else { "" };
-            let _ = writeln!(err, "{clear}nearshore: interrupted; nothing partial is left");
+            let left = LEFT.lock().map_or("", |left| *left);
+            let _ = writeln!(err, "{clear}nearshore: interrupted; {left}");
             std::process::exit(128 + signal);
         }
     });

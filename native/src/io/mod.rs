@@ -6,6 +6,7 @@
 //! - [`blocks`]: parts of a file on demand, many at once, for searches that wait.
 //! - [`FileSink`]: a file that appears under its name complete, or not at all.
 //! - [`ScratchFile`]: a file that is gone in the end.
+//! - [`SpillingAllocator`]: large blocks of memory that lie in files while a program asks for it.
 //!
 //! None of them knows what a block means.
 
@@ -14,7 +15,14 @@ mod loaded;
 mod mapped;
 pub(crate) mod memory;
 mod sink;
+#[cfg(unix)]
+mod spill;
 
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
 pub use sink::{FileSink, ScratchFile, remove_partial_files};
+pub(crate) use sink::{Gatherer, folder_of};
+#[cfg(unix)]
+pub(crate) use spill::claim;
+#[cfg(unix)]
+pub use spill::{BLOCK_MIN, Spill, SpillingAllocator};

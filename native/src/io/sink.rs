@@ -90,11 +90,38 @@ pub struct FileSink {
     listed: Listed,
     destination: PathBuf,
     replace: bool,
+    gatherer: Gatherer,
+}
+
+/// Writes that follow each other, gathered before they are handed to the system.
+#[derive(Debug, Default)]
+pub(crate) struct Gatherer {
     buffer: Vec<u8>,
     /// Where the first byte of `buffer` goes.
-    buffered_at: u64,
-    /// Where the file's cursor stands.
-    cursor: u64,
+    at: u64,
+}
+
+impl Gatherer {
+    /// Writes `bytes` to `file` at `offset`, by and by: at once what follows nothing, or makes the buffer longer than `most`.
+    pub(crate) fn write_at(&mut self, file: &File, offset: u64, bytes: &[u8], most: usize) -> io::Result<()> {
+        if offset != self.at + self.buffer.len() as u64 {
+            self.flush(file)?;
+            self.at = offset;
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= most { self.flush(file) } else { Ok(()) }
+    }
+
+    /// Hands what was gathered to the system.
+    pub(crate) fn flush(&mut self, mut file: &File) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            file.seek(SeekFrom::Start(self.at))?;
+            file.write_all(&self.buffer)?;
+            self.at += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
 }
 
 impl FileSink {
@@ -122,7 +149,7 @@ impl FileSink {
         files.push(file.path().to_owned());
         drop(files);
         let listed = Listed(file.path().to_owned());
-        Ok(Self { file, listed, destination: destination.to_owned(), replace, buffer: Vec::new(), buffered_at: 0, cursor: 0 })
+        Ok(Self { file, listed, destination: destination.to_owned(), replace, gatherer: Gatherer::default() })
     }
 
     /// Makes all bytes durable, gives the file its name, and makes the name durable.
@@ -130,7 +157,7 @@ impl FileSink {
     /// # Errors
     /// Whatever the system says (a full disk); then nothing is left, and an older file of that name is untouched.
     pub fn finish(mut self) -> io::Result<()> {
-        self.flush()?;
+        self.gatherer.flush(self.file.as_file())?;
         let Self { file, listed, destination, replace, .. } = self;
         file.as_file().sync_all()?;
         let files = partial_files();
@@ -144,22 +171,6 @@ impl FileSink {
         File::open(folder_of(&destination))?.sync_all()?;
         Ok(())
     }
-
-    /// Hands the gathered bytes to the system.
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let file = self.file.as_file_mut();
-        if self.cursor != self.buffered_at {
-            file.seek(SeekFrom::Start(self.buffered_at))?;
-        }
-        file.write_all(&self.buffer)?;
-        self.cursor = self.buffered_at + self.buffer.len() as u64;
-        self.buffered_at = self.cursor;
-        self.buffer.clear();
-        Ok(())
-    }
 }
 
 impl Sink for FileSink {
@@ -167,17 +178,12 @@ impl Sink for FileSink {
 
     /// Neighbouring writes are gathered.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if offset != self.buffered_at + self.buffer.len() as u64 {
-            self.flush()?;
-            self.buffered_at = offset;
-        }
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+        self.gatherer.write_at(self.file.as_file(), offset, bytes, BUFFER_BYTES)
     }
 }
 
 /// The folder that holds `path`.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

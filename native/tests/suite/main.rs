@@ -13,6 +13,8 @@ mod filters;
 mod grpc;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(unix)]
+mod partitioned;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]

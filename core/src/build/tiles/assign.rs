@@ -110,7 +110,7 @@ fn pieces(tile: Tile) -> Vec<Tile> {
 
 /// Centroids in an order in which neighbours lie together: from the first always on to the nearest that is left, so that tiles fetched
 /// together are few runs of the file. `O(centroids^2)`.
-fn chain(rows: &Rows<'_>, centroids: &Centroids) -> Vec<u32> {
+pub(in crate::build) fn chain(rows: &Rows<'_>, centroids: &Centroids) -> Vec<u32> {
     let mut left: Vec<u32> = (1..centroids.count() as u32).collect();
     let (mut chain, mut query) = (vec![0], Prepared::new());
     let (mut dots, mut distances, mut places) = (Vec::new(), Vec::new(), Vec::new());

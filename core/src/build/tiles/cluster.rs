@@ -28,26 +28,26 @@ const LARGE: usize = 4;
 
 /// The rows that are put into tiles, by number from 0.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows<'a> {
+pub(in crate::build) struct Rows<'a> {
     /// Where a row's record begins in `bytes`.
-    pub(super) places: &'a [usize],
-    pub(super) bytes: &'a [u8],
+    pub(in crate::build) places: &'a [usize],
+    pub(in crate::build) bytes: &'a [u8],
     /// How records read; its metric is the one that tiles are compact in.
-    pub(super) space: &'a Space,
-    pub(super) kernels: &'static Kernels,
+    pub(in crate::build) space: &'a Space,
+    pub(in crate::build) kernels: &'static Kernels,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::build) fn count(&self) -> usize {
         self.places.len()
     }
 
-    pub(super) fn record(&self, row: u32) -> &'a [u8] {
+    pub(in crate::build) fn record(&self, row: u32) -> &'a [u8] {
         &self.bytes[self.places[row as usize]..][..self.space.layout.stride]
     }
 
     /// The row as a query of its own codes.
-    pub(super) fn prepare(&self, row: u32, query: &mut Prepared) {
+    pub(in crate::build) fn prepare(&self, row: u32, query: &mut Prepared) {
         prepare(self.space, self.record(row), query);
     }
 }
@@ -58,14 +58,14 @@ fn prepare(space: &Space, record: &[u8], query: &mut Prepared) {
 
 /// The metric in which tiles are compact: a query's nearest by inner product lie in tiles whose centroids are near by it, but rows belong
 /// together by how far apart they are.
-pub(super) fn compact_in(metric: Metric) -> Metric {
+pub(in crate::build) fn compact_in(metric: Metric) -> Metric {
     if metric == Metric::Cosine { Metric::Cosine } else { Metric::L2 }
 }
 
 /// Middles of tiles, each a record.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Centroids {
-    pub(super) records: Vec<u8>,
+pub(in crate::build) struct Centroids {
+    pub(in crate::build) records: Vec<u8>,
     stride: usize,
 }
 
@@ -74,7 +74,7 @@ type Group<'a> = (&'a [(u32, u32)], Vec<u8>);
 
 /// Scratch of one thread.
 #[derive(Debug, Default)]
-pub(super) struct Worker {
+pub(in crate::build) struct Worker {
     queries: Vec<Prepared>,
     pools: Vec<Pool>,
     dots: Vec<i32>,
@@ -83,11 +83,16 @@ pub(super) struct Worker {
 }
 
 impl Centroids {
-    pub(super) fn count(&self) -> usize {
+    /// Centroids that are these records, of `stride` bytes each.
+    pub(in crate::build) fn of(records: Vec<u8>, stride: usize) -> Self {
+        Self { records, stride }
+    }
+
+    pub(in crate::build) fn count(&self) -> usize {
         self.records.len() / self.stride.max(1)
     }
 
-    pub(super) fn record(&self, centroid: u32) -> &[u8] {
+    pub(in crate::build) fn record(&self, centroid: u32) -> &[u8] {
         &self.records[centroid as usize * self.stride..][..self.stride]
     }
 
@@ -97,14 +102,14 @@ impl Centroids {
     }
 
     /// Squared distance of two centroids, or half of it under cosine.
-    pub(super) fn distance(&self, rows: &Rows<'_>, query: &mut Prepared, a: u32, b: u32) -> f32 {
+    pub(in crate::build) fn distance(&self, rows: &Rows<'_>, query: &mut Prepared, a: u32, b: u32) -> f32 {
         prepare(rows.space, self.record(a), query);
         let record = self.record(b);
         rows.space.distance(query, &rows.space.layout.factors(record), rows.space.dot(rows.kernels, query, record))
     }
 
     /// For each of `asked`, rows and room for their answers, the nearest centroids, nearest first, of two as near the smaller.
-    pub(super) fn nearest<P: Par, const N: usize>(
+    pub(in crate::build) fn nearest<P: Par, const N: usize>(
         &self,
         rows: &Rows<'_>,
         asked: &mut [(u32, [Neighbor; N])],
@@ -140,7 +145,7 @@ impl Centroids {
     }
 
     /// Moves each centroid to the mean of the rows that it owns; one without rows stays. `owned` is sorted by (centroid, row).
-    fn update<P: Par>(&mut self, rows: &Rows<'_>, owned: &[(u32, u32)], par: &P) {
+    pub(in crate::build) fn update<P: Par>(&mut self, rows: &Rows<'_>, owned: &[(u32, u32)], par: &P) {
         let mut moved: Vec<(usize, Vec<u8>)> = Vec::new();
         let mut jobs: Vec<Group<'_>> = owned.chunk_by(|a, b| a.0 == b.0).map(|group| (group, Vec::new())).collect();
         let mut workers = vec![(Vec::new(), Vec::new()); par.threads()];
@@ -187,13 +192,13 @@ fn coded(rows: &Rows<'_>, vector: &mut [f32]) -> Vec<u8> {
 }
 
 /// Told of each finished pass; false stops.
-pub(super) type Tell<'a> = dyn FnMut() -> bool + 'a;
+pub(in crate::build) type Tell<'a> = dyn FnMut() -> bool + 'a;
 
 /// Passes that [`centroids`] tells of.
-pub(super) const PASSES: u64 = ROUNDS as u64 + 1;
+pub(in crate::build) const PASSES: u64 = ROUNDS as u64 + 1;
 
 /// Centroids of about `count` tiles. `None` when `tell` says so. `O(rows * count * dimensions)`.
-pub(super) fn centroids<P: Par>(
+pub(in crate::build) fn centroids<P: Par>(
     rows: &Rows<'_>,
     count: usize,
     seed: u64,

@@ -3,8 +3,8 @@
 //! Rows come tile by tile, so that a tile, its codes and its records are each one run of the file. What is derived for other uses (the
 //! graph, codes that guide walks) is left out, and so are tombstones. The same file and parameters give the same bytes.
 
-mod assign;
-mod cluster;
+pub(super) mod assign;
+pub(super) mod cluster;
 mod measure;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,125 @@
+//! How many parts, and how large: from the rows, the options and the bound alone, never from the machine.
+
+use super::super::{BuildParams, Codes};
+use super::OVERLAP;
+use crate::quant::RecordLayout;
+use crate::search::Layout;
+use core::fmt;
+
+/// The smallest bound: below it, buffers would be most of it.
+pub const MEMORY_MIN: u64 = 64 << 20;
+
+/// Parts at least: each of fewer, overlapping, would hold everything.
+pub const PARTS_MIN: u32 = 3;
+
+/// Parts at most.
+pub const PARTS_MAX: u32 = 65_535;
+
+/// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (half of the
+/// slots of 64 leaves of 1,000 nodes, 16 bytes each, in arrays that may have grown by half too much).
+fn fixed_bytes(degree: u64) -> u64 {
+    (16 << 20) + degree * (768 << 10)
+}
+
+/// Room for parts that come out larger than others, of what an even split would have, in percent.
+const SLACK: u64 = 115;
+
+/// How rows are split into parts that are linked one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Parts.
+    pub parts: u32,
+    /// Members of a part at most.
+    pub members: u64,
+    /// Neighbours that a part keeps of a node.
+    pub degree: u32,
+    /// Nodes of the lowest upper layer at most.
+    pub upper: u64,
+}
+
+/// Why there is no such split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SplitError {
+    /// Less memory than any part needs.
+    Memory {
+        /// Bytes that would do.
+        least: u64,
+    },
+    /// Fewer parts than the memory asks for, or more than there can be.
+    Parts {
+        /// Parts at least.
+        least: u64,
+        /// Parts at most.
+        most: u64,
+    },
+}
+
+impl fmt::Display for SplitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { least } => write!(f, "at least {} MiB are needed", least.div_ceil(1 << 20)),
+            Self::Parts { least, most } => write!(f, "{least} to {most} parts would be right"),
+        }
+    }
+}
+
+impl core::error::Error for SplitError {}
+
+/// Bytes that linking takes of a node with `degree` slots: what it keeps of its leaves, its list, its leaves themselves.
+fn link_bytes(degree: u64) -> u64 {
+    24 * degree + 96
+}
+
+/// Bytes for what is linked under a bound: an eighth is left for allocators, a quarter for threads.
+fn usable(memory: u64, degree: u64) -> u64 {
+    (memory / 8 * 5).saturating_sub(fixed_bytes(degree))
+}
+
+impl Split {
+    /// Splits `rows` so that each part is linked within `memory` bytes; into `parts` where that is said.
+    ///
+    /// # Errors
+    /// [`SplitError`]: what would do.
+    pub fn new(rows: u64, dimensions: usize, params: &BuildParams, memory: u64, parts: Option<u32>) -> Result<Self, SplitError> {
+        let degree = params.m as u64 * 2;
+        let member = RecordLayout::new(dimensions).stride as u64 + link_bytes(degree);
+        let most = usable(memory, degree) / member;
+        // A part below this is hardly a graph.
+        let sound = 4 * degree;
+        if memory < MEMORY_MIN || most < sound {
+            let least = (sound * member + fixed_bytes(degree)).div_ceil(5) * 8;
+            return Err(SplitError::Memory { least: least.max(MEMORY_MIN) });
+        }
+        let slots = rows.saturating_mul(OVERLAP as u64) * SLACK / 100;
+        let least = slots.div_ceil(most).max(PARTS_MIN.into());
+        let parts = parts.map_or(least, u64::from);
+        if parts < least || parts > PARTS_MAX.into() {
+            return Err(SplitError::Parts { least, most: PARTS_MAX.into() });
+        }
+        Ok(Self {
+            parts: parts as u32,
+            // At least what a few rows need to find any room.
+            members: slots.div_ceil(parts).max(sound),
+            degree: degree as u32,
+            upper: usable(memory, degree) / link_bytes(params.m as u64),
+        })
+    }
+
+    /// Nodes whose first part a part is, at most, of `nodes` in all.
+    pub(super) fn first(&self, nodes: usize) -> u64 {
+        (nodes as u64 * SLACK / 100).div_ceil(self.parts.into()).max(1)
+    }
+}
+
+/// Bytes that a build of the rows without parts allocates: an estimate from above.
+#[must_use]
+pub fn in_memory_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
+    let degree = params.m as u64 * 2;
+    let layout = RecordLayout::new(dimensions);
+    let codes = if params.codes == Codes::None { 0 } else { dimensions as u64 + 64 };
+    // Codes of every neighbour: a bit a dimension, padded, and factors.
+    let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions as u64 / 8 + 32) } else { 0 };
+    let row = layout.stride as u64 + link_bytes(degree) * 17 / 16 + codes + around + 96;
+    rows.saturating_mul(row).saturating_add(fixed_bytes(degree)) / 5 * 8
+}
