@@ -95,6 +95,7 @@ export class Journal {
   /** Flushes what was written. A failure leaves unknown what the disk has: nothing more is written. */
   flush(): void {
     if (this.#broken) throw this.#broken;
+    if (this.#flushed === this.#count) return;
     try {
       guarded(() => this.handle.flush());
     } catch (thrown) {

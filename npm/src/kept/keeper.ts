@@ -136,8 +136,13 @@ export class Keeper {
     this.#reclaim();
   }
 
-  /** Lets go of the files. */
+  /** Lets go of the files; what was changed just now is safe before. */
   close(): void {
+    try {
+      this.#journal.flush();
+    } catch {
+      // Whoever waits for it hears of it.
+    }
     this.place.release();
   }
 

@@ -39,7 +39,7 @@ export async function hold(name: string, wait: boolean, signal?: AbortSignal): P
     return { files: byName(open), release: close };
   } catch (thrown) {
     close();
-    throw translated(thrown);
+    throw translated(thrown, name);
   }
 }
 
@@ -57,7 +57,7 @@ export async function discard(name: string): Promise<void> {
   try {
     await (await rootFolder()).removeEntry(folderName(name), { recursive: true });
   } catch (thrown) {
-    if ((thrown as Error).name !== "NotFoundError") throw translated(thrown);
+    if ((thrown as Error).name !== "NotFoundError") throw translated(thrown, name);
   } finally {
     release();
   }
@@ -87,7 +87,7 @@ async function lock(name: string, wait: boolean, signal?: AbortSignal): Promise<
   try {
     return await new Promise<() => void>((resolve, reject) => {
       locks.request(`nearshore:${name}`, { signal: control.signal }, () => new Promise<void>((release) => resolve(release))).catch((thrown: unknown) => {
-        reject(signal?.aborted ? aborted(signal) : control.signal.aborted ? busy(name) : translated(thrown));
+        reject(signal?.aborted ? aborted(signal) : control.signal.aborted ? busy(name) : translated(thrown, name));
       });
     });
   } finally {
@@ -113,9 +113,10 @@ async function handleOf(folder: FileSystemDirectoryHandle, name: string): Promis
   }
 }
 
-function translated(thrown: unknown): NearshoreError {
+function translated(thrown: unknown, index: string): NearshoreError {
   if (thrown instanceof NearshoreError) return thrown;
   const { name } = thrown as Error;
+  if (name === "NoModificationAllowedError") return busy(index); // where there are files, but no locks
   if (name === "QuotaExceededError") return new NearshoreError("quota", "there is no room left to keep an index", { cause: thrown });
   return unsupported(`this browser keeps no files here (${name}: ${sentence(thrown)})`);
 }

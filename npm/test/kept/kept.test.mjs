@@ -62,6 +62,17 @@ test("what was changed is there when the index is opened again, from its journal
   await live.close();
 });
 
+test("a change that nobody waited for is there after close", async () => {
+  const place = folder();
+  const live = await kept(place);
+  const [added, closed] = [live.add(1, row(1)), live.close()];
+  await closed;
+  await added;
+  const again = await kept(place);
+  assert.equal(await again.has(1), true);
+  await again.close();
+});
+
 test("other element types; and an index that is not like the kept one is refused", async () => {
   const place = folder();
   const bytes = Int8Array.from({ length: 50 * DIMENSIONS }, (_, i) => (i * 37) % 256 - 128);

@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { Index, open } from "nearshore";
 import { exact, failure, random, rows, vector } from "../rows.mjs";
 import { serveFile } from "../lazy/server.mjs";
+import { sources } from "../lazy/source.mjs";
 
 const home = mkdtempSync(join(tmpdir(), "nearshore-overlay-"));
 after(() => rmSync(home, { recursive: true }));
@@ -101,6 +102,34 @@ test("however many of the nearest are hidden, k are found", async () => {
   const other = await Index.create({ base });
   await other.delete(0);
   assert.equal((await other.search(query, { k: 10, plan: "scan" })).stats.distances, 400);
+});
+
+test("asking again spends what is left of the budget, and what a cut search knows less is not taken", async () => {
+  const { encodeAnswers, over } = await sources(".", ["overlay", "overlay/merge"]);
+  const stats = { distances: 5, hops: 1, ef: 8, rounds: 2, requests: 3, bytes: 700, cached: 1, ms: 0, complete: true };
+  const asked = [];
+  const base = {
+    info: () => ({ rows: 1000, meta: {}, mode: "lazy" }),
+    call: async (name, { k, budget }) => {
+      asked.push([k, budget.bytes, budget.rounds]);
+      // All but the last are hidden; the second time the budget cuts it.
+      const hits = asked.length > 1 ? [] : Array.from({ length: k }, (_, id) => ({ id, distance: id }));
+      return encodeAnswers([{ hits, stats: { ...stats, complete: asked.length < 2 } }]);
+    },
+  };
+  const local = {
+    call: async (name, given) => ({
+      describe: () => ({ rows: 0, payload: false, kept: false, over: { hidden: 20, covered: 20 } }),
+      search: () => encodeAnswers([{ hits: [], stats: { ...stats, rounds: 0, requests: 0, bytes: 0, cached: 0 } }]),
+      hides: () => Uint8Array.from(given, (id) => Number(id < 6n)),
+    })[name](),
+  };
+  const { link } = await over(base, local, String);
+  const answer = await link.call("search", { data: new Float32Array(2), count: 1, k: 3, budget: { bytes: 1000, rounds: 3 } });
+  assert.deepEqual(asked, [[8, 1000, 3], [16, 300, 1]]);
+  assert.deepEqual([...new Uint32Array(answer, 0, 1), ...new BigUint64Array(answer, 24, 1)], [2, 6n], "hits of the first, which knew more");
+  const [rounds, requests, bytes, cached, complete] = new Float64Array(answer.slice(-40));
+  assert.deepEqual([rounds, requests, bytes, cached, complete], [4, 6, 1400, 2, 0]);
 });
 
 test("a base that is another, or none, is refused", async () => {
