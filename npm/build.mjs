@@ -1,19 +1,19 @@
-// Makes dist/: three scripts (the page's side; the engine's side of whole files, and of files that are read in parts), the types, and the
-// compiled engines beside them.
+// Makes dist/: the scripts (the page's side; the engine's side of whole files, and of files that are read in parts; conditions as objects; files
+// that lie in parts), the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
-const engines = ["nearshore-reader", "nearshore-lazy", "nearshore"].flatMap((name) => [`${name}.wasm`, `${name}-simd.wasm`]);
+const engines = ["nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore"].flatMap((name) => [`${name}.wasm`, `${name}-simd.wasm`]);
 for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
   if (!existsSync(`wasm/${file}`)) throw new Error(`wasm/${file} is missing: run \`cargo xtask wasm\` first`);
 }
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
 await build({
-  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts"],
+  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts", "src/filter.ts", "src/parts.ts"],
   absWorkingDir: import.meta.dirname,
   outdir: "dist",
   bundle: true,
@@ -21,7 +21,7 @@ await build({
   format: "esm",
   target: "es2022",
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
-  external: ["./engine.js", "./lazy.js"],
+  external: ["./engine.js", "./lazy.js", "./filter.js", "./parts.js"],
   logLevel: "warning",
 });
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "--project", "."], { stdio: "inherit" });

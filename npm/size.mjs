@@ -5,8 +5,8 @@ import { gzipSync } from "node:zlib";
 /** Where every download is to get to. */
 export const TARGET = 90 * 1024;
 
-/** The page's side, and the engine's: of whole files, of files that are read in parts. */
-const [PAGE, WHOLE, PARTS] = ["index.js", "engine.js", "lazy.js"];
+/** The page's side, and the engine's: of whole files, of files that are read in parts; conditions as objects. */
+const [PAGE, WHOLE, PARTS, CONDITIONS] = ["index.js", "engine.js", "lazy.js", "filter.js"];
 
 /**
  * Each download: its engine and script, and what it may weigh. A page that opens an index needs a reader, one that builds or changes an index
@@ -19,6 +19,9 @@ const DOWNLOADS = {
   "open in parts, no simd": { engine: "nearshore-lazy.wasm", script: PARTS, limit: 52 * 1024 },
   "build, simd": { engine: "nearshore-simd.wasm", script: WHOLE, limit: 92 * 1024 },
   "build, no simd": { engine: "nearshore.wasm", script: WHOLE, limit: 92 * 1024 },
+  // What a page loads beside one of these when it first filters, or looks a row up in a file that is read in parts.
+  "further, for filters, simd": { engine: "nearshore-filter-simd.wasm", script: CONDITIONS, page: false, limit: 116 * 1024 },
+  "further, for filters, no simd": { engine: "nearshore-filter.wasm", script: CONDITIONS, page: false, limit: 116 * 1024 },
 };
 
 const gzipped = (name) => gzipSync(readFileSync(new URL(`dist/${name}`, import.meta.url)), { level: 9 }).length;
@@ -26,8 +29,8 @@ const gzipped = (name) => gzipSync(readFileSync(new URL(`dist/${name}`, import.m
 /** Gzipped bytes of each file, and each download with its limit. */
 export function sizes() {
   const engines = new Set(Object.values(DOWNLOADS).map(({ engine }) => engine));
-  const files = Object.fromEntries([PAGE, WHOLE, PARTS, ...engines].map((name) => [name, gzipped(name)]));
-  const downloads = Object.entries(DOWNLOADS).map(([name, { engine, script, limit }]) => ({ name, bytes: files[PAGE] + files[script] + files[engine], limit }));
+  const files = Object.fromEntries([PAGE, WHOLE, PARTS, CONDITIONS, ...engines].map((name) => [name, gzipped(name)]));
+  const downloads = Object.entries(DOWNLOADS).map(([name, { engine, script, page = true, limit }]) => ({ name, bytes: (page ? files[PAGE] : 0) + files[script] + files[engine], limit }));
   return { files, downloads };
 }
 

@@ -25,6 +25,7 @@ mod index;
 #[expect(unsafe_code, reason = "memory maps, io_uring")]
 pub mod io;
 mod par;
+pub mod parts;
 mod queries;
 mod selections;
 #[cfg(feature = "server")]

@@ -16,6 +16,8 @@ export interface SearchCall {
   rerank: number;
   radius: number;
   payload: boolean;
+  /** The text of a condition on columns. */
+  filter: string | undefined;
   /** Only looked at where blocks are fetched. */
   budget: SearchOptions["budget"];
 }
@@ -94,6 +96,8 @@ export interface Calls {
   /** Memory of the instance, and what it has fetched by itself. */
   memory: [null, { memoryBytes: number; requests: number; bytes: number; cached: number }];
   lazy: [LazyCall, Described];
+  /** The engine that filters, before the first call that needs it. */
+  filter: [WebAssembly.Module, void];
   prefetch: [null, void];
   kept: [KeptCall, number];
 }
@@ -104,8 +108,11 @@ export type Returned<K extends CallName> = Calls[K][1];
 /** A call's method, which has its name. */
 export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
-/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes. */
-export type Kind = "reader" | "lazy" | "full";
+/**
+ * What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes. The one
+ * that filters takes over from the first two when it is first asked for; it also finds rows of files in tiles by their ids.
+ */
+export type Kind = "reader" | "lazy" | "full" | "filter";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;

@@ -26,15 +26,15 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js", "dist/lazy.js",
-    "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "package.json",
+    "dist/engine.js", "dist/filter.js", "dist/index.js", "dist/lazy.js",
+    "dist/nearshore-filter-simd.wasm", "dist/nearshore-filter.wasm", "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/parts.js", "package.json",
   ]);
 });
 
 test("no download is above its limit", () => {
   const { downloads } = sizes();
-  assert.equal(downloads.length, 6);
+  assert.equal(downloads.length, 8);
   for (const { name, bytes, limit } of downloads) assert.ok(bytes <= limit, `${name}: ${bytes} bytes, limit ${limit}`);
 });
 
@@ -47,7 +47,7 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy"]) {
+for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy", "nearshore-filter"]) {
   test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
     assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
     assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
