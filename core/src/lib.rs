@@ -29,7 +29,7 @@ extern crate alloc;
 pub mod build;
 pub mod distance;
 pub mod error;
-#[cfg(feature = "filter")]
+#[cfg(feature = "among")]
 pub mod filter;
 pub mod format;
 pub mod graph;

@@ -28,6 +28,7 @@ pub mod io;
 mod par;
 #[cfg(unix)]
 pub mod partitioned;
+pub mod parts;
 mod queries;
 mod selections;
 #[cfg(feature = "server")]

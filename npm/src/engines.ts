@@ -6,6 +6,7 @@ import type { Kind } from "./protocol.js";
 export function own(kind: Kind): Wasm {
   if (kind === "full") return simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url);
   if (kind === "lazy") return simd() ? new URL("./nearshore-lazy-simd.wasm", import.meta.url) : new URL("./nearshore-lazy.wasm", import.meta.url);
+  if (kind === "filter") return simd() ? new URL("./nearshore-filter-simd.wasm", import.meta.url) : new URL("./nearshore-filter.wasm", import.meta.url);
   return simd() ? new URL("./nearshore-reader-simd.wasm", import.meta.url) : new URL("./nearshore-reader.wasm", import.meta.url);
 }
 

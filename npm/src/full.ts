@@ -10,14 +10,33 @@ export class Engine extends Instance {
   /** What the index was made with, if it was made empty. */
   protected made: CreateCall | undefined;
 
+  #filters = false;
+
   constructor(module: WebAssembly.Module) {
     super(module, make);
   }
 
   search(call: SearchCall, _signal?: AbortSignal): ArrayBuffer | Promise<ArrayBuffer> {
     this.ask(call, call.data);
+    if (call.filter !== undefined) this.#only(call);
     this.check(this.core.search(elementOf(call.data), call.count, call.payload));
     return this.answer();
+  }
+
+  /** Says which rows the search is among. The engine that can tell takes over from this one for good, so that the file is here twice but for a moment. */
+  #only(call: SearchCall): void {
+    if (!this.#filters) {
+      this.check(this.core.save());
+      const [at = 0, bytes = 0] = this.#numbers();
+      const other = new Engine(this.further!);
+      other.begin(bytes);
+      other.write(this.view(at, bytes));
+      other.check(other.core.open());
+      this.become(other);
+      this.ask(call, call.data);
+      this.#filters = true;
+    }
+    this.only(call.filter!);
   }
 
   build(call: BuildCall): Described {

@@ -6,7 +6,7 @@ import { describe } from "./describe.js";
 import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
 
 /** The buffers that the engine lets us fill, in the order of `Slot` there. */
-export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6 } as const;
+export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6, filter: 7 } as const;
 
 const UNTOLD: Report = () => true;
 
@@ -18,8 +18,10 @@ type Make = (host: Host) => { Engine: new () => unknown; initSync(module: WebAss
 
 /** One index in one instance. A trap ends this instance and no other. What every engine can. */
 export class Engine implements Methods {
-  protected readonly core: Core;
-  readonly #memory: WebAssembly.Memory;
+  protected core: Core;
+  #memory: WebAssembly.Memory;
+  /** The engine that filters, given before it is needed. */
+  protected further: WebAssembly.Module | undefined;
   #report: Report = UNTOLD;
   #received = 0;
   #room = 0;
@@ -99,6 +101,17 @@ export class Engine implements Methods {
     this.check(this.core.open());
   }
 
+  /** Goes on with the core of another engine, which has the same file. */
+  protected become(other: Engine): void {
+    this.core = other.core;
+    this.#memory = other.#memory;
+  }
+
+  /** Bytes of the engine's memory where they lie, until it is called again. */
+  protected view(at: number, bytes: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, at, bytes);
+  }
+
   /** A copy of bytes of the engine's memory. */
   protected copy(at: number, bytes: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#memory.buffer.slice(at, at + bytes) as ArrayBuffer);
@@ -113,6 +126,15 @@ export class Engine implements Methods {
   describe(): Described {
     this.check(this.core.describe());
     return describe(this.answer());
+  }
+
+  filter(module: WebAssembly.Module): void {
+    this.further = module;
+  }
+
+  /** Puts a condition where the engine looks, one that filters. */
+  protected only(filter: string): void {
+    this.fill(SLOT.filter, new TextEncoder().encode(filter));
   }
 
   memory(): Calls["memory"][1] {
@@ -140,7 +162,7 @@ export class Engine implements Methods {
   }
 }
 
-type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory"]: Method<K> };
+type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory" | "filter"]: Method<K> };
 
 export const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
 

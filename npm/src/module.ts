@@ -10,8 +10,8 @@ export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
 /** How an engine is to be had. */
 export interface InitOptions {
   /**
-   * One of the package's `.wasm` files. The reader serves `open` from now on, the lazy engine `open` of files in tiles, a full engine
-   * all but those; where several are used, call `init` for each, the full one first.
+   * One of the package's `.wasm` files. The reader serves `open` from now on, the lazy engine `open` of files in tiles, the one that
+   * filters what its name says, a full engine all but those; where several are used, call `init` for each, the full one first.
    */
   wasm?: Wasm;
 }
@@ -30,7 +30,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
   }
   const done = compile(options.wasm).then((module) => {
     const has = (call: string): boolean => WebAssembly.Module.exports(module).some(({ name }) => name === `engine_${call}`);
-    const kind = has("build") ? "full" : has("feed") ? "lazy" : "reader";
+    const kind = has("build") ? "full" : !has("feed") ? "reader" : has("search") ? "filter" : "lazy";
     if (kind === "full") delete engines.reader;
     engines[kind] = Promise.resolve(module);
   });

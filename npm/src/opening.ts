@@ -27,6 +27,9 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet, use "auto", "memory" or "none"');
   word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
+  if ((typeof source === "string" || source instanceof URL) && /\.json([?#]|$)/.test(String(source))) {
+    source = await (await import("./parts.js")).partsSource(String(source), options, NearshoreError);
+  }
   if (mode < AUTO) return inPieces(kind, source, options, make);
   engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   const stream = await streamOf(source, options);

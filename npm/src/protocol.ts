@@ -17,6 +17,8 @@ export interface SearchCall {
   rerank: number;
   radius: number;
   payload: boolean;
+  /** The text of a condition on columns. */
+  filter: string | undefined;
   /** Only looked at where blocks are fetched. */
   budget: SearchOptions["budget"];
 }
@@ -114,6 +116,8 @@ export interface Calls {
   /** Memory of the instance, and what it has fetched by itself. */
   memory: [null, { memoryBytes: number; requests: number; bytes: number; cached: number }];
   lazy: [LazyCall, Described];
+  /** The engine that filters, before the first call that needs it. */
+  filter: [WebAssembly.Module, void];
   prefetch: [null, void];
   kept: [KeptCall, number];
   keep: [KeepCall, Described];
@@ -139,9 +143,12 @@ export type Returned<K extends CallName> = Calls[K][1];
 /** A call's method, which has its name. */
 export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
-/** What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes,
- * and the same in another script keeps them. */
-export type Kind = "reader" | "lazy" | "full" | "kept";
+/**
+ * What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes, and the
+ * same in another script keeps them. The one that filters takes over from the first two when it is first asked for; it also finds rows of files
+ * in tiles by their ids.
+ */
+export type Kind = "reader" | "lazy" | "full" | "kept" | "filter";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;

@@ -3,6 +3,7 @@
 import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
+import { engineModule } from "./module.js";
 import { closed, made, opened } from "./opening.js";
 import type { Base } from "./overlay.js";
 import type { CallName, CreateCall, Described, Form, Given, KeepCall, Returned } from "./protocol.js";
@@ -22,6 +23,7 @@ export class Index {
   readonly #link: Link;
   #info: IndexInfo;
   #closed = false;
+  #given: Promise<void> | undefined;
   #sums = { searches: 0, distances: 0, hops: 0, requests: 0, bytes: 0 };
 
   /** Only this package makes indexes: see `open`, `Index.build`, `Index.create`, `Index.load`. */
@@ -122,7 +124,8 @@ export class Index {
   async search(vector: Vector, options?: SearchOptions): Promise<Hits> {
     const start = performance.now();
     const data = oneVector(vector, this.#info);
-    const answer = await this.call("search", { data, count: 1, ...searchOptions(options) }, { signal: options?.signal });
+    const call = { data, count: 1, ...searchOptions(options), filter: await this.#filter(options) };
+    const answer = await this.call("search", call, { signal: options?.signal });
     return this.#decode(answer, 1, start)[0]!;
   }
 
@@ -130,7 +133,7 @@ export class Index {
   async searchBatch(vectors: Vectors, options?: SearchOptions): Promise<Hits[]> {
     const start = performance.now();
     const rows = manyVectors(vectors, this.#info, true);
-    const call = searchOptions(options);
+    const call = { ...searchOptions(options), filter: await this.#filter(options) };
     const all: Hits[] = [];
     for (let at = 0; at < rows.count; at += BATCH) {
       const count = Math.min(BATCH, rows.count - at);
@@ -149,12 +152,15 @@ export class Index {
 
   /** Is there a row with this id? */
   async has(id: Id): Promise<boolean> {
-    return this.call("has", oneId(id));
+    const key = oneId(id);
+    await this.#byId();
+    return this.call("has", key);
   }
 
   /** The row with this id; undefined if there is none. */
   async get(id: Id): Promise<Row | undefined> {
     const key = oneId(id);
+    await this.#byId();
     const answer = await this.call("get", key);
     return answer ? decodeRow(answer, key, this.#info.dimensions) : undefined;
   }
@@ -212,6 +218,31 @@ export class Index {
     } finally {
       this.#info = infoOf(this.#link, await described);
     }
+  }
+
+  /** The condition of a search as text. */
+  async #filter(options: SearchOptions | undefined): Promise<string | undefined> {
+    const filter = options?.filter;
+    if (filter === undefined) return undefined;
+    if (this instanceof LiveIndex) throw unsupported("filter: an index that can be changed has no columns here; open its file with open()");
+    const text = typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
+    await this.#further();
+    return text;
+  }
+
+  /** A file in tiles is looked into by another engine than it is searched by. */
+  async #byId(): Promise<void> {
+    if (this.#info.plan === "tiles" && !(this instanceof LiveIndex)) await this.#further();
+  }
+
+  /** Gives the engine, once, the module of the one that filters. */
+  #further(): Promise<void> {
+    return (this.#given ??= engineModule("filter")
+      .then((module) => this.call("filter", module))
+      .catch((thrown: unknown) => {
+        this.#given = undefined;
+        throw thrown;
+      }));
   }
 
   #inParts(): boolean {

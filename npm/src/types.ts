@@ -42,10 +42,13 @@ export interface OpenOptions {
   /**
    * - `whole`: the file is read once, into memory.
    * - `lazy`: its first bytes are read, and each search fetches the blocks that it wants. The file must have tiles: `nearshore export FILE -o
-   *   OUT --for web` makes one. `search`, `searchBatch` and `prefetch` work; what goes over all rows (`has`, `get`, `save`, `verify`, other
+   *   OUT --for web` makes one. `search`, `searchBatch`, `has`, `get` and `prefetch` work; what goes over all rows (`save`, `verify`, other
    *   plans than `tiles`) is `unsupported`.
    * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background, after which a search fetches records alone.
    * - `auto`: a file with tiles and more than 4 MiB is read in parts where its host serves parts, any other one whole.
+   *
+   * The address of a list of parts (`nearshore export --split`, a name that ends in `.json`) is opened as the file that the parts make, by any
+   * mode; parts come whole, as they are wanted, and such an index runs where it is called.
    */
   mode?: "auto" | "lazy" | "codes" | "whole";
   /**
@@ -99,9 +102,35 @@ export interface SearchOptions {
    * perhaps none, and says `complete: false`. An index in memory fetches nothing, so no search of it is ever cut.
    */
   budget?: { bytes?: number; rounds?: number; ms?: number };
-  /** Not there yet: rejects with `unsupported`. */
-  filter?: unknown;
+  /**
+   * Only rows that meet a condition on the file's columns: `price < 20 and brand in ("a", "b")`, or the same as objects. As many hits as are
+   * wanted, or all that meet it. The first filter of a page loads a further engine, and a file that is read in parts brings the columns that the
+   * filter names, whole, which are then kept. A condition that does not fit the columns is `invalid-argument`.
+   */
+  filter?: Condition;
 }
+
+/** What a column can be compared with. */
+export type ColumnValue = string | number | bigint | boolean;
+
+/** A condition as objects, for programs that would otherwise have to quote. All comparisons of one object must hold. */
+export type Condition =
+  | string
+  | { readonly and: readonly Condition[] }
+  | { readonly or: readonly Condition[] }
+  | { readonly not: Condition }
+  | {
+      readonly column: string;
+      readonly eq?: ColumnValue;
+      readonly ne?: ColumnValue;
+      readonly lt?: ColumnValue;
+      readonly lte?: ColumnValue;
+      readonly gt?: ColumnValue;
+      readonly gte?: ColumnValue;
+      readonly in?: readonly ColumnValue[];
+      readonly not_in?: readonly ColumnValue[];
+      readonly is_null?: boolean;
+    };
 
 /** One row that was found. */
 export interface Hit {

@@ -1,5 +1,5 @@
 // Arguments, checked once at the door: vectors, ids, payloads, options of a search.
-import { invalid, unsupported } from "./errors.js";
+import { invalid } from "./errors.js";
 import type { Form, PayloadsCall, SearchCall } from "./protocol.js";
 import type { Element, Id, Ids, Payload, SearchOptions, Vector, Vectors } from "./types.js";
 
@@ -131,9 +131,8 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
 }
 
 /** Options of a search as the engine takes them. `ABSENT`, 0 and NaN mean: as the index says. */
-export function searchOptions(options: SearchOptions | undefined): Omit<SearchCall, "data" | "count"> {
-  const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget, filter } = options ?? {};
-  if (filter !== undefined) throw unsupported("filter is not there yet: this version has no columns");
+export function searchOptions(options: SearchOptions | undefined): Omit<SearchCall, "data" | "count" | "filter"> {
+  const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget } = options ?? {};
   if (recall !== undefined && !(recall > 0 && recall <= 1)) throw invalid(`recall is ${String(recall)}, expected a number above 0, at most 1`);
   if (recall !== undefined && ef !== undefined) throw invalid("both ef and recall are given, expected one of them");
   if (radius !== undefined && !(typeof radius === "number" && !Number.isNaN(radius))) throw invalid(`radius is ${String(radius)}, expected a number`);

@@ -26,9 +26,9 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
-    "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
-    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js",
+    "dist/engine.js", "dist/filter.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
+    "dist/nearshore-filter-simd.wasm", "dist/nearshore-filter.wasm", "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
+    "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js", "dist/parts.js",
     "dist/service-worker.js", "dist/shelf.js", "dist/workerd.js", "package.json",
   ]);
 });
@@ -48,7 +48,7 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy"]) {
+for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy", "nearshore-filter"]) {
   test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
     assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
     assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");

@@ -68,6 +68,28 @@ export async function checkGolden(nearshore, name, source, expected, backend) {
   return { checked: searches.length, differences };
 }
 
+/**
+ * Asks the file at `source` what `searches`, those of `filters.json` for it, ask: in one pass with the condition as text, and where it can be put
+ * so as objects; says how many there were and which differ.
+ */
+export async function checkFilters(nearshore, source, options, queries, searches) {
+  const index = await nearshore.open(source, options);
+  const differences = [];
+  try {
+    for (const { filter, options, query, hits, distances, hops } of searches) {
+      for (const condition of [filter, { and: [filter, { not: { column: "price", lt: -1 } }] }]) {
+        const found = await index.search(queries[query], { ...options, filter: condition });
+        const seen = JSON.stringify([found.map((hit) => [hit.id, hit.distance, hit.text()]), found.stats.distances, found.stats.hops]);
+        const wanted = JSON.stringify([hits.map(([id, distance, text]) => [id, Math.fround(distance), text]), distances, hops]);
+        if (seen !== wanted) differences.push(`${JSON.stringify(condition)} ${JSON.stringify(options)} query ${query}: found ${seen}, wanted ${wanted}`);
+      }
+    }
+  } finally {
+    await index.close();
+  }
+  return { checked: searches.length, differences };
+}
+
 async function sha256(bytes) {
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { buildDigest, checkGolden, isAsked, isTiled } from "./check.mjs";
+import { buildDigest, checkFilters, checkGolden, isAsked, isTiled } from "./check.mjs";
 import { largeIds, payload, rows } from "./rows.mjs";
 
 const root = join(import.meta.dirname, "../..");
@@ -19,7 +19,7 @@ if (!existsSync(join(dist, "index.js"))) throw new Error("npm/dist is missing: `
 const nearshore = await import(pathToFileURL(join(dist, "index.js")).href);
 const { launch, pageAt, serve } = await import(pathToFileURL(join(root, "npm/test/browser.mjs")).href);
 
-/** Readers answer; full engines answer and build; lazy ones answer from files in tiles. */
+/** Readers answer; full engines answer and build; lazy ones answer from files in tiles. Those that filter take over from readers and lazy ones. */
 const ENGINES = [
   { backend: "wasm128", file: "nearshore-simd.wasm", full: true },
   { backend: "scalar", file: "nearshore.wasm", full: true },
@@ -40,6 +40,16 @@ const refused = all.filter((name) => needs.get(name) !== 0n);
 const recipes = JSON.parse(await readFile(join(root, "tests/conformance/builds.json"), "utf8"));
 const expected = async (name) => JSON.parse(await readFile(join(root, FOLDER, `${name}.json`), "utf8"));
 
+const filters = JSON.parse(await readFile(join(root, "tests/conformance/filters.json"), "utf8"));
+/** What takes over from an engine where there is a filter. */
+const filterEngine = ({ backend }) => (backend === "scalar" ? "nearshore-filter.wasm" : "nearshore-filter-simd.wasm");
+/** The file with columns that an engine searches, and how it is opened. */
+const filtersFor = ({ full, lazy = false }) => {
+  const name = lazy ? "filters-tiles" : "filters";
+  const searches = filters.searches.filter((search) => search.file === name);
+  return full ? [] : (lazy ? ["lazy", "whole"] : ["whole"]).map((mode) => ({ name, mode, searches }));
+};
+
 test("there are golden files, with searches in each", async () => {
   assert.ok(names.length > 20, `${names.length} files in ${FOLDER}`);
   for (const name of names) assert.ok((await expected(name)).searches.length > 10, name);
@@ -58,6 +68,19 @@ for (const engine of ENGINES) {
     }
     assert.ok(count > 30, `${count} searches`);
   });
+
+  if (!full) {
+    test(`Node, ${file}: filters answer as the native library`, async () => {
+      await nearshore.init({ wasm: await readFile(join(dist, file)) });
+      await nearshore.init({ wasm: await readFile(join(dist, filterEngine(engine))) });
+      for (const { name, mode, searches } of filtersFor(engine)) {
+        const path = join(root, "tests/conformance", `${name}.shore`);
+        const found = await checkFilters(nearshore, mode === "lazy" ? path : await readFile(path), { mode }, filters.queries, searches);
+        assert.deepEqual(found.differences, []);
+        assert.ok(found.checked > 100, `${found.checked} searches`);
+      }
+    });
+  }
   if (lazy) continue;
 
   test(`Node, ${file}: files that need a feature it lacks are refused by its number`, async () => {
@@ -80,6 +103,26 @@ test("the command line writes the bytes of Index.build", async () => {
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));
   try {
     for (const recipe of recipes) assert.equal(await commandDigest(folder, recipe), recipe.sha256, recipe.name);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a file that the command line splits answers as the file does", async () => {
+  assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");
+  const folder = await mkdtemp(join(tmpdir(), "conformance-"));
+  try {
+    const list = join(folder, "x.shore.json");
+    const command = ["export", join(root, "tests/conformance/filters.shore"), "-o", list, "--for", "web", "--tile-rows", "16", "--split", "64KiB", "--quiet"];
+    await promisify(execFile)(process.env.NEARSHORE, command);
+    assert.equal((await readdir(folder)).length, 5, "a list and four parts");
+    const searches = filters.searches.filter((search) => search.file === "filters-tiles");
+    for (const mode of ["lazy", "whole"]) {
+      const { differences } = await checkFilters(nearshore, list, { mode }, filters.queries, searches);
+      assert.deepEqual(differences, []);
+    }
+    const { stdout } = await promisify(execFile)(process.env.NEARSHORE, ["verify", list]);
+    assert.match(stdout, /: whole \(4 parts, /);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -121,8 +164,10 @@ for (const engine of ENGINES) {
     const page = await pageAt(browser, `${server.url}npm/test/page.html`);
     try {
       const [built, names] = [full ? recipes : [], filesOf(engine)];
-      const found = await page.evaluate(runInPage, { backend, file, folder: `/${FOLDER}`, names, recipes: built });
+      const filtered = { queries: filters.queries, files: filtersFor(engine), engine: filterEngine(engine) };
+      const found = await page.evaluate(runInPage, { backend, file, folder: `/${FOLDER}`, names, recipes: built, filtered });
       assert.deepEqual(found.differences, []);
+      assert.equal(found.filtered, filtered.files.reduce((sum, { searches }) => sum + searches.length, 0));
       assert.deepEqual(found.digests, built.map((recipe) => recipe.sha256));
       const asked = async (name) => (await expected(name)).searches.filter((search) => isAsked(name, search)).length;
       const searches = await Promise.all(names.map(asked));
@@ -134,14 +179,20 @@ for (const engine of ENGINES) {
 }
 
 /** Runs in the page: every golden file by its address, then every build. */
-async function runInPage({ backend, file, folder, names, recipes }) {
-  const [nearshore, { buildDigest, checkGolden }] = await Promise.all([import("/npm/dist/index.js"), import("/tests/conformance/check.mjs")]);
+async function runInPage({ backend, file, folder, names, recipes, filtered }) {
+  const [nearshore, { buildDigest, checkFilters, checkGolden }] = await Promise.all([import("/npm/dist/index.js"), import("/tests/conformance/check.mjs")]);
   await nearshore.init({ wasm: new URL(`/npm/dist/${file}`, location.href) });
-  const found = { checked: 0, differences: [], digests: [] };
+  const found = { checked: 0, filtered: 0, differences: [], digests: [] };
   for (const name of names) {
     const expected = await (await fetch(`${folder}/${name}.json`)).json();
     const { checked, differences } = await checkGolden(nearshore, name, `${folder}/${name}.shore`, expected, backend);
     found.checked += checked;
+    found.differences.push(...differences);
+  }
+  await nearshore.init({ wasm: new URL(`/npm/dist/${filtered.engine}`, location.href) });
+  for (const { name, mode, searches } of filtered.files) {
+    const { checked, differences } = await checkFilters(nearshore, `/tests/conformance/${name}.shore`, { mode }, filtered.queries, searches);
+    found.filtered += checked;
     found.differences.push(...differences);
   }
   for (const recipe of recipes) found.digests.push(await buildDigest(nearshore, recipe, backend));

@@ -4,6 +4,7 @@ mod behaviour;
 mod brute;
 mod columns;
 mod determinism;
+mod filters;
 mod golden;
 mod reader;
 mod threads;

@@ -49,6 +49,9 @@ pub struct Engine {
     /// Searches that wait for blocks.
     #[cfg(feature = "tiles")]
     pub(crate) pendings: Vec<nearshore_core::search::Pending>,
+    /// What conditions selected, and what is asked of files of which little is here.
+    #[cfg(feature = "filter")]
+    pub(crate) filters: crate::filter::Filters,
     #[cfg(feature = "whole")]
     pub(crate) payload: Vec<u8>,
     #[cfg(feature = "whole")]
@@ -72,6 +75,8 @@ impl Engine {
             params: SearchParams::default(),
             #[cfg(feature = "tiles")]
             pendings: Vec::new(),
+            #[cfg(feature = "filter")]
+            filters: crate::filter::Filters::default(),
             #[cfg(feature = "whole")]
             payload: Vec::new(),
             #[cfg(feature = "whole")]

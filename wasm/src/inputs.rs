@@ -13,6 +13,8 @@ pub(crate) enum Slot {
     Query,
     #[cfg(feature = "tiles")]
     Block,
+    #[cfg(feature = "filter")]
+    Filter,
 }
 
 impl Slot {
@@ -26,6 +28,8 @@ impl Slot {
             Self::Query,
             #[cfg(feature = "tiles")]
             Self::Block,
+            #[cfg(feature = "filter")]
+            Self::Filter,
         ]
         .get(number as usize)
         .copied()
@@ -50,6 +54,9 @@ pub(crate) struct Inputs {
     /// A block that a search waits for.
     #[cfg(feature = "tiles")]
     pub(crate) block: Vec<u8>,
+    /// The condition of the next search; none where it is empty.
+    #[cfg(feature = "filter")]
+    pub(crate) filter: Vec<u8>,
 }
 
 impl Inputs {
@@ -64,6 +71,8 @@ impl Inputs {
             Slot::Query => place(&mut self.query, bytes.div_ceil(4)),
             #[cfg(feature = "tiles")]
             Slot::Block => place(&mut self.block, bytes),
+            #[cfg(feature = "filter")]
+            Slot::Filter => place(&mut self.filter, bytes),
         }
     }
 

@@ -21,7 +21,8 @@ impl Engine {
         self.end(result.map_err(Failure::from))
     }
 
-    /// Begins in `slot` the search that [`Engine::ask`] described, for the vector of element type `form` in the buffer `Query`.
+    /// Begins in `slot` the search that [`Engine::ask`] described, for the vector of element type `form` in the buffer `Query`; where this engine
+    /// filters, among the rows that meet the condition in the buffer `Filter`, which is empty afterwards, or the question that `form` says.
     pub fn start(&mut self, slot: usize, form: u32, payload: bool) -> u32 {
         let params = self.params;
         let result = self.begin(slot, form, &params, payload);
@@ -32,6 +33,8 @@ impl Engine {
     pub fn feed(&mut self, slot: usize, at: usize) -> u32 {
         let Self { state, pendings, inputs, .. } = self;
         let result = match state {
+            #[cfg(feature = "filter")]
+            State::File(index) if self.filters.asks(slot) => self.filters.feed(index, slot, at, &inputs.block),
             State::File(index) => index.feed(&mut pendings[slot], at, &inputs.block).map_err(Failure::from),
             _ => Err(nothing()),
         };
@@ -40,6 +43,11 @@ impl Engine {
 
     /// Goes on with the search in `slot`, once every block that it wants was fed.
     pub fn advance(&mut self, slot: usize) -> u32 {
+        #[cfg(feature = "filter")]
+        if self.filters.asks(slot) {
+            let result = self.advance_question(slot);
+            return self.step(slot, result);
+        }
         let result = match &self.state {
             State::File(index) => index.advance(&mut self.pendings[slot]).map_err(Failure::from),
             _ => Err(nothing()),
@@ -49,6 +57,10 @@ impl Engine {
 
     /// Answers with the hits of the search in `slot`, as a search does; if it is not done, with those that can be had by now.
     pub fn finish(&mut self, slot: usize) -> u32 {
+        #[cfg(feature = "filter")]
+        if self.filters.asks(slot) {
+            return self.finish_question(slot);
+        }
         let Self { state: State::File(index), pendings, answer, .. } = self else { return self.end(Err(nothing())) };
         let pending = &mut pendings[slot];
         index.cut(pending);
@@ -62,10 +74,14 @@ impl Engine {
     }
 
     fn begin(&mut self, slot: usize, form: u32, params: &SearchParams, payload: bool) -> Result<bool, Failure> {
-        let Self { state: State::File(index), pendings, inputs, .. } = self else { return Err(nothing()) };
-        if pendings.len() <= slot {
-            pendings.resize_with(slot + 1, Pending::new);
+        if self.pendings.len() <= slot {
+            self.pendings.resize_with(slot + 1, Pending::new);
         }
+        #[cfg(feature = "filter")]
+        if self.begin_question(slot, form, params, payload)? {
+            return Ok(false);
+        }
+        let Self { state: State::File(index), pendings, inputs, .. } = self else { return Err(nothing()) };
         let pending = &mut pendings[slot];
         pending.ask_payloads(payload);
         index.start(query(&inputs.query, form, 0, index.dimensions())?, params, pending)?;
@@ -77,6 +93,8 @@ impl Engine {
         let result = result.map(|done| {
             let Self { answer, pendings, .. } = self;
             let wanted = pendings[slot].wanted();
+            #[cfg(feature = "filter")]
+            let wanted = self.filters.wanted(slot).unwrap_or(wanted);
             answer.clear();
             answer.u32(u32::from(done));
             answer.u32(wanted.len() as u32);

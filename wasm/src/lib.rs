@@ -7,8 +7,9 @@
 //! from one buffer ([`Engine::out_ptr`], laid out in `answer`). Calls return 0, or a code that names an error of the package beside a
 //! message. Memory may move whenever a call allocates, so JavaScript takes a fresh view after each call.
 //!
-//! Compiled three times: to build and change indexes, and all that follows (the feature `full`); as the *reader* of files that are here as a
-//! whole (`whole`); and as the engine of files whose blocks are fetched (`tiles`). All have the same calls as far as they go.
+//! Compiled four times: to build and change indexes, and all that follows (the feature `full`); as the *reader* of files that are here as a
+//! whole (`whole`); as the engine of files whose blocks are fetched (`tiles`); and as the one that filters either (`filter`). All have the same
+//! calls as far as they go.
 //!
 //! Built without unwinding and without `std`, whose way of panicking would weigh a tenth of the engine: a panic is a bug, it tells the
 //! host where it happened and traps.
@@ -26,6 +27,8 @@ mod answer;
 mod build;
 mod code;
 mod engine;
+#[cfg(feature = "filter")]
+mod filter;
 mod host;
 mod inputs;
 #[cfg(feature = "tiles")]

@@ -19,7 +19,8 @@ impl Engine {
         self.end(result)
     }
 
-    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`, as [`Engine::ask`] said.
+    /// Finds the nearest rows of `queries` vectors of element type `form` in the buffer `Query`, as [`Engine::ask`] said; where this
+    /// engine filters, among the rows that meet the condition in the buffer `Filter`, which is empty afterwards.
     pub fn search(&mut self, form: u32, queries: usize, payload: bool) -> u32 {
         let params = self.params;
         let result = self.find(form, queries, &params, payload);
@@ -86,6 +87,8 @@ impl Engine {
     }
 
     fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
+        #[cfg(feature = "filter")]
+        let rows = self.selected()?;
         let Self { state, inputs, scratch, hits, answer, .. } = self;
         answer.clear();
         for number in 0..queries {
@@ -93,6 +96,12 @@ impl Engine {
                 State::Empty => return Err(nothing()),
                 State::File(index) => {
                     let query = query(&inputs.query, form, number, index.dimensions())?;
+                    #[cfg(feature = "filter")]
+                    let stats = match &rows {
+                        Some(rows) => index.search_where(query, params, rows, scratch, hits)?,
+                        None => index.search(query, params, scratch, hits)?,
+                    };
+                    #[cfg(not(feature = "filter"))]
                     let stats = index.search(query, params, scratch, hits)?;
                     answer.hits(hits, stats, |hit, out| if payload { index.payload(hit.row, out) } else { Ok(()) })?;
                 }

@@ -2,7 +2,7 @@
 //!
 //! One crate, built once for each engine that JavaScript can choose ([`VARIANTS`]); wasm-bindgen (its CLI support linked as a library, so
 //! the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue of a full engine serves the readers as well,
-//! which is checked; engines that fetch have one of their own. Each is wrapped into a function: every index has an instance of its own.
+//! which is checked; engines that fetch have one of their own; either serves those that filter. Each is wrapped into a function: every index has an instance of its own.
 //!
 //! ```text
 //! npm/wasm/nearshore.wasm               builds, changes, opens; no SIMD
@@ -11,6 +11,8 @@
 //! npm/wasm/nearshore-reader-simd.wasm   the same with simd128
 //! npm/wasm/nearshore-lazy.wasm          only searches files whose blocks are fetched; no SIMD
 //! npm/wasm/nearshore-lazy-simd.wasm     the same with simd128
+//! npm/wasm/nearshore-filter.wasm        searches either among the rows that meet a condition; no SIMD
+//! npm/wasm/nearshore-filter-simd.wasm   the same with simd128
 //! npm/wasm/glue.js, glue.d.ts           make(host) -> { Engine, initSync }
 //! npm/wasm/glue-lazy.js, glue-lazy.d.ts the same for the lazy ones
 //! ```
@@ -44,21 +46,23 @@ impl Variant {
 
     /// Whether its glue serves all that need one of that name.
     fn writes_glue(&self) -> bool {
-        self.feature != "whole"
+        !matches!(self.feature, "whole" | "filter")
     }
 }
 
-/// The same three without and with SIMD, which are made at the same time: most of making one runs on one core.
+/// The same four without and with SIMD, which are made at the same time: most of making one runs on one core.
 const VARIANTS: [&[Variant]; 2] = [
     &[
         Variant { stem: "nearshore", feature: "full", simd: false },
         Variant { stem: "nearshore-reader", feature: "whole", simd: false },
         Variant { stem: "nearshore-lazy", feature: "tiles", simd: false },
+        Variant { stem: "nearshore-filter", feature: "filter", simd: false },
     ],
     &[
         Variant { stem: "nearshore-simd", feature: "full", simd: true },
         Variant { stem: "nearshore-reader-simd", feature: "whole", simd: true },
         Variant { stem: "nearshore-lazy-simd", feature: "tiles", simd: true },
+        Variant { stem: "nearshore-filter-simd", feature: "filter", simd: true },
     ],
 ];
 

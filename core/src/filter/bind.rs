@@ -84,12 +84,26 @@ impl Program {
     }
 }
 
+/// The columns that a condition names, each once, in no order of meaning.
+#[cfg(feature = "tiles")]
+pub(crate) fn columns_of<C: Columns + ?Sized>(filter: &Filter, columns: &C) -> Result<Vec<usize>, BindError<C::Error>> {
+    let mut found = filter.tests().map(|test| find(test, columns).map(|(column, _)| column)).collect::<Result<Vec<_>, _>>()?;
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn find<C: Columns + ?Sized>(test: &Test, columns: &C) -> Result<(usize, ColumnType), BindError<C::Error>> {
+    if let Some(found) = columns.find(&test.column).map_err(BindError::Columns)? {
+        return Ok(found);
+    }
+    let known = columns.names().map_err(BindError::Columns)?;
+    let fault = FilterFault::UnknownColumn { column: test.column.clone(), known };
+    Err(FilterError { at: test.at, fault }.into())
+}
+
 fn bind_test<C: Columns + ?Sized>(test: &Test, columns: &C) -> Result<Step, BindError<C::Error>> {
-    let Some((column, kind)) = columns.find(&test.column).map_err(BindError::Columns)? else {
-        let known = columns.names().map_err(BindError::Columns)?;
-        let fault = FilterFault::UnknownColumn { column: test.column.clone(), known };
-        return Err(FilterError { at: test.at, fault }.into());
-    };
+    let (column, kind) = find(test, columns)?;
     let binder = Binder { test, columns, column, kind };
     let passes = match &test.compare {
         Compare::Null => Passes::Null { outside: false },

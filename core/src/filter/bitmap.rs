@@ -1,6 +1,5 @@
 //! Rows as bits, 64 a word, the lowest bit first.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// A set of the rows below a number.
@@ -12,11 +11,22 @@ pub(crate) struct Bitmap {
 
 impl Bitmap {
     /// No row.
+    #[cfg(feature = "filter")]
     pub(crate) fn new(rows: usize) -> Self {
-        Self { words: vec![0; rows.div_ceil(64)], rows }
+        Self { words: alloc::vec![0; rows.div_ceil(64)], rows }
+    }
+
+    /// Of these words, as far as they are of rows; rows beyond them are not in it.
+    pub(crate) fn of_words(mut words: Vec<u64>, rows: usize) -> Self {
+        words.resize(rows.div_ceil(64), 0);
+        if let Some(last) = words.last_mut().filter(|_| !rows.is_multiple_of(64)) {
+            *last &= (1 << (rows % 64)) - 1;
+        }
+        Self { words, rows }
     }
 
     /// Makes room for more rows, none of which is in it.
+    #[cfg(feature = "filter")]
     pub(crate) fn grow(&mut self, rows: usize) {
         self.rows = self.rows.max(rows);
         self.words.resize(self.rows.div_ceil(64), 0);
@@ -45,8 +55,26 @@ impl Bitmap {
     }
 
     /// The words, the last one with bits of rows alone as long as writers keep to that.
+    #[cfg(feature = "filter")]
     pub(crate) fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Rows in it from `first` up to `end`; none where that is no range of rows.
+    #[cfg(feature = "tiles")]
+    pub(crate) fn count_between(&self, first: u32, end: u32) -> usize {
+        let words = self.words.get(first as usize / 64..(end as usize).div_ceil(64)).filter(|_| first < end).unwrap_or_default();
+        let mut count = words.iter().map(|word| word.count_ones()).sum::<u32>();
+        // What the first and the last word have beside the range.
+        if let ([low, ..], [.., high]) = (words, words) {
+            count -= (low & ((1 << (first % 64)) - 1)).count_ones();
+            count -= if end.is_multiple_of(64) { 0 } else { (high >> (end % 64)).count_ones() };
+        }
+        count as usize
     }
 
     /// Rows in it.
@@ -101,6 +129,11 @@ mod tests {
             }
             prop_assert!(bitmap.iter().eq(set.iter().copied()));
             prop_assert_eq!(bitmap.count(), set.len());
+            prop_assert_eq!(&Bitmap::of_words(bitmap.words().to_vec(), 290), &bitmap);
+            for (first, end) in [(0, 290), (0, 64), (3, 5), (63, 65), (64, 128), (70, 201), (200, 290), (17, 17), (40, 3), (280, 400)] {
+                let wanted = set.iter().filter(|&&row| (first..end).contains(&row)).count();
+                prop_assert_eq!(bitmap.count_between(first, end), if end <= 320 { wanted } else { 0 }, "{} to {}", first, end);
+            }
             prop_assert!((0..400).all(|row| bitmap.contains(row) == set.contains(&row)));
             let ranks: Vec<u64> = (0..set.len() as u64).step_by(3).collect();
             let rows: Vec<u32> = set.iter().copied().step_by(3).collect();

@@ -13,27 +13,43 @@
 //! Two truth values: a row without a value fails every comparison, and `not` turns around what it stands before, so
 //! `not price < 20` holds where there is no price, `price >= 20` does not.
 
+#[cfg(feature = "filter")]
 mod bind;
 mod bitmap;
+#[cfg(feature = "filter")]
 mod column;
+#[cfg(feature = "filter")]
 mod error;
+#[cfg(feature = "filter")]
 mod eval;
+#[cfg(feature = "filter")]
 mod expr;
+#[cfg(feature = "filter")]
 mod parse;
 mod set;
+#[cfg(feature = "filter")]
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(feature = "filter", feature = "tiles"))]
+pub(crate) use bind::columns_of;
+#[cfg(feature = "filter")]
 pub(crate) use bind::{BindError, Columns, Program};
 pub(crate) use bitmap::Bitmap;
+#[cfg(feature = "filter")]
 pub(crate) use column::{Coded, check, read_bits, select_unchecked, word_keys};
+#[cfg(feature = "filter")]
 pub use column::{ColumnInput, Values, select};
+#[cfg(feature = "filter")]
 pub use error::{ColumnError, FilterError, FilterFault, SelectError};
+#[cfg(feature = "filter")]
 pub use expr::{Compare, Filter};
 pub use set::RowSet;
+#[cfg(feature = "filter")]
 pub(crate) use value::Keys;
+#[cfg(feature = "filter")]
 pub use value::{ColumnType, Value};
 
 /// Columns of a file at most: with all their tables they leave room in the directory.

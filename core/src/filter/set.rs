@@ -2,6 +2,7 @@
 
 use super::bitmap::Bitmap;
 use crate::seed;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Rows at which a walk over matching rows begins, beside the graph's entry: with none, a walk whose query lies among
@@ -12,7 +13,8 @@ const SEEDS: usize = 16;
 /// [`Index::select`](crate::index::Index::select), good for any number of searches of that file.
 #[derive(Clone, Debug)]
 pub struct RowSet {
-    pub(crate) rows: Bitmap,
+    /// Shared with the searches that wait.
+    pub(crate) rows: Arc<Bitmap>,
     /// Nodes of the graph that stand for a matching row, where those are not `rows`: exact duplicates have one node.
     nodes: Option<Bitmap>,
     matching: usize,
@@ -38,7 +40,13 @@ impl RowSet {
         // Of the file and the set alone, so that every search of the set begins at the same rows.
         let ranks = seed::sample(seed::hash(build_id, 0x7365_6564, matching as u64), walked.count() as u64, SEEDS);
         let seeds = walked.at_ranks(&ranks);
-        Ok(Self { matching, seeds, nodes, rows, build_id })
+        Ok(Self { matching, seeds, nodes, rows: Arc::new(rows), build_id })
+    }
+
+    /// `rows` match, of a file that is searched by no graph.
+    #[cfg(feature = "tiles")]
+    pub(crate) fn without_graph(rows: Bitmap, build_id: u64) -> Self {
+        Self { matching: rows.count(), seeds: Vec::new(), nodes: None, rows: Arc::new(rows), build_id }
     }
 
     /// Rows that match.
@@ -62,6 +70,12 @@ impl RowSet {
     /// The rows that match, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.rows.iter()
+    }
+
+    /// The set as bits, 64 rows a word, the lowest bit first.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        self.rows.words()
     }
 
     /// The nodes of the graph that stand for a matching row.

@@ -63,6 +63,8 @@ pub use reader::Reader;
 pub use rewrite::RewriteError;
 pub use section::Section;
 pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, TILE_BYTES, encoding};
+#[cfg(feature = "codes")]
+pub(crate) use spec::file_bytes;
 pub use spec::{FileSpec, TableSpec};
 pub use table::Table;
 pub use terms::{Element, Kind, Metric, Plan, Refine, UnknownTerm};

@@ -39,6 +39,15 @@ impl<B: AsRef<[u8]>> Reader<B> {
     /// As [`Reader::open`].
     pub fn open_prefix(bytes: B, file_bytes: u64) -> Result<Self, OpenError> {
         let header = Header::parse(bytes.as_ref(), file_bytes)?;
+        Self::over(header, bytes)
+    }
+
+    /// Over bytes in which the tables lie where `header` says, which need not be the file's own places. Tables that are not there end in an
+    /// error where they are read.
+    ///
+    /// # Errors
+    /// When there are more blocks than memory has bits for.
+    pub(crate) fn over(header: Header, bytes: B) -> Result<Self, OpenError> {
         let mut words = Vec::with_capacity(header.tables.len() + 1);
         let (mut total, at_hand) = (0, bytes.as_ref().len() as u64);
         for table in &header.tables {

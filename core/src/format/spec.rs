@@ -185,6 +185,12 @@ fn required(specs: &[TableSpec]) -> u64 {
     if cfg!(feature = "codes") && specs.iter().any(coarse) { COARSE_CODES } else { 0 }
 }
 
+/// Bytes of the file to come.
+#[cfg(feature = "codes")]
+pub(crate) fn file_bytes(file: &FileSpec, specs: &[TableSpec]) -> Result<u64, BadField> {
+    header(file, specs).map(|header| header.superblock.file_bytes)
+}
+
 /// The header of the file to come, its digests and identity still to be filled in.
 pub(super) fn header(file: &FileSpec, specs: &[TableSpec]) -> Result<Header, BadField> {
     let start = HEADER_BYTES as u64;

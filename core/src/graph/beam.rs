@@ -6,7 +6,7 @@
 //! rule (arXiv 2505.15636): stop at a candidate farther than `(1 + gamma)` times the k-th nearest.
 //! What `gamma` is worth differs from set to set: builds measure it.
 
-#[cfg(feature = "filter")]
+#[cfg(feature = "among")]
 mod among;
 #[cfg(feature = "codes")]
 pub(crate) mod waiting;
@@ -51,7 +51,7 @@ pub struct Beam {
     distances: Vec<f32>,
     buffers: Buffers,
     /// Neighbours that do not match, of a walk among those that do.
-    #[cfg(feature = "filter")]
+    #[cfg(feature = "among")]
     bridges: Vec<u32>,
 }
 

@@ -3,7 +3,7 @@
 use super::Index;
 use super::view::{corrupt, corrupt_row, word};
 use crate::error::Corrupt;
-use crate::filter::{self, BindError, ColumnType, Columns, Filter, Keys, NAME_MAX, Program, RowSet, SelectError, Value};
+use crate::filter::{self, BindError, Bitmap, ColumnType, Columns, Filter, Keys, NAME_MAX, Program, RowSet, SelectError, Value};
 use crate::format::{Kind, Reader, Section};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -106,23 +106,33 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// # Errors
     /// A condition that does not fit the columns, or a damaged block.
     pub fn select(&self, filter: &Filter) -> Result<RowSet, SelectError> {
-        let columns = stored(&self.reader).map_err(SelectError::Corrupt)?;
-        let program = Program::bind(filter, columns.as_slice()).map_err(|error| match error {
-            BindError::Filter(error) => SelectError::Filter(error),
-            BindError::Columns(corrupt) => SelectError::Corrupt(corrupt),
-        })?;
-        let selected = || {
-            let mut rows = program.select(columns.as_slice(), self.len())?;
-            if let Some(deleted) = self.reader.section(Kind::Deleted, 0) {
-                for (words, first) in rows.words_mut().chunks_mut(64).zip((0..).step_by(64 * 64)) {
-                    let mut dead = [0; 64];
-                    read_blob_bits(&deleted, first, &mut dead)?;
-                    words.iter_mut().zip(dead).for_each(|(word, dead)| *word &= !dead);
-                }
+        let rows = select(&self.reader, filter)?;
+        self.set_of(rows).map_err(SelectError::Corrupt)
+    }
+}
+
+/// The rows that meet a condition and live.
+pub(super) fn select<B: AsRef<[u8]>>(reader: &Reader<B>, filter: &Filter) -> Result<Bitmap, SelectError> {
+    let columns = stored(reader).map_err(SelectError::Corrupt)?;
+    let program = Program::bind(filter, columns.as_slice()).map_err(explain)?;
+    let selected = || {
+        let mut rows = program.select(columns.as_slice(), reader.header().superblock.rows as usize)?;
+        if let Some(deleted) = reader.section(Kind::Deleted, 0) {
+            for (words, first) in rows.words_mut().chunks_mut(64).zip((0..).step_by(64 * 64)) {
+                let mut dead = [0; 64];
+                read_blob_bits(&deleted, first, &mut dead)?;
+                words.iter_mut().zip(dead).for_each(|(word, dead)| *word &= !dead);
             }
-            RowSet::new(rows, twins(&self.reader), self.reader.header().superblock.build_id)
-        };
-        selected().map_err(SelectError::Corrupt)
+        }
+        Ok(rows)
+    };
+    selected().map_err(SelectError::Corrupt)
+}
+
+pub(super) fn explain(error: BindError<Corrupt>) -> SelectError {
+    match error {
+        BindError::Filter(error) => SelectError::Filter(error),
+        BindError::Columns(corrupt) => SelectError::Corrupt(corrupt),
     }
 }
 
@@ -143,21 +153,6 @@ impl ColumnValues<'_> {
     pub fn row(&self, row: u32) -> Result<Vec<Option<Value>>, Corrupt> {
         self.0.iter().map(|column| column.value(row)).collect()
     }
-}
-
-/// Pairs (row that stands in the graph, exact duplicate of it), ascending.
-pub(super) fn twins<B: AsRef<[u8]>>(reader: &Reader<B>) -> impl Iterator<Item = Result<(u32, u32), Corrupt>> + '_ {
-    let rows = reader.header().superblock.rows;
-    let table = reader.section(Kind::DupOf, 0);
-    let pairs = table.map_or(0, |table| table.rows() as u32);
-    (0..pairs).zip(core::iter::repeat(table)).filter_map(move |(pair, table)| {
-        let table = table?;
-        let read = table.row(pair).map(|row| (word(row, 0).unwrap_or(0), word(row, 1).unwrap_or(0)));
-        Some(read.and_then(|(node, twin)| {
-            let fits = node < twin && u64::from(twin) < rows;
-            if fits { Ok((node, twin)) } else { Err(corrupt_row(&table, pair, "no pair of a row and a later one")) }
-        }))
-    })
 }
 
 /// Bits of the rows from `first` on, a multiple of 64; zeros beyond the last one.

@@ -1,7 +1,8 @@
 //! The check of a file's columns: every value in its type, every statistic true, every dictionary in order.
 
 use super::Index;
-use super::columns::{Stored, stored, twins, u64_at};
+use super::columns::{Stored, stored, u64_at};
+use super::filtered::twins;
 use super::view::{RecordView, corrupt, corrupt_row, word};
 use crate::error::Corrupt;
 use crate::filter::ColumnType;

@@ -8,12 +8,15 @@
 //!
 //! A walk that is short of hits, or dearer than the scan would be, ends in the exact scan. Which plan is taken depends on
 //! the file, the set, the query and the parameters alone: costs are constants here, measured once, not timed.
+//!
+//! A file in tiles has a plan of its own, which waits for blocks: [`super::pending_among`].
 
 use super::rank::Ranker;
-use super::view::BaseGraph;
+use super::view::{BaseGraph, corrupt_row, word};
 use super::{Index, Loaded};
-use crate::filter::RowSet;
-use crate::format::{Kind, Plan, Refine};
+use crate::error::Corrupt;
+use crate::filter::{Bitmap, RowSet};
+use crate::format::{Kind, Plan, Reader, Refine};
 use crate::graph::Graph;
 use crate::graph::beam::Limits;
 use crate::search::quality::Setting;
@@ -34,9 +37,33 @@ const NODES_A_HIT: usize = 8;
 const FAR_SIGMAS: u64 = 4;
 
 impl<B: AsRef<[u8]>> Index<B> {
+    /// The rows whose bits are set, 64 a word, the lowest first: a set that was selected elsewhere, in the same file.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn set_of_words(&self, words: Vec<u64>) -> Result<RowSet, Corrupt> {
+        self.set_of(Bitmap::of_words(words, self.len()))
+    }
+
+    pub(super) fn set_of(&self, rows: Bitmap) -> Result<RowSet, Corrupt> {
+        let build_id = self.reader.header().superblock.build_id;
+        #[cfg(feature = "tiles")]
+        if self.plan() == Plan::Tiles || cfg!(not(feature = "whole")) {
+            return Ok(RowSet::without_graph(rows, build_id));
+        }
+        RowSet::new(rows, twins(&self.reader), build_id)
+    }
+
+    pub(super) fn demand_own(&self, rows: &RowSet) -> Result<(), SearchError> {
+        if rows.is_of(self.len(), self.reader.header().superblock.build_id) {
+            return Ok(());
+        }
+        Err(SearchError::Parameter { parameter: "rows", must: "selected in the same file" })
+    }
+
     /// As [`Index::search`], among `rows`: as many hits as are wanted, or all of them where they are fewer.
     ///
-    /// [`SearchParams::plan`] decides between scan and walk where it is given; else the number of rows does.
+    /// [`SearchParams::plan`] decides between scan, walk and tiles where it is given; else the number of rows does.
     ///
     /// # Errors
     /// As [`Index::search`], and a set that was made for another file.
@@ -48,16 +75,16 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
-        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
-        if !rows.is_of(self.len(), self.reader.header().superblock.build_id) {
-            return Err(SearchError::Parameter { parameter: "rows", must: "selected in the same file" });
+        #[cfg(feature = "tiles")]
+        if params.plan.unwrap_or(self.plan()) == Plan::Tiles {
+            return self.search_tiles(query, params, Some(rows), scratch, hits);
         }
+        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
+        self.demand_own(rows)?;
         let records = self.records(loaded)?;
         let ranker = Ranker { only: Some(rows), ..Ranker::new(records, None) };
         let walks = match params.plan {
             _ if rows.len() <= params.k => false,
-            // No tile knows which of its rows match: what a search of tiles would fetch in vain has no bound.
-            Some(Plan::Tiles) => return Err(SearchError::Unsupported { lacks: "cannot search tiles among rows: choose scan" }),
             plan => plan.unwrap_or(self.plan()) == Plan::Walk,
         };
         let mut stats = Stats::default();
@@ -99,6 +126,21 @@ impl<B: AsRef<[u8]>> Index<B> {
         self.rank(guide, records, ranker, params, refine, scratch, stats, hits)?;
         Ok(hits.len() >= params.k.min(among.len()))
     }
+}
+
+/// Pairs (row that stands in the graph, exact duplicate of it), ascending.
+pub(super) fn twins<B: AsRef<[u8]>>(reader: &Reader<B>) -> impl Iterator<Item = Result<(u32, u32), Corrupt>> + '_ {
+    let rows = reader.header().superblock.rows;
+    let table = reader.section(Kind::DupOf, 0);
+    let pairs = table.map_or(0, |table| table.rows() as u32);
+    (0..pairs).zip(core::iter::repeat(table)).filter_map(move |(pair, table)| {
+        let table = table?;
+        let read = table.row(pair).map(|row| (word(row, 0).unwrap_or(0), word(row, 1).unwrap_or(0)));
+        Some(read.and_then(|(node, twin)| {
+            let fits = node < twin && u64::from(twin) < rows;
+            if fits { Ok((node, twin)) } else { Err(corrupt_row(&table, pair, "no pair of a row and a later one")) }
+        }))
+    })
 }
 
 /// Whether and how to walk among rows of a set: in a file, or in a live index.

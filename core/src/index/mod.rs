@@ -11,14 +11,20 @@ mod coarse;
 mod columns;
 #[cfg(feature = "filter")]
 mod columns_check;
+#[cfg(all(feature = "filter", feature = "tiles"))]
+mod excerpt;
+#[cfg(all(feature = "filter", feature = "tiles"))]
+mod excerpt_row;
 #[cfg(feature = "codes")]
 mod fast;
 #[cfg(feature = "codes")]
 mod fetched;
-#[cfg(feature = "filter")]
+#[cfg(feature = "among")]
 mod filtered;
 #[cfg(feature = "tiles")]
 mod pending;
+#[cfg(all(feature = "tiles", feature = "among"))]
+mod pending_among;
 #[cfg(feature = "codes")]
 mod pending_walk;
 mod rank;
@@ -44,6 +50,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 #[cfg(feature = "filter")]
 pub use columns::{ColumnInfo, ColumnValues};
+#[cfg(all(feature = "filter", feature = "tiles"))]
+pub use excerpt::{Asked, Excerpt, Inquiry};
+#[cfg(all(feature = "filter", feature = "tiles"))]
+pub use excerpt_row::FoundRow;
 #[cfg(feature = "filter")]
 pub(crate) use filtered::AmongWalk;
 use once_cell::race::OnceBox;
@@ -197,7 +207,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         let plan = params.plan.unwrap_or(self.plan());
         #[cfg(feature = "tiles")]
         if plan == Plan::Tiles {
-            return self.search_tiles(query, params, scratch, hits);
+            return self.search_tiles(
+                query,
+                params,
+                #[cfg(feature = "among")]
+                None,
+                scratch,
+                hits,
+            );
         }
         let (loaded, refine) = self.begin(query, params, scratch, hits)?;
         match plan {

@@ -6,6 +6,7 @@
 //! the same state in whichever order its blocks came.
 
 use super::rank::Exact;
+use super::tiles::Tiles;
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Metric, Plan, Reader, Refine, Table, block_check};
@@ -41,17 +42,10 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// # Errors
     /// As [`Index::search`].
     pub fn start(&self, query: Query<'_>, params: &SearchParams, pending: &mut Pending) -> Result<(), SearchError> {
-        pending.clear_round();
-        pending.stage = Stage::Done;
-        pending.params = *params;
-        pending.places.clear();
-        pending.payloads.clear();
-        (pending.rounds, pending.blocks, pending.bytes, pending.stats) = (0, 0, 0, Stats::default());
-        pending.in_doubt = true;
+        pending.reset(params);
         let plan = params.plan.unwrap_or(self.plan());
         #[cfg(feature = "codes")]
         {
-            pending.walk = None;
             pending.held.clear();
             if plan == Plan::Walk && params.layout == Layout::Lean && self.walks_by_codes(self.loaded()?)? {
                 let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
@@ -73,12 +67,17 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.originals = refine == Refine::Originals;
         let tiles = self.tiles(loaded)?;
         let setting = TileSetting::choose(params, &loaded.quality);
+        self.prepare_tiles(loaded, &setting, pending);
+        self.probe(loaded, setting.probes.clamp(1, tiles.count().max(1)), pending)
+    }
+
+    /// Gets ready to judge codes of tiles.
+    pub(super) fn prepare_tiles(&self, loaded: &Loaded, setting: &TileSetting, pending: &mut Pending) {
         pending.stats.ef = setting.rerank as u64;
-        pending.params.rerank = Some(setting.rerank.max(params.k).min(self.len().max(1)));
+        pending.params.rerank = Some(setting.rerank.max(pending.params.k).min(self.len().max(1)));
         pending.signs.prepare(&loaded.space, self.kernels, &loaded.rotation, &pending.scratch.query);
         pending.found.reset(pending.params.rerank.unwrap_or(1).saturating_mul(COPIES));
         pending.probed = 0;
-        self.probe(loaded, setting.probes.clamp(1, tiles.count().max(1)), pending)
     }
 
     /// Takes the bytes of block `at` of [`Pending::wanted`], in any order. One that came before is not looked at again; one that was refused
@@ -94,15 +93,21 @@ impl<B: AsRef<[u8]>> Index<B> {
         if pending.came[at] {
             return Ok(());
         }
+        let rows = self.checked(wanted, bytes)?;
+        self.take(pending, at, rows)
+    }
+
+    /// What a block that came has before its check, which holds.
+    pub(super) fn checked<'b>(&self, wanted: Block, bytes: &'b [u8]) -> Result<&'b [u8], Corrupt> {
         let table = &self.reader.header().tables[wanted.table as usize];
         let bad = |what| Corrupt { section: table.kind, instance: table.instance, block: wanted.block, what };
         let (rows, check) =
             bytes.split_last_chunk::<8>().filter(|_| bytes.len() == wanted.bytes as usize).ok_or(bad("block of another length"))?;
         let build_id = self.reader.header().superblock.build_id;
         if block_check(build_id, table.kind, table.instance, wanted.block, rows) != u64::from_le_bytes(*check) {
-            return Err(bad("checksum mismatch").into());
+            return Err(bad("checksum mismatch"));
         }
-        self.take(pending, at, rows)
+        Ok(rows)
     }
 
     /// Goes on once every wanted block was fed; before that, nothing happens. True when the hits are there, else [`Pending::wanted`] has the next
@@ -157,11 +162,19 @@ impl<B: AsRef<[u8]>> Index<B> {
         &self,
         query: Query<'_>,
         params: &SearchParams,
+        #[cfg(feature = "among")] rows: Option<&crate::filter::RowSet>,
         scratch: &mut Scratch,
         hits: &mut alloc::vec::Vec<Hit>,
     ) -> Result<Stats, SearchError> {
         let mut pending = scratch.pending.take().unwrap_or_default();
-        let done = self.run(query, params, &mut pending);
+        #[cfg(feature = "among")]
+        let started = match rows {
+            Some(rows) => self.start_where(query, params, rows, &mut pending),
+            None => self.start(query, params, &mut pending),
+        };
+        #[cfg(not(feature = "among"))]
+        let started = self.start(query, params, &mut pending);
+        let done = started.and_then(|()| self.run(&mut pending));
         hits.clear();
         hits.extend_from_slice(&pending.hits);
         let stats = pending.stats;
@@ -169,8 +182,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         done.map(|()| stats)
     }
 
-    fn run(&self, query: Query<'_>, params: &SearchParams, pending: &mut Pending) -> Result<(), SearchError> {
-        self.start(query, params, pending)?;
+    fn run(&self, pending: &mut Pending) -> Result<(), SearchError> {
         loop {
             for at in 0..pending.wanted.len() {
                 let Block { table, block, .. } = pending.wanted[at];
@@ -201,16 +213,24 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Wants the codes of the nearest tiles, up to `probes`, that were not wanted before.
     fn probe(&self, loaded: &Loaded, probes: usize, pending: &mut Pending) -> Result<(), SearchError> {
         let tiles = self.tiles(loaded)?;
-        let Scratch { query, buffers, distances, .. } = &mut pending.scratch;
-        tiles.route(query, probes, buffers, distances, &mut pending.tiles)?;
+        let Pending { scratch: Scratch { query, buffers, distances, found, .. }, tiles: nearest, .. } = pending;
+        nearest.reset(probes);
+        tiles.route(query, buffers, distances, &mut |near| {
+            nearest.insert(near.key());
+        })?;
+        found.clear();
+        found.extend(nearest.iter().skip(pending.probed));
+        pending.probed = pending.tiles.len();
         pending.stats.distances += tiles.count() as u64;
+        self.want_codes(&tiles, pending)
+    }
+
+    /// Wants the codes of the tiles that were found.
+    pub(super) fn want_codes(&self, tiles: &Tiles<'_>, pending: &mut Pending) -> Result<(), SearchError> {
         pending.clear_round();
         // In the order of the file, each with the distance of its centroid.
         let mut near = core::mem::take(&mut pending.scratch.found);
-        near.clear();
-        near.extend(pending.tiles.iter().skip(pending.probed));
         sort::by_key(&mut near, |near| near.node);
-        pending.probed = pending.tiles.len();
         pending.stats.hops = pending.probed as u64;
         let table = self.table(Kind::CodesTiles).unwrap_or((0, tiles.codes.table()));
         let mut next = 0;
@@ -250,7 +270,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 layout.estimate(self.kernels, &pending.signs, base, rows, &mut pending.wide, &mut distances);
                 for (&slot, distance) in TileLayout::slots_of(rows).iter().zip(distances) {
                     let node = u32::from_le_bytes(slot);
-                    if slot == UNUSED {
+                    if slot == UNUSED || !pending.takes(node) {
                         continue;
                     }
                     if node as usize >= self.len() {
@@ -312,14 +332,29 @@ impl<B: AsRef<[u8]>> Index<B> {
         best.dedup_by_key(|near| near.node);
         crate::graph::sort(best);
         best.truncate(most);
+        #[cfg(feature = "among")]
+        if let Some((_, matching)) = pending.among {
+            if best.len() < pending.params.k.min(matching) {
+                // Their own tiles do not have them: a file whose tiles are not what it says.
+                self.want_all(pending);
+                return Ok(());
+            }
+            self.want_best(pending);
+            return Ok(());
+        }
         let tiles = self.tiles(loaded)?.count();
         if best.len() < pending.params.k.min(self.len()) && pending.probed < tiles {
             return self.probe(loaded, pending.probed.saturating_mul(2).min(tiles), pending);
         }
-        pending.candidates.clear();
-        pending.candidates.extend(best.iter().map(|near| Candidate::row(near.node)));
-        self.want_rows(Kind::Records, Stage::Records, pending);
+        self.want_best(pending);
         Ok(())
+    }
+
+    /// Wants the records of the rows that were found.
+    fn want_best(&self, pending: &mut Pending) {
+        pending.candidates.clear();
+        pending.candidates.extend(pending.scratch.found.iter().map(|near| Candidate::row(near.node)));
+        self.want_rows(Kind::Records, Stage::Records, pending);
     }
 
     /// Wants the candidates' rows of a table.

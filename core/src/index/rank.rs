@@ -4,7 +4,7 @@
 use super::view::{RecordView, corrupt_row};
 use crate::distance::Kernels;
 use crate::error::Corrupt;
-#[cfg(feature = "filter")]
+#[cfg(feature = "among")]
 use crate::filter::RowSet;
 use crate::format::{Element, Metric, Section};
 use crate::graph::Neighbor;
@@ -86,7 +86,7 @@ pub(super) struct Ranker<'a> {
     pub(super) records: RecordView<'a>,
     pub(super) deleted: Option<Section<'a>>,
     /// The rows that may be hits, tombstones left out, where a filter says so.
-    #[cfg(feature = "filter")]
+    #[cfg(feature = "among")]
     pub(super) only: Option<&'a RowSet>,
 }
 
@@ -96,14 +96,14 @@ impl<'a> Ranker<'a> {
         Self {
             records,
             deleted,
-            #[cfg(feature = "filter")]
+            #[cfg(feature = "among")]
             only: None,
         }
     }
 
     /// Whether no row is out.
     fn takes_all(&self) -> bool {
-        #[cfg(feature = "filter")]
+        #[cfg(feature = "among")]
         if self.only.is_some() {
             return false;
         }
@@ -113,7 +113,7 @@ impl<'a> Ranker<'a> {
     /// Whether `row` may be no hit: a tombstone, or not among those that a filter selected.
     #[inline]
     pub(super) fn is_out(&self, row: u32) -> Result<bool, Corrupt> {
-        #[cfg(feature = "filter")]
+        #[cfg(feature = "among")]
         if let Some(only) = self.only {
             return Ok(!only.contains(row));
         }

@@ -8,7 +8,6 @@ use super::view::{Guide, RecordView, corrupt, corrupt_row, word};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Section};
-use crate::graph::pool::Pool;
 use crate::graph::{Buffers, Neighbor};
 use crate::quant::CodeLayout;
 use crate::quant::Prepared;
@@ -78,6 +77,21 @@ impl Tiles<'_> {
         Ok((first, blocks))
     }
 
+    /// The rows of which a tile is the own one; none that do not ascend.
+    #[cfg(feature = "among")]
+    pub(super) fn own(&self, tile: u32) -> Result<core::ops::Range<u32>, Corrupt> {
+        let first = self.tiles.row(tile).map(|row| word(row, 0).unwrap_or(0))?;
+        let next = u64::from(tile) + 1;
+        let end = if next < self.tiles.rows() { word(self.tiles.row(tile + 1)?, 0).unwrap_or(0) } else { self.rows as u32 };
+        Ok(first..end)
+    }
+
+    /// Bytes of a tile's codes in the mean.
+    #[cfg(feature = "among")]
+    pub(super) fn mean_bytes(&self) -> u64 {
+        self.codes.table().section_bytes() / self.tiles.rows().max(1)
+    }
+
     /// The error of a tile whose blocks are those of another one, too.
     pub(super) fn overlap(&self, tile: u32) -> Corrupt {
         corrupt_row(&self.tiles, tile, OUT_OF_ORDER)
@@ -88,23 +102,21 @@ impl Tiles<'_> {
         corrupt_row(&self.tiles, tile, "more blocks than memory holds")
     }
 
-    /// Puts the nearest `count` tiles into `nearest`.
+    /// Tells how far each tile's centroid is.
     pub(super) fn route(
         &self,
         query: &Prepared,
-        count: usize,
         buffers: &mut Buffers,
         distances: &mut Vec<f32>,
-        nearest: &mut Pool,
+        tell: &mut dyn FnMut(Neighbor),
     ) -> Result<(), Corrupt> {
-        nearest.reset(count);
         let tiles = self.count() as u32;
         for start in (0..tiles).step_by(TOGETHER as usize) {
             let end = (start + TOGETHER).min(tiles);
             distances.resize((end - start) as usize, 0.0);
             self.route.distances(query, (start..end).map(Ok), buffers, distances)?;
             for (node, &distance) in (start..end).zip(&*distances) {
-                nearest.insert(Neighbor { distance, node }.key());
+                tell(Neighbor { distance, node });
             }
         }
         Ok(())

@@ -91,6 +91,9 @@ pub struct Pending {
     pub(crate) ahead: usize,
     #[cfg(feature = "codes")]
     pub(crate) missing: Vec<(u64, bool)>,
+    /// The rows that may be hits, and how many they are, where not all may.
+    #[cfg(feature = "among")]
+    pub(crate) among: Option<(alloc::sync::Arc<crate::filter::Bitmap>, usize)>,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
     /// Wanted blocks that have not come, and which of them have.
@@ -178,6 +181,36 @@ impl Pending {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Ends whatever search there was.
+    pub(crate) fn reset(&mut self, params: &SearchParams) {
+        self.clear_round();
+        self.stage = Stage::Done;
+        self.params = *params;
+        self.places.clear();
+        self.payloads.clear();
+        (self.rounds, self.blocks, self.bytes, self.stats) = (0, 0, 0, Stats::default());
+        self.in_doubt = true;
+        #[cfg(feature = "codes")]
+        {
+            self.walk = None;
+        }
+        #[cfg(feature = "among")]
+        {
+            self.among = None;
+        }
+    }
+
+    /// Whether a row may be a hit.
+    #[inline(always)]
+    pub(crate) fn takes(&self, row: u32) -> bool {
+        #[cfg(feature = "among")]
+        if let Some((rows, _)) = &self.among {
+            return rows.contains(row);
+        }
+        let _ = row;
+        true
     }
 
     /// Begins a round without blocks.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nearshore::bench::{cpu_time, percentile_us, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
+use nearshore::filter::RowSet;
 use nearshore::io::blocks::{BlockOptions, Method};
 use nearshore::search::{Effort, SearchParams};
 use nearshore::{DiskIndex, DiskOptions, Error, Flight, Queries};
@@ -17,7 +18,7 @@ use super::bench::{check_truth, settings};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, check_layout};
+use super::search::{check_dimensions, check_filter, check_layout};
 
 /// Searches before the first that counts.
 const WARM_UP: usize = 100;
@@ -56,8 +57,12 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let opened = Instant::now();
     let index = DiskIndex::open(args.file(), options)?;
     let opened = opened.elapsed().as_secs_f64();
-    if args.only.filter.is_some() {
-        return Err(Fail::usage("--filter: searches whose blocks are read have none yet; --driver mmap would be right"));
+    let filter = args.only.parse()?;
+    let selecting = Instant::now();
+    let rows = filter.map(|filter| index.index().select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), &error))?;
+    let selected = rows.as_ref().map(|rows| (rows.len(), selecting.elapsed().as_secs_f64() * 1e6));
+    if rows.is_some() {
+        check_filter(&args.plan, index.index())?;
     }
     let progress = Progress::new(common);
     let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
@@ -66,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     check_dimensions(index.index(), args.file(), &queries, &name)?;
     let truth = args.truth.as_deref().map(Truth::open).transpose()?;
     if let Some(truth) = &truth {
-        check_truth(args, truth, &queries, usize::MAX)?;
+        check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
     }
     let threads = common.threads.map_or(1, usize::from);
     let flight = Flight { threads, in_flight: args.in_flight.into(), payloads: false };
@@ -76,12 +81,12 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
         progress.tell("measuring", done as u64, Some(settings.len() as u64));
         if done == 0 {
             let few = queries.first(WARM_UP);
-            index.search_all(&few, setting, flight, &|_, _| {})?;
+            index.search_all(&few, setting, rows.as_ref(), flight, &|_, _| {})?;
         }
-        runs.push(measure(&index, &queries, truth.as_ref(), setting, flight, args)?);
+        runs.push(measure(&index, &queries, truth.as_ref(), setting, rows.as_ref(), flight, args)?);
     }
     progress.finish();
-    let report = Report { args, index: &index, threads, runs, opened };
+    let report = Report { args, index: &index, threads, runs, opened, selected };
     if common.json { print_json(&report.json()) } else { print(|out| report.write_text(out)) }
 }
 
@@ -90,13 +95,14 @@ fn measure(
     queries: &Queries,
     truth: Option<&Truth>,
     setting: &SearchParams,
+    only: Option<&RowSet>,
     flight: Flight,
     args: &BenchArgs,
 ) -> Result<Measured, Fail> {
     let answers = Mutex::new((vec![Answer::default(); queries.len()], None::<(usize, Error)>));
     let cached = || index.cache().map_or((0, 0), |cache| (cache.hits(), cache.misses()));
     let (before, cpu, started) = (cached(), cpu_time(), Instant::now());
-    index.search_all(queries, setting, flight, &|query, found| {
+    index.search_all(queries, setting, only, flight, &|query, found| {
         let pending = found.pending;
         let stats = pending.stats();
         let answer = Answer {
@@ -151,6 +157,8 @@ struct Report<'a> {
     threads: usize,
     runs: Vec<Measured>,
     opened: f64,
+    /// Rows that the filter selected, and the microseconds that took.
+    selected: Option<(usize, f64)>,
 }
 
 /// The effort that was asked for, as a word.
@@ -185,13 +193,17 @@ impl Report<'_> {
             }
             value
         };
-        json!({
+        let mut value = json!({
             "file": args.file().display().to_string(), "rows": core.len(), "dimensions": core.dimensions(), "metric": core.metric().as_str(), "k": args.k,
             "threads": self.threads, "in_flight": args.in_flight, "backend": core.kernels().name(), "driver": index.file().method().as_str(),
             "direct": index.file().direct(), "refused": index.file().refusals().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "front_bytes": index.resident_bytes(), "memory_bytes": args.memory.map(|memory| memory.0), "resident_bytes": resident_bytes(),
             "file_bytes": core.reader().bytes().len(), "open_seconds": rounded(self.opened), "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
-        })
+        });
+        if let Some((rows, took)) = self.selected {
+            value["filter"] = json!({ "matching": rows, "select_us": rounded(took) });
+        }
+        value
     }
 
     fn write_text(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -207,6 +219,9 @@ impl Report<'_> {
         )?;
         writeln!(out, "{index}")?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
+        if let Some((rows, took)) = self.selected {
+            writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
+        }
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;
         writeln!(
             out,

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use clap::Args;
 use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
-use nearshore::format::{Header, Kind, WriteError};
+use nearshore::format::{Header, Kind, Sink, WriteError};
+use nearshore::parts::{self, Parts, PartsSink};
 use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
-use nearshore::{Driver, Pool};
+use nearshore::{Driver, Index, Pool};
 use serde_json::{Value, json};
 
 use super::args::Common;
@@ -18,6 +19,7 @@ use super::info::quality_json;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
 use super::search::open;
+use super::size::Bytes;
 
 pub(crate) const EXAMPLES: &str =
     "For the web: rows in tiles. The new file lies on any host that answers range requests; `open` of the npm package fetches of it what
@@ -49,6 +51,14 @@ pub(crate) struct ExportArgs {
     /// For the web: rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub(crate) tile_rows: Option<u16>,
+    /// For the web: bytes that the file may have, such as 95MiB. Originals are left out first, then copies of rows in second tiles, which makes
+    /// searches fetch more; if that does not do, nothing is written
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_bytes: Option<Bytes>,
+    /// For hosts that send whole files only, or of a limited size: the file in parts of so many bytes, named by their content, beside the output, which
+    /// then lists them and ends in .json. `open` of the npm package takes its address
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) split: Option<Bytes>,
     /// The same file, options and seed give the same bytes
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
@@ -62,11 +72,26 @@ const FIRST_READ: u64 = 64 * 1024;
 
 pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
+    if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
+        return Err(Fail::usage("--max-bytes and --split are for files for the web: --for web would be right"));
+    }
+    if args.split.is_some() && args.output.extension().is_none_or(|extension| extension != "json") {
+        return Err(Fail::usage(format!("{}: what lists parts ends in .json; {0}.json would be right", args.output.display())));
+    }
+    if args.split.is_some_and(|split| split.0 < parts::PART_MIN) {
+        return Err(Fail::usage(format!("--split: parts of at least {} would be right", output::bytes(parts::PART_MIN))));
+    }
+    if let Some(Bytes(part_bytes)) = args.split {
+        let sink = PartsSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
+        let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
+        let (sink, summary) = tile(args, common, &index, sink)?;
+        let parts = sink.finish(part_bytes).map_err(|error| Fail::output(&args.output, &error))?;
+        return report(args, common, &summary, Some(&parts), started.elapsed().as_secs_f64());
+    }
     let sink = output::begin(&args.output, args.force, &[args.file.as_path()])?;
     let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
-    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
-    let progress = Progress::new(common);
     if args.purpose == "disk" {
+        let progress = Progress::new(common);
         let mut tell = |done, total| {
             progress.tell("writing", done, Some(total));
             ControlFlow::Continue(())
@@ -76,6 +101,15 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
         sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
         return report_disk(args, common, &header, started.elapsed().as_secs_f64());
     }
+    let (sink, summary) = tile(args, common, &index, sink)?;
+    sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
+    report(args, common, &summary, None, started.elapsed().as_secs_f64())
+}
+
+/// Lays the rows out in tiles.
+fn tile<S: Sink<Error = std::io::Error>>(args: &ExportArgs, common: &Common, index: &Index, sink: S) -> Result<(S, TileSummary), Fail> {
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
+    let progress = Progress::new(common);
     let mut tell = |stage, done, total| {
         let name = match stage {
             TileStage::Cluster => "clustering",
@@ -90,20 +124,28 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     params.tile_rows = args.tile_rows.map(usize::from);
     params.originals = args.originals == "keep";
     params.seed = args.seed;
-    let (sink, summary) = index.write_tiles(&params, &pool, &mut tell, sink).map_err(|error| explain(error, args))?;
+    params.max_bytes = args.max_bytes.map(|bytes| bytes.0);
+    let done = index.write_tiles(&params, &pool, &mut tell, sink).map_err(|error| explain(error, args))?;
     progress.finish();
-    sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
-    let wall = started.elapsed().as_secs_f64();
+    Ok(done)
+}
+
+fn report(args: &ExportArgs, common: &Common, summary: &TileSummary, parts: Option<&Parts>, wall: f64) -> Result<(), Fail> {
     if common.json {
-        return print_json(&summary_json(args, &summary, wall));
+        let mut value = summary_json(args, summary, wall);
+        if let Some(parts) = parts {
+            value["parts"] = json!({ "count": parts.parts.len(), "part_bytes": parts.part_bytes });
+        }
+        return print_json(&value);
     }
-    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, &summary, wall)) }
+    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, summary, parts, wall)) }
 }
 
 fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {
     match error {
         TileError::Parameter { .. } => Fail::usage(error.to_string()),
         TileError::Read(error) => Fail::search(&args.file, "", &error),
+        TileError::TooLarge { .. } => Fail::usage(format!("--max-bytes: {error}")),
         TileError::Interrupted => Fail::interrupted(),
         TileError::Write(WriteError::Sink(error)) => Fail::output(&args.output, &error),
         TileError::Write(error) => Fail::input(format!("{}: {error}", args.file.display())),
@@ -150,6 +192,7 @@ fn summary_json(args: &ExportArgs, summary: &TileSummary, wall: f64) -> Value {
     json!({
         "file": args.output.display().to_string(), "source": args.file.display().to_string(), "for": "web", "rows": summary.rows,
         "dropped_tombstones": summary.dropped, "tiles": summary.tiles, "file_bytes": summary.file_bytes, "hot_bytes": summary.hot_bytes,
+        "originals": summary.originals, "copies": summary.copies,
         "expected": {
             "recall": rounded(args.recall.into()), "reached": reached(summary, args.recall).is_some(), "probes": setting.probes, "rerank": setting.rerank, "rounds": 2,
             "codes_bytes": codes, "records_bytes": records, "bytes": codes + records,
@@ -158,12 +201,26 @@ fn summary_json(args: &ExportArgs, summary: &TileSummary, wall: f64) -> Value {
     })
 }
 
-fn write_summary(out: &mut impl Write, args: &ExportArgs, summary: &TileSummary, wall: f64) -> std::io::Result<()> {
+fn write_summary(out: &mut impl Write, args: &ExportArgs, summary: &TileSummary, parts: Option<&Parts>, wall: f64) -> std::io::Result<()> {
     let TileSummary { rows, tiles, hot_bytes, file_bytes, .. } = summary;
     let (size, took) = (output::bytes(*file_bytes), output::seconds(wall));
     writeln!(out, "{}: {rows} rows in {tiles} tiles, {size}, in {took}", args.output.display())?;
     if summary.dropped > 0 {
         writeln!(out, "  {} tombstones were left out", summary.dropped)?;
+    }
+    if args.max_bytes.is_some() && args.originals == "keep" && !summary.originals {
+        writeln!(out, "  originals were left out, to stay within --max-bytes")?;
+    }
+    if !summary.copies {
+        writeln!(out, "  copies of rows in second tiles were left out, to stay within --max-bytes")?;
+    }
+    if let Some(parts) = parts {
+        let part = output::bytes(parts.part_bytes);
+        writeln!(
+            out,
+            "  in {} parts of {part} beside it; each is read whole, so a search reads as many as its blocks lie in",
+            parts.parts.len()
+        )?;
     }
     let hot = output::bytes((*hot_bytes).max(FIRST_READ));
     writeln!(

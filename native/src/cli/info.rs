@@ -12,8 +12,24 @@ use super::args::{Common, FileArgs};
 use super::build::write_quality;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
+use super::verify::parts_of;
 
 pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
+    if let Some(parts) = parts_of(args)? {
+        let (count, file_bytes, part_bytes) = (parts.parts.len(), parts.file_bytes, parts.part_bytes);
+        if common.json {
+            let file = args.file.display().to_string();
+            return print_json(&json!({ "file": file, "parts": count, "part_bytes": part_bytes, "file_bytes": file_bytes }));
+        }
+        let (file, part) = (output::bytes(file_bytes), output::bytes(part_bytes));
+        return print(|out| {
+            let path = args.file.display();
+            writeln!(
+                out,
+                "{path}: the list of a file of {file} in {count} parts of {part}, for the npm package; the parts, joined in its order, are the file"
+            )
+        });
+    }
     let index = Index::open(&args.file)?;
     let damaged = |error| Fail::search(&args.file, "", &error);
     let meta = index.meta().map_err(damaged)?;

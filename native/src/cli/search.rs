@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use nearshore::dataset::{Dataset, parse_vector};
-use nearshore::format::Kind;
+use nearshore::filter::RowSet;
+use nearshore::format::{Kind, Plan};
 use nearshore::io::blocks::{BlockOptions, Method};
 use nearshore::search::{Effort, Hit, Layout, Scratch, SearchParams, Stats};
 use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, base64};
@@ -19,6 +20,14 @@ use super::progress::Progress;
 pub(super) fn check_layout(plan: &PlanArgs) -> Result<(), Fail> {
     if plan.driver.method().is_some() && plan.layout == Layout::Fast {
         return Err(Fail::usage("--layout fast: searches whose blocks are read walk lean; --driver mmap would be right"));
+    }
+    Ok(())
+}
+
+/// Refuses a filter where searches read blocks and walk.
+pub(super) fn check_filter(plan: &PlanArgs, index: &Index) -> Result<(), Fail> {
+    if plan.driver.method().is_some() && plan.plan.unwrap_or(index.plan()) == Plan::Walk {
+        return Err(Fail::usage("--filter: walks whose blocks are read have none; --driver mmap, or a file in tiles, would be right"));
     }
     Ok(())
 }
@@ -38,10 +47,11 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let filter = args.only.parse()?;
     let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
     let with_payload = index.reader().section(Kind::Payload, 0).is_some();
-    if args.plan.driver.method().is_some() && rows.is_some() {
-        return Err(Fail::usage("--filter: searches whose blocks are read have none yet; --driver mmap would be right"));
+    if rows.is_some() {
+        check_filter(&args.plan, &index)?;
     }
-    let mut read = args.plan.driver.method().map(|method| read_all(args, method, &queries, &params, with_payload)).transpose()?;
+    let only = rows.as_ref();
+    let mut read = args.plan.driver.method().map(|method| read_all(args, method, &queries, &params, only, with_payload)).transpose()?;
     let mut scratch = Scratch::new();
     let mut answer = Answer::default();
     let mut failed = None;
@@ -143,14 +153,21 @@ fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail
 }
 
 /// Answers of all queries by a driver that reads blocks as they are wanted.
-fn read_all(args: &SearchArgs, method: Method, queries: &Queries, params: &SearchParams, payloads: bool) -> Result<Vec<Answer>, Fail> {
+fn read_all(
+    args: &SearchArgs,
+    method: Method,
+    queries: &Queries,
+    params: &SearchParams,
+    only: Option<&RowSet>,
+    payloads: bool,
+) -> Result<Vec<Answer>, Fail> {
     let mut options = DiskOptions::default();
     options.blocks = BlockOptions::default().method(method);
     options.memory = args.memory.map(|memory| memory.0);
     let index = DiskIndex::open(&args.file, options)?;
     let answers = Mutex::new((vec![Answer::default(); queries.len()], None));
     let flight = Flight { threads: 1, in_flight: 16, payloads };
-    index.search_all(queries, params, flight, &|query, found| {
+    index.search_all(queries, params, only, flight, &|query, found| {
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = found.pending;
         let payloads = (0..pending.hits().len()).map(|hit| pending.payload(hit).to_vec()).collect();

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use nearshore_core::filter::RowSet;
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 
 use self::front::{Front, Held};
@@ -131,7 +132,8 @@ impl DiskIndex {
         if self.resident { self.front.bytes } else { 0 }
     }
 
-    /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order.
+    /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order; among `only` some rows
+    /// of a file in tiles, where that is said.
     ///
     /// # Errors
     /// [`Error::Io`] when blocks can be read no more. What befalls a single search goes to `found`.
@@ -139,12 +141,13 @@ impl DiskIndex {
         &self,
         queries: &Queries,
         params: &SearchParams,
+        only: Option<&RowSet>,
         flight: Flight,
         found: &(impl Fn(usize, Found<'_>) + Sync),
     ) -> Result<(), Error> {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            let serve = || self.serve(queries, params, flight, &next, found);
+            let serve = || self.serve((queries, params, only), flight, &next, found);
             let workers: Vec<_> = (0..flight.threads.max(1)).map(|_| scope.spawn(serve)).collect();
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
@@ -156,8 +159,7 @@ impl DiskIndex {
     /// One thread's part.
     fn serve(
         &self,
-        queries: &Queries,
-        params: &SearchParams,
+        (queries, params, only): (&Queries, &SearchParams, Option<&RowSet>),
         flight: Flight,
         next: &AtomicUsize,
         found: &(impl Fn(usize, Found<'_>) + Sync),
@@ -177,6 +179,7 @@ impl DiskIndex {
         let mut all = All {
             queries,
             params,
+            only,
             next,
             found: &|query, slot: &Slot<'_>, error: Option<RunError<SearchError>>| {
                 let error = error.map(|error| self.explain(error));
@@ -239,6 +242,7 @@ impl Waits for Slot<'_> {
 struct All<'a, F> {
     queries: &'a Queries,
     params: &'a SearchParams,
+    only: Option<&'a RowSet>,
     next: &'a AtomicUsize,
     found: &'a F,
 }
@@ -250,7 +254,11 @@ impl<'a, F: Fn(usize, &Slot<'a>, Option<RunError<SearchError>>)> Work<Slot<'a>> 
             return None;
         }
         slot.began = Instant::now();
-        Some(slot.index.start(self.queries.get(slot.query), self.params, &mut slot.pending))
+        let (query, pending) = (self.queries.get(slot.query), &mut slot.pending);
+        Some(match self.only {
+            Some(rows) => slot.index.start_where(query, self.params, rows, pending),
+            None => slot.index.start(query, self.params, pending),
+        })
     }
 
     fn done(&mut self, slot: &mut Slot<'a>, result: Result<(), RunError<SearchError>>) {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use nearshore_core::build::tiles::TileParams;
 use nearshore_core::build::{BuildParams, Codes, Input, Tier, build};
 use nearshore_core::distance::Kernels;
-use nearshore_core::format::{Element, Kind, Metric};
+use nearshore_core::format::{Element, Kind, Metric, Plan};
 use nearshore_core::search::{Hit, Scratch, Stats};
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Payloads, Vectors};
@@ -64,13 +64,32 @@ fn begins(path: &Path, kind: Kind) -> Option<u64> {
 
 type Answers = Vec<(Vec<Hit>, Stats, Vec<Vec<u8>>)>;
 
+/// Rows to search among: none said, and where the file is in tiles every third, a run of them (a few tiles whole), a dozen, none at all.
+fn sets(index: &Index) -> Vec<Option<RowSet>> {
+    let tests: [&dyn Fn(usize) -> bool; 4] = [&|row| row % 3 == 1, &|row| (500..1400).contains(&row), &|row| row % 250 == 3, &|_| false];
+    let words = |test: &dyn Fn(usize) -> bool| {
+        let word = |word| (0..64).fold(0, |bits, bit| bits | u64::from(test(word * 64 + bit)) << bit);
+        (0..ROWS.div_ceil(64)).map(word).collect()
+    };
+    let sets = tests.iter().filter(|_| index.plan() == Plan::Tiles).map(|test| index.set_of_words(words(test)).expect("no block is read"));
+    std::iter::once(None).chain(sets.map(Some)).collect()
+}
+
 /// What a map answers.
-fn wanted(path: &Path, queries: &Queries, params: &SearchParams) -> Answers {
+fn wanted(path: &Path, queries: &Queries, params: &SearchParams, only: Option<&RowSet>) -> Answers {
     let index = Index::open(path).expect("a sound file");
     let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let core: &nearshore_core::index::Index<FileBytes> = &index;
     let answer = |query| {
-        let stats =
-            nearshore_core::index::Index::search(&index, queries.get(query), params, &mut scratch, &mut hits).expect("a sound search");
+        let asked = queries.get(query);
+        let stats = match only {
+            None => core.search(asked, params, &mut scratch, &mut hits),
+            Some(rows) => core.search_where(asked, params, rows, &mut scratch, &mut hits),
+        };
+        let stats = stats.expect("a sound search");
+        if let Some(rows) = only {
+            assert!(hits.len() == params.k.min(rows.len()) && hits.iter().all(|hit| rows.contains(hit.row)));
+        }
         let payload = |hit: &Hit| {
             let mut bytes = Vec::new();
             index.payload(hit.row, &mut bytes).expect("a sound payload");
@@ -105,43 +124,37 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
     for path in files(folder.path()) {
         for params in PARAMS {
             let (params, mut rounds) = (params(), 0);
-            let wanted = wanted(&path, &queries, &params);
-            for method in [Method::Uring, Method::Pread, Method::Mmap] {
-                // Enough for all that walks go by, for hardly anything, for codes, for neither codes nor edges and some blocks.
-                let fronts = [Kind::Edges, Kind::CodesRows].map(|kind| begins(&path, kind));
-                let few = [(5, 2, fronts[0], Some(9)), (2, 1, fronts[1].map(|bytes| bytes + 9000), None)];
-                let few = few.into_iter().filter(|few| few.2.is_some());
-                for (in_flight, threads, memory, read_ahead) in
-                    [(1, 1, None, None), (7, 2, Some(4 << 20), None), (3, 1, Some(1000), None)].into_iter().chain(few)
-                {
-                    let mut options = DiskOptions { memory, read_ahead, ..DiskOptions::default() };
-                    options.blocks = options.blocks.method(method);
-                    let index = DiskIndex::open(&path, options).expect("a sound file");
-                    let found = Mutex::new(vec![None; queries.len()]);
-                    let flight = Flight { threads, in_flight, payloads: true };
-                    let take = |query: usize, answer: Found<'_>| {
-                        assert!(answer.error.is_none(), "{:?}", answer.error);
-                        found.lock().unwrap()[query] = Some((answered(answer.pending), answer.pending.rounds()));
-                    };
-                    index.search_all(&queries, &params, flight, &take).expect("blocks");
-                    for (query, (found, wanted)) in found.into_inner().unwrap().into_iter().zip(&wanted).enumerate() {
-                        let (found, waited) = found.expect("an answer");
-                        assert_eq!(&found, wanted, "{index}: query {query}");
-                        if fronts.contains(&None) || memory.is_none_or(|memory| memory > 1 << 20) {
-                            rounds = rounds.max(waited);
+            for only in sets(&Index::open(&path).expect("a sound file")) {
+                let only = only.as_ref();
+                let wanted = wanted(&path, &queries, &params, only);
+                for method in [Method::Uring, Method::Pread, Method::Mmap] {
+                    // Enough for all that walks go by, for hardly anything, for codes, for neither codes nor edges and some blocks.
+                    let fronts = [Kind::Edges, Kind::CodesRows].map(|kind| begins(&path, kind));
+                    let few = [(5, 2, fronts[0], Some(9)), (2, 1, fronts[1].map(|bytes| bytes + 9000), None)];
+                    let few = few.into_iter().filter(|few| few.2.is_some());
+                    for (in_flight, threads, memory, read_ahead) in
+                        [(1, 1, None, None), (7, 2, Some(4 << 20), None), (3, 1, Some(1000), None)].into_iter().chain(few)
+                    {
+                        let mut options = DiskOptions { memory, read_ahead, ..DiskOptions::default() };
+                        options.blocks = options.blocks.method(method);
+                        let index = DiskIndex::open(&path, options).expect("a sound file");
+                        let flight = Flight { threads, in_flight, payloads: true };
+                        let waited = same_answers(&index, &queries, &params, only, flight, &wanted);
+                        let held = match memory {
+                            _ if fronts.contains(&None) => Held::Centroids,
+                            memory if memory.is_some() && memory == fronts[0] => Held::Codes,
+                            Some(memory) if fronts[1].is_some_and(|codes| memory == codes + 9000) => Held::Upper,
+                            _ => Held::Graph,
+                        };
+                        assert_eq!(index.front.held, held, "{index}");
+                        if matches!(held, Held::Codes | Held::Upper) {
+                            assert!(waited > 4, "{index}: {waited} rounds");
                         } else {
-                            assert!(waited > 4 || memory == Some(1000), "{index}: {waited} rounds");
+                            rounds = rounds.max(waited);
                         }
+                        assert!(index.to_string().contains("round"), "{index}");
+                        assert_eq!(index.resident_bytes() > 0, memory != Some(1000), "{index}");
                     }
-                    assert!(index.to_string().contains("round"), "{index}");
-                    let held = match memory {
-                        _ if fronts.contains(&None) => Held::Centroids,
-                        memory if memory.is_some() && memory == fronts[0] => Held::Codes,
-                        Some(memory) if fronts[1].is_some_and(|codes| memory == codes + 9000) => Held::Upper,
-                        _ => Held::Graph,
-                    };
-                    assert_eq!(index.front.held, held, "{index}");
-                    assert_eq!(index.resident_bytes() > 0, memory != Some(1000), "{index}");
                 }
             }
             let ranked = [3, 2, 3][["kept.shore", "dropped.shore", "tiles.shore"].iter().position(|name| path.ends_with(name)).unwrap()];
@@ -150,13 +163,37 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
     }
 }
 
+/// Compares all answers; returns the most rounds that one took.
+fn same_answers(
+    index: &DiskIndex,
+    queries: &Queries,
+    params: &SearchParams,
+    only: Option<&RowSet>,
+    flight: Flight,
+    wanted: &Answers,
+) -> u32 {
+    let found = Mutex::new(vec![None; queries.len()]);
+    let take = |query: usize, answer: Found<'_>| {
+        assert!(answer.error.is_none(), "{:?}", answer.error);
+        found.lock().unwrap()[query] = Some((answered(answer.pending), answer.pending.rounds()));
+    };
+    index.search_all(queries, params, only, flight, &take).expect("blocks");
+    let mut rounds = 0;
+    for (query, (found, wanted)) in found.into_inner().unwrap().into_iter().zip(wanted).enumerate() {
+        let (found, waited) = found.expect("an answer");
+        assert_eq!(&found, wanted, "{index}: query {query}");
+        rounds = rounds.max(waited);
+    }
+    rounds
+}
+
 #[test]
 fn faults_end_a_search_in_an_error_or_change_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let queries = queries(60);
     for path in files(folder.path()) {
         let params = PARAMS[0]();
-        let wanted = wanted(&path, &queries, &params);
+        let wanted = wanted(&path, &queries, &params, None);
         let whole = DiskIndex::open(&path, DiskOptions::default()).expect("a sound file");
         // A walk that reads edges, too.
         let memory = begins(&path, Kind::Edges);
@@ -178,7 +215,7 @@ fn faults_end_a_search_in_an_error_or_change_nothing() {
                 }
                 ends[usize::from(error.is_some())] += 1;
             };
-            run(&mut blocks, &mut slots, &mut All { queries: &queries, params: &params, next: &next, found: &found })
+            run(&mut blocks, &mut slots, &mut All { queries: &queries, params: &params, only: None, next: &next, found: &found })
                 .expect("a driver that goes on");
             let [sound, failed] = ends.into_inner().unwrap();
             assert_eq!(sound + failed, queries.len());
@@ -204,7 +241,7 @@ fn a_file_that_shrinks_is_an_error() {
             assert!(error.contains("shore") && error.contains("ends"), "{error}");
             failed.fetch_add(1, Relaxed);
         };
-        index.search_all(&queries, &PARAMS[0](), flight, &count).expect("a driver that goes on");
+        index.search_all(&queries, &PARAMS[0](), None, flight, &count).expect("a driver that goes on");
         assert_eq!(failed.into_inner(), queries.len());
     }
 }

@@ -160,3 +160,61 @@ fn searches_that_a_file_is_not_made_for_say_which_one_is() {
     sandbox.run("tune web.shore --queries query.fbin").fails(2, &["web.shore: the index has no graph, and tune measures walks"]);
     assert_eq!(sandbox.run("search web.shore --queries query.fbin --layout fast").code, Some(3));
 }
+
+#[test]
+fn a_ceiling_leaves_out_originals_then_copies_and_then_refuses() {
+    let sandbox = built();
+    let export = |more: &str| {
+        let line = format!("export base.shore -o web.shore --force --originals keep --tile-rows 16 --json --quiet {more}");
+        sandbox.run(line.trim_end())
+    };
+    let bytes = |said: &Value| said["file_bytes"].as_u64().unwrap();
+    let kept = |said: &Value| (said["originals"].as_bool().unwrap(), said["copies"].as_bool().unwrap());
+    let all = export("").json();
+    assert_eq!(kept(&all), (true, true));
+    let dropped = export(&format!("--max-bytes {}", bytes(&all) - 1)).json();
+    assert_eq!(kept(&dropped), (false, true));
+    let lean = export(&format!("--max-bytes {}", bytes(&dropped) - 1)).json();
+    assert_eq!(kept(&lean), (false, false));
+    assert!(bytes(&lean) < bytes(&dropped) && bytes(&dropped) < bytes(&all));
+    sandbox.run("verify web.shore").ok();
+    let search = |file: &str| sandbox.run(&format!("search {file} --queries query.fbin --refine records --plan scan --json")).json();
+    assert_eq!(hits(&search("web.shore")), hits(&search("base.shore")));
+    let before = fs::read(sandbox.path("web.shore")).unwrap();
+    export("--max-bytes 100KiB")
+        .fails(2, &["--max-bytes: the file would have ", "bytes without originals and copies of rows, more than 102400"]);
+    assert_eq!(fs::read(sandbox.path("web.shore")).unwrap(), before);
+}
+
+#[test]
+fn a_file_in_parts_is_the_file_and_is_verified_part_by_part() {
+    let sandbox = built();
+    sandbox.run("export base.shore -o web.shore --tile-rows 16 --quiet").ok();
+    let text = sandbox.run("export base.shore -o parts.shore.json --tile-rows 16 --split 64KiB").ok().stdout;
+    assert!(text.contains(" parts of 64.00 KiB beside it"), "{text}");
+    let list: Value = serde_json::from_slice(&fs::read(sandbox.path("parts.shore.json")).unwrap()).unwrap();
+    let names: Vec<&str> = list["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
+    let joined: Vec<u8> = names.iter().flat_map(|name| fs::read(sandbox.path(name)).unwrap()).collect();
+    assert_eq!(joined, fs::read(sandbox.path("web.shore")).unwrap());
+    let whole = format!("parts.shore.json: whole ({} parts, ", names.len());
+    assert!(sandbox.run("verify parts.shore.json").ok().stdout.starts_with(&whole));
+    let info = sandbox.run("info parts.shore.json").ok().stdout;
+    assert!(info.contains("the list of a file of ") && info.contains(" parts of 64.00 KiB"), "{info}");
+    assert_eq!(sandbox.run("info parts.shore.json --json").json()["parts"].as_u64(), Some(names.len() as u64));
+    // Made again nothing changes; only the list has to be replaced.
+    sandbox.run("export base.shore -o parts.shore.json --split 64KiB").fails(2, &["parts.shore.json", "exists already"]);
+    sandbox.run("export base.shore -o parts.shore.json --tile-rows 16 --split 64KiB --force --quiet").ok();
+    sandbox.run("verify parts.shore.json --quiet").ok();
+    let mut damaged = fs::read(sandbox.path(names[1])).unwrap();
+    damaged[77] ^= 4;
+    sandbox.write(names[1], &damaged);
+    sandbox.run("verify parts.shore.json").fails(5, &[names[1], "part 2 is damaged"]);
+    fs::remove_file(sandbox.path(names[1])).unwrap();
+    let said = sandbox.run("verify parts.shore.json --json");
+    assert!(said.code == Some(5) && said.stdout.contains("part 2 cannot be read"), "{said:?}");
+    sandbox.write("other.json", b"{\"format\":\"else\"}");
+    sandbox.run("verify other.json").fails(5, &["other.json", "no list of parts"]);
+    misused(&sandbox, "export base.shore -o p.shore --split 64KiB", "ends in .json");
+    misused(&sandbox, "export base.shore -o p.json --split 1KiB", "at least 64.00 KiB");
+    misused(&sandbox, "export base.shore -o p.json --for disk --split 1MiB", "--for web");
+}

@@ -131,3 +131,38 @@ fn mistakes_name_the_place() {
     let words = ["bad.jsonl: row 1 (line 2), field n: a value of type string; i64 as in row 0 would be right"];
     sandbox.run("build bad.jsonl -o x.shore --columns n").fails(3, &words);
 }
+
+#[test]
+fn tiles_are_filtered_by_every_driver_alike() {
+    let sandbox = built();
+    sandbox.run("export base.shore -o web.shore --tile-rows 16 --quiet").ok();
+    let search = |filter: &str, more: &str| {
+        let mut args = vec!["search", "web.shore", "--queries", "query.fbin", "--json", "--filter", filter];
+        args.extend(more.split_whitespace());
+        sandbox.run_args(&args)
+    };
+    for (filter, matching) in [("price < 60 and not sold", 1543), ("price = 3", 30), ("price > 1000", 0)] {
+        let exact = search(filter, "--plan scan").json();
+        let wanted = search(filter, "").json();
+        assert_eq!(wanted["matching"].as_u64(), Some(matching), "{filter}");
+        let (mut right, mut all) = (0, 0);
+        for query in 0..40 {
+            let (found, truth) = (ids(&wanted, query), ids(&exact, query));
+            assert_eq!(found.len(), truth.len(), "{filter}: as many as there are");
+            right += found.iter().filter(|id| truth.contains(id)).count();
+            all += truth.len();
+        }
+        assert!(right as f64 >= 0.9 * all as f64, "{filter}: {right} of {all}");
+        for driver in ["pread", "uring", "slice"] {
+            assert_eq!(search(filter, &format!("--driver {driver}")).json(), wanted, "{filter}: {driver}");
+        }
+    }
+    let bench = "bench web.shore --queries query.fbin --driver pread --json --quiet --filter";
+    let mut args: Vec<&str> = bench.split_whitespace().collect();
+    args.push("price < 60");
+    let said = sandbox.run_args(&args).json();
+    assert_eq!(said["filter"]["matching"].as_u64(), Some(1800));
+    assert!(said["runs"][0]["rounds"].as_f64().is_some_and(|rounds| rounds <= 2.0), "{said}");
+    let walk = ["search", "base.shore", "--queries", "query.fbin", "--driver", "pread", "--filter", "price < 60"];
+    sandbox.run_args(&walk).fails(2, &["--filter", "walks whose blocks are read have none"]);
+}

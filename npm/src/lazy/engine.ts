@@ -7,7 +7,7 @@ import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, Sear
 import { Blocks, type Traffic } from "./blocks.js";
 import { FILES, handles } from "./disk.js";
 import { blocksOf, bringCodes, openParts } from "./file.js";
-import type { Head } from "./header.js";
+import { headOf, type Head } from "./header.js";
 import { Http } from "./http.js";
 import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
@@ -18,11 +18,16 @@ import { QUOTA, Store, type Shelves } from "./store.js";
 interface Query {
   call: SearchCall;
   data: Form;
+  /** What is asked, where it is no search. */
+  form?: number;
 }
 
 /** What is open. */
 interface File {
   blocks: Blocks;
+  /** Where the file, or what is here of it, lies in the engine's memory, and its length. */
+  at: number;
+  fileBytes: number;
   /** Undefined for a file that lies in the engine's memory as a whole. */
   parts?: { head: Head; store: Store; url: string | undefined };
 }
@@ -30,6 +35,8 @@ interface File {
 /** One index of tiles in one instance, whose file is read in parts; or lies here as a whole, which makes no difference to a search. */
 export class LazyEngine extends Engine implements Searches<Query>, Calling {
   #file: File | undefined;
+  /** Does what this one cannot. */
+  #other: LazyEngine | undefined;
   #release: (() => unknown) | undefined;
   #shelves: Shelves = FILES;
   readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
@@ -59,8 +66,9 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
+      const at = this.core.reserve(SLOT.file, head.hotEnd);
       this.check(this.core.open_prefix(head.fileBytes));
-      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), parts: { head, store, url } };
+      this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), at, fileBytes: head.fileBytes, parts: { head, store, url } };
       const described = this.describe();
       if (url) {
         store.disk = await shelves.diskOf(head.identity);
@@ -82,7 +90,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     // Every block is kept, so none is read; one that is damaged is read to no avail.
     const get = (offset: number, bytes: number): Uint8Array => this.copy(at + offset, bytes);
     const kept = { get, put() {}, drop() {} };
-    this.#file = { blocks: new Blocks({ read: async (offset, bytes) => get(offset, bytes) }, kept, async () => {}) };
+    this.#file = { blocks: new Blocks({ read: async (offset, bytes) => get(offset, bytes) }, kept, async () => {}), at, fileBytes: file.length };
   }
 
   override describe(): Described {
@@ -108,12 +116,31 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     return { ...super.memory(), requests, bytes, cached };
   }
 
-  has(): never {
-    throw unsupported(ELSEWHERE);
+  async has(id: bigint, signal?: AbortSignal): Promise<boolean> {
+    return new Uint32Array(await this.#row(HAS, id, signal), 0, 1)[0] === 1;
   }
 
-  get(): never {
-    throw unsupported(ELSEWHERE);
+  async get(id: bigint, signal?: AbortSignal): Promise<ArrayBuffer | null> {
+    const answer = await this.#row(GET, id, signal);
+    return new Uint32Array(answer, 0, 1)[0] === 1 ? answer : null;
+  }
+
+  async #row(form: number, id: bigint, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
+    const data = new Uint8Array(BigUint64Array.of(id).buffer);
+    return (await drive(this.#further(), this.#file!.blocks, { call: NO_CALL, data, form }, {}, signal ?? this.#closing.signal)).answer;
+  }
+
+  /** The engine that filters, with what is here of the file. */
+  #further(): LazyEngine {
+    if (!this.#other) {
+      const { at, fileBytes, parts } = this.#file!;
+      const other = new LazyEngine(this.further!);
+      other.begin(0);
+      other.write(this.view(at, parts?.head.hotEnd ?? headOf(this.view(at, fileBytes))!.hotEnd));
+      other.check(other.core.open_prefix(fileBytes));
+      this.#other = other;
+    }
+    return this.#other;
   }
 
   save(): never {
@@ -132,12 +159,13 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   // The engine's searches, each in a slot of its own.
 
-  start({ call, data }: Query): number {
+  start({ call, data, form = elementOf(data) }: Query): number {
     this.demandSound();
     this.ask(call, data);
+    if (call.filter !== undefined) this.only(call.filter);
     let slot = this.#wanted.indexOf(undefined);
     if (slot < 0) slot = this.#wanted.length;
-    this.check(this.core.start(slot, elementOf(data), call.payload));
+    this.check(this.core.start(slot, form, call.payload));
     this.#step(slot);
     return slot;
   }
@@ -191,7 +219,8 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     try {
       const each = call.data.length / call.count;
       const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
-      const all = await Promise.all(queries.map((query, i) => drive(this, blocks, query, call.budget, control.signal, took[i])));
+      const engine = call.filter === undefined ? this : this.#further();
+      const all = await Promise.all(queries.map((query, i) => drive(engine, blocks, query, call.budget, control.signal, took[i])));
       if (!parts) for (const each of all) each.cached = 0; // nothing was ever fetched
       return joined(all);
     } catch (thrown) {
@@ -211,12 +240,18 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   }
 }
 
+/** What is asked in the place of a vector's form; see the engine's `filter`. */
+const [HAS, GET] = [250, 251];
+
+/** The parameters of what is no search. */
+const NO_CALL = {} as SearchCall;
+
 /** Every call has a method of its name. */
-type Calling = { [K in Exclude<CallName, Elsewhere>]: K extends "has" | "get" | "save" | "verify" ? () => never : Method<K> };
+type Calling = { [K in Exclude<CallName, Elsewhere>]: K extends "save" | "verify" ? () => never : Method<K> };
 
 type Elsewhere = "build" | "create" | "add" | "delete" | "compact" | "clear" | "keep" | "persisted" | "release" | "discard" | "mask" | "hides" | "hidden" | "cover";
 
-const ELSEWHERE = "a file in tiles is opened to be searched by its tiles, no more; for the rest use the file that it was exported from, or load it whole with Index.load";
+const ELSEWHERE = "a file in tiles is searched by its tiles, and looked into row by row; for the rest use the file that it was exported from, or load it whole with Index.load";
 
 /** Number of the plan by tiles, behind those that need the whole file. */
 const PLAN_TILES = PLANS.indexOf("tiles");

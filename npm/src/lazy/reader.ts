@@ -64,8 +64,11 @@ const readerOfFile = (handle: FileHandleLike): Reader =>
     return readAt(handle, offset, Math.max(there, 0));
   });
 
-/** What a source threw, as an error of ours. */
-const failed = (thrown: unknown): NearshoreError => (thrown instanceof NearshoreError ? thrown : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown }));
+/** What a source threw, as an error of ours: told by its name, for each script has a class of its own. */
+function failed(thrown: unknown): NearshoreError {
+  const { name, code, message, cause } = (thrown ?? {}) as NearshoreError;
+  return name === "NearshoreError" ? new NearshoreError(code, message, { cause }) : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown });
+}
 
 /** A reader that counts and checks what `get` gives. */
 function parts(get: (offset: number, bytes: number, signal?: AbortSignal) => Promise<Uint8Array>): Reader {

@@ -1,9 +1,9 @@
 //! What must hold for any bytes. Each function takes them as they are and, once more, with all checks repaired; it panics
 //! when the bar is missed and returns otherwise. Answers of sound files are compared by the tests through [`answers`].
 
-use nearshore_core::filter::{Filter, SelectError};
+use nearshore_core::filter::{Filter, RowSet, SelectError};
 use nearshore_core::format::{Kind, Plan, Reader, Refine};
-use nearshore_core::index::Index;
+use nearshore_core::index::{Asked, Excerpt, Index, Inquiry};
 use nearshore_core::search::{Layout, Scratch, SearchError, SearchParams};
 use nearshore_core::vectors::Query;
 
@@ -107,10 +107,50 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
 /// Conditions on the columns of the samples.
 const FILTERS: [&str; 4] = ["n >= 3 and n < 20 or n is null", "w > \"a\" and w <= \"ccc\"", "w in (\"a\", \"bb\") and not n = 9", "n = 7"];
 
+/// A condition, and rows by their ids, asked of a file of which blocks come as they are wanted: what the whole file says, or an error.
+fn in_parts<B: AsRef<[u8]>>(index: &Index<B>, filter: Filter, words: Option<&[u64]>) {
+    let Ok(mut excerpt) = Excerpt::new(index) else { return };
+    let mut inquiry = Inquiry::new();
+    excerpt.select(index, filter, &mut inquiry);
+    let done = bring(index, &mut excerpt, &mut inquiry);
+    match (inquiry.answer(), words) {
+        (Asked::Rows(found), Some(words)) => assert_eq!(found, words),
+        // The whole file's set knows of exact duplicates as well, of which a table may be damaged.
+        (Asked::Rows(_), None) => {}
+        (Asked::Row(_), _) => panic!("an answer to another question"),
+        (Asked::Nothing, _) => assert!(done.is_err()),
+    }
+    for id in [0, 3, 20, u64::MAX] {
+        Excerpt::find(index, id, true, &mut inquiry);
+        let _ = bring(index, &mut excerpt, &mut inquiry);
+        if let Asked::Row(Some(found)) = inquiry.answer() {
+            assert!((found.row as usize) < index.len() && found.vector.len() == index.dimensions());
+        }
+    }
+}
+
+/// Feeds a question to its end.
+fn bring<B: AsRef<[u8]>>(index: &Index<B>, excerpt: &mut Excerpt, inquiry: &mut Inquiry) -> Result<(), SelectError> {
+    let file = index.reader().bytes();
+    for _ in 0..100 {
+        assert!(inquiry.wanted().len() <= file.len() / 16, "more blocks than a file of this size can have");
+        for at in 0..inquiry.wanted().len() {
+            let block = inquiry.wanted()[at];
+            Excerpt::feed(index, inquiry, at, &file[block.offset as usize..][..block.bytes as usize]).map_err(SelectError::Corrupt)?;
+        }
+        if excerpt.advance(index, inquiry)? {
+            return Ok(());
+        }
+    }
+    panic!("a question without end");
+}
+
 /// The rows that a condition selects, and the answers among them; none where the file has no such columns.
 fn filtered<B: AsRef<[u8]>>(index: &Index<B>, text: &str) -> Vec<Answer> {
     let filter = Filter::parse(text).expect("a condition");
-    let rows = match index.select(&filter) {
+    let selected = index.select(&filter);
+    in_parts(index, filter, selected.as_ref().ok().map(RowSet::words));
+    let rows = match selected {
         Ok(rows) => rows,
         Err(SelectError::Corrupt(corrupt)) => return vec![Err(corrupt.into()); 4],
         Err(_) => return Vec::new(),

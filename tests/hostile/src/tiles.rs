@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use nearshore_core::build::tiles::TileParams;
 use nearshore_core::build::{BuildParams, Input, build};
 use nearshore_core::distance::Kernels;
+use nearshore_core::filter::RowSet;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
@@ -64,15 +65,31 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
     let hot = usize::try_from(offset + bytes).ok().and_then(|end| file.get(..end)).unwrap_or(file);
     let prefix = Index::open_prefix(hot, file.len() as u64).expect("the same header");
     let query: Vec<f32> = (0..index.dimensions()).map(|column| ((column * 29 + 3) % 97) as f32).collect();
-    for mut params in searches() {
-        params.plan = Some(nearshore_core::format::Plan::Tiles);
-        let found = index.search(Query::F32(&query), &params, &mut scratch, &mut hits);
+    // All rows, and every third: with those the plan is the file's too, which fetches records alone where that costs less.
+    let thirds = vec![0x9249_2492_4924_9249; index.len().div_ceil(64)];
+    let sets = [None, Some(index.set_of_words(thirds).expect("no block is read"))];
+    let tiles = Some(nearshore_core::format::Plan::Tiles);
+    for (mut params, plan, rows) in
+        searches().into_iter().flat_map(|params| [(params, tiles, &sets[0]), (params, tiles, &sets[1]), (params, None, &sets[1])])
+    {
+        if plan.is_none() && index.plan() != nearshore_core::format::Plan::Tiles {
+            continue;
+        }
+        params.plan = plan;
+        let found = match rows {
+            None => index.search(Query::F32(&query), &params, &mut scratch, &mut hits),
+            Some(rows) => index.search_where(Query::F32(&query), &params, rows, &mut scratch, &mut hits),
+        };
+        assert!(
+            rows.as_ref().is_none_or(|rows| found.is_err() || hits.iter().all(|hit| rows.contains(hit.row))),
+            "a hit that does not match"
+        );
         assert!(hits.len() <= params.k && hits.iter().all(|hit| (hit.row as usize) < index.len()), "hits that are none");
         assert!(hits.iter().all(|hit| hit.distance.is_finite()), "a distance that is not a number");
         assert!(hits.is_sorted_by(|a, b| (a.distance, a.id) <= (b.distance, b.id)), "hits out of order");
         for payloads in [false, true] {
             pending.ask_payloads(payloads);
-            let fed = feed(&prefix, file, &query, &params, &mut pending);
+            let fed = feed(&prefix, file, &query, &params, rows.as_ref(), &mut pending);
             match (found, fed) {
                 (Ok(stats), Ok(())) => assert_eq!((pending.hits(), pending.stats()), (&hits[..], stats), "{params:?}"),
                 // Payloads are read by those alone who ask for them.
@@ -87,8 +104,18 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
 }
 
 /// Feeds a search to its end, the last block of each round first.
-fn feed(index: &Index<&[u8]>, file: &[u8], query: &[f32], params: &SearchParams, pending: &mut Pending) -> Result<(), SearchError> {
-    index.start(Query::F32(query), params, pending)?;
+fn feed(
+    index: &Index<&[u8]>,
+    file: &[u8],
+    query: &[f32],
+    params: &SearchParams,
+    rows: Option<&RowSet>,
+    pending: &mut Pending,
+) -> Result<(), SearchError> {
+    match rows {
+        None => index.start(Query::F32(query), params, pending)?,
+        Some(rows) => index.start_where(Query::F32(query), params, rows, pending)?,
+    }
     for _ in 0..100 {
         assert!(pending.wanted().len() <= file.len() / 16, "more blocks than a file of this size can have");
         for at in (0..pending.wanted().len()).rev() {

@@ -30,6 +30,23 @@ const PROBES: [usize; 16] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 
 const RERANKS: [usize; 15] = [10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 120, 160, 240, 320, 480];
 /// Recalls that a row of the table is looked for.
 const RECALLS: [f32; 11] = [0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.965, 0.98, 0.99, 0.995, 0.999];
+/// Rows of the table at most.
+pub(super) const ROWS_MAX: usize = RECALLS.len();
+/// A row that says nothing.
+pub(super) const NONE: QualityRow = QualityRow {
+    plan: Plan::Tiles,
+    layout: Layout::Lean,
+    ef: 1,
+    gamma: 0.0,
+    refine: Refine::Records,
+    k: 1,
+    rerank: 0,
+    queries: 0,
+    source: FROM_ROWS,
+    recall: 0.0,
+    distances: 0.0,
+    hops: 0.0,
+};
 /// Bytes that a request costs beside its answer.
 const REQUEST_BYTES: f64 = 200.0;
 

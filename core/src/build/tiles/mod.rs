@@ -39,6 +39,9 @@ pub struct TileParams {
     pub originals: bool,
     /// Seed of the sample and of the first centroids.
     pub seed: u64,
+    /// Bytes that the file may have. Where it would have more, the originals are left out; then the copies of rows in second tiles, after
+    /// which a search reads more tiles for the same recall; if that does not do, there is no file.
+    pub max_bytes: Option<u64>,
 }
 
 impl TileParams {
@@ -81,6 +84,10 @@ pub struct TileSummary {
     pub record_bytes: u64,
     /// Recall by probes and candidates.
     pub quality: Vec<QualityRow>,
+    /// Whether the original rows came along.
+    pub originals: bool,
+    /// Whether rows have copies in second tiles.
+    pub copies: bool,
     /// Bytes of the file.
     pub file_bytes: u64,
     /// The file's build id.
@@ -98,6 +105,13 @@ pub enum TileError<E> {
         /// What it may be.
         must: &'static str,
     },
+    /// Whatever is left out, the file has more bytes than it may.
+    TooLarge {
+        /// Bytes that it would have.
+        least: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// The file cannot be read, or cannot be laid out so.
     Read(SearchError),
     /// Progress asked to stop.
@@ -110,6 +124,9 @@ impl<E: fmt::Display> fmt::Display for TileError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parameter { parameter, must } => write!(f, "{parameter} must be {must}"),
+            Self::TooLarge { least, limit } => {
+                write!(f, "the file would have {least} bytes without originals and copies of rows, more than {limit}")
+            }
             Self::Read(error) => error.fmt(f),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Write(error) => error.fmt(f),
@@ -254,16 +271,40 @@ impl<B: AsRef<[u8]> + Sync> Index<B> {
             progress(TileStage::Cluster, pass, cluster::PASSES + 1).is_continue()
         };
         let centroids = cluster::centroids(&rows, count, params.seed, par, &mut workers, &mut tell).ok_or(TileError::Interrupted)?;
-        let tiles = assign::assign(&rows, &centroids, par, &mut workers);
+        let mut tiles = assign::assign(&rows, &centroids, par, &mut workers);
         let mut tell = |stage, done, total| if progress(stage, done, total).is_break() { Err(TileError::Interrupted) } else { Ok(()) };
-        tell(TileStage::Code, 0, 1)?;
-        let tiled = Tiled::new(rows, space, rotation, &centroids, tiles, par);
-        tell(TileStage::Measure, 0, 1)?;
         let layout = write::record_layout(space);
-        let quality = measure::measure(&tiled, layout.stride + 8, params.seed, par);
-        tell(TileStage::Write, 0, source.len() as u64)?;
         let twins = self.twins(&source)?;
-        let file = write::File { index: self, tiled: &tiled, source: &source, twins: &twins, params, quality: &quality };
+        let has_originals = self.reader().section(Kind::Originals, 0).is_some();
+        let (mut originals, mut copies) = (params.originals && has_originals, true);
+        let limit = params.max_bytes.unwrap_or(u64::MAX);
+        let (tiled, quality) = loop {
+            tell(TileStage::Code, 0, 1)?;
+            let tiled = Tiled::new(rows, space, rotation, &centroids, tiles.clone(), par);
+            let bytes = |originals| {
+                let params = &TileParams { originals, ..*params };
+                // A table of efforts has a row for each aim at most; what it comes to is not known yet.
+                let quality = &[measure::NONE; measure::ROWS_MAX];
+                write::File { index: self, tiled: &tiled, source: &source, twins: &twins, params, copies, quality }.bytes()
+            };
+            if originals && bytes(true)? > limit {
+                originals = false;
+            }
+            let least = if limit < u64::MAX { bytes(originals)? } else { 0 };
+            if least <= limit {
+                tell(TileStage::Measure, 0, 1)?;
+                let quality = measure::measure(&tiled, layout.stride + 8, params.seed, par);
+                break (tiled, quality);
+            }
+            if !copies {
+                return Err(TileError::TooLarge { least, limit });
+            }
+            copies = false;
+            tiles.iter_mut().for_each(|tile| tile.spilled.clear());
+        };
+        tell(TileStage::Write, 0, source.len() as u64)?;
+        let params = &TileParams { originals, ..*params };
+        let file = write::File { index: self, tiled: &tiled, source: &source, twins: &twins, params, copies, quality: &quality };
         let (sink, header) = file.write(&mut tell, sink)?;
         let tile_bytes = u64::from(*tiled.first.last().unwrap_or(&0)) * tiled.layout.block() as u64 / tiled.tiles.len().max(1) as u64;
         let summary = TileSummary {
@@ -274,6 +315,8 @@ impl<B: AsRef<[u8]> + Sync> Index<B> {
             tile_bytes,
             record_bytes: layout.stride as u64 + 8,
             quality,
+            originals,
+            copies,
             file_bytes: header.superblock.file_bytes,
             build_id: header.superblock.build_id,
         };

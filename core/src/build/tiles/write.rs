@@ -2,7 +2,9 @@
 
 use super::{TileError, TileParams, TileStage, Tiled};
 use crate::format::encoding::{CODES_U4, TILE_SIGNS};
-use crate::format::{Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TILE_BYTES, TableSpec, WriteError, Writer, build_id};
+use crate::format::{
+    Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TILE_BYTES, TableSpec, WriteError, Writer, build_id, file_bytes,
+};
 use crate::index::Index;
 use crate::quant::record::{DUPLICATE_FOLLOWS, TAIL_BYTES};
 use crate::quant::{RecordLayout, Space};
@@ -29,6 +31,8 @@ pub(super) struct File<'a, B> {
     /// Whether a row is an exact duplicate of the one before it.
     pub(super) twins: &'a [bool],
     pub(super) params: &'a TileParams,
+    /// Whether rows have copies in second tiles.
+    pub(super) copies: bool,
     pub(super) quality: &'a [QualityRow],
 }
 
@@ -38,14 +42,25 @@ pub(super) fn record_layout(space: &Space) -> RecordLayout {
     RecordLayout { dimensions, factors, stride: (factors + TAIL_BYTES).next_multiple_of(16) }
 }
 
+/// What is to be written, before it is.
+struct Plans {
+    meta: String,
+    /// Sorted, with the row of each; none where ids are the numbers of rows.
+    ids: Vec<(u64, u32)>,
+    duplicates: Vec<[u32; 2]>,
+    spec: FileSpec,
+    tables: Vec<TableSpec>,
+}
+
 impl<B: AsRef<[u8]> + Sync> File<'_, B> {
-    pub(super) fn write<S: Sink>(
-        &self,
-        tell: &mut dyn FnMut(TileStage, u64, u64) -> Result<(), TileError<S::Error>>,
-        sink: S,
-    ) -> Result<(S, Header), TileError<S::Error>> {
-        let old = self.index.reader();
-        let superblock = &old.header().superblock;
+    /// Bytes that the file would have.
+    pub(super) fn bytes<E>(&self) -> Result<u64, TileError<E>> {
+        let Plans { spec, tables, .. } = self.plan()?;
+        file_bytes(&spec, &tables).map_err(|bad| TileError::Write(WriteError::Spec(bad)))
+    }
+
+    fn plan(&self) -> Result<Plans, crate::search::SearchError> {
+        let superblock = &self.index.reader().header().superblock;
         let meta = self.meta();
         let mut ids = self.ids()?;
         crate::sort::by_key(&mut ids, |pair| *pair);
@@ -66,6 +81,16 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
         };
         let duplicates = self.duplicates();
         let tables = self.tables(&meta, ids.len() as u64, duplicates.len() as u64);
+        Ok(Plans { meta, ids, duplicates, spec, tables })
+    }
+
+    pub(super) fn write<S: Sink>(
+        &self,
+        tell: &mut dyn FnMut(TileStage, u64, u64) -> Result<(), TileError<S::Error>>,
+        sink: S,
+    ) -> Result<(S, Header), TileError<S::Error>> {
+        let old = self.index.reader();
+        let Plans { meta, ids, duplicates, spec, tables } = self.plan()?;
         let mut writer = Writer::new(sink, &spec, &tables)?;
         for table in &tables {
             let section = old.section(table.kind, table.instance);
@@ -240,7 +265,10 @@ impl<B: AsRef<[u8]> + Sync> File<'_, B> {
         let superblock = &self.index.reader().header().superblock;
         let mut json = String::new();
         let out = &mut json;
-        say!(out, "{\"builder\":\"", VERSION, "\",\"dimensions\":", superblock.dimensions);
+        say!(out, "{\"builder\":\"", VERSION);
+        // Said where they are not, so that files that have them stay what they were.
+        say!(out, if self.copies { "" } else { "\",\"copies\":false,\"" });
+        say!(out, if self.copies { "\",\"" } else { "" }, "dimensions\":", superblock.dimensions);
         say!(out, ",\"element\":\"", superblock.element.as_str(), "\",\"metric\":\"", superblock.metric.as_str());
         let originals = self.params.originals && self.index.reader().section(Kind::Originals, 0).is_some();
         say!(out, "\",\"originals\":", originals, ",\"rows\":", self.source.len());

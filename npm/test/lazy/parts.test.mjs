@@ -1,0 +1,138 @@
+// Files in parts, from hosts that know no ranges: which parts come, that each is checked, and what is said when one is missing or damaged.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { open } from "nearshore";
+import { failure } from "../rows.mjs";
+
+const PART = 65_536;
+const folder = new URL("../../../tests/conformance/", import.meta.url);
+const file = await readFile(new URL("filters-tiles.shore", folder));
+const { queries } = JSON.parse(await readFile(new URL("filters.json", folder), "utf8"));
+
+/** The file as the command line splits it. */
+function split(bytes) {
+  const files = new Map();
+  const parts = [];
+  for (let at = 0; at < bytes.length; at += PART) {
+    const part = bytes.subarray(at, at + PART);
+    const sha256 = createHash("sha256").update(part).digest("hex");
+    const name = `x.shore.${sha256.slice(0, 16)}.part`;
+    parts.push({ name, bytes: part.length, sha256 });
+    files.set(name, part);
+  }
+  const list = { format: "nearshore parts", version: 1, file_bytes: bytes.length, part_bytes: PART, parts };
+  return { files, list };
+}
+
+let server;
+let files;
+let list;
+let log;
+let answers;
+beforeEach(() => {
+  ({ files, list } = split(file));
+  log = [];
+  answers = new Map();
+});
+before(async () => {
+  server = createServer((request, response) => {
+    const name = request.url.slice(1).split("?")[0];
+    log.push(name);
+    const own = answers.get(name)?.shift();
+    const body = own?.body ?? (name === "x.shore.json" ? Buffer.from(JSON.stringify(list)) : files.get(name));
+    // Whatever range is asked for, all of the file is sent.
+    response.writeHead(own?.status ?? (body ? 200 : 404)).end(body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+after(() => {
+  server.closeAllConnections();
+  server.close();
+});
+const address = () => `http://127.0.0.1:${server.address().port}/x.shore.json?${Math.random()}`;
+const opened = (options) => open(address(), { mode: "lazy", ...options });
+const idsOf = (hits) => hits.map(({ id, distance }) => [id, distance]);
+
+test("the hits of the file, by parts that come when they are wanted, once", async () => {
+  const whole = await open(new Uint8Array(file));
+  const index = await opened();
+  assert.deepEqual([index.info.mode, index.info.worker, log.length], ["lazy", false, 2]);
+  assert.deepEqual(log, ["x.shore.json", list.parts[0].name], "the list, and the part with the header");
+  const all = await Promise.all(queries.map((query) => index.search(query)));
+  assert.deepEqual(all.map(idsOf), (await Promise.all(queries.map((query) => whole.search(query)))).map(idsOf));
+  const filtered = await index.search(queries[0], { filter: "price < 50" });
+  assert.deepEqual(idsOf(filtered), idsOf(await whole.search(queries[0], { filter: "price < 50" })));
+  assert.equal((await index.get(7)).text(), "row 1");
+  assert.equal(new Set(log).size, log.length, "nothing came twice");
+  assert.ok(log.length <= 1 + list.parts.length);
+  const again = await open(address());
+  assert.deepEqual([again.info.mode, idsOf(await again.search(queries[0]))], ["whole", idsOf(all[0])]);
+  await Promise.all([whole, index, again].map((each) => each.close()));
+});
+
+test("a part that is missing is named", async () => {
+  const index = await opened();
+  for (const { name } of list.parts.slice(1)) files.delete(name);
+  await assert.rejects(index.search(queries[0]), failure("network", ".part", "status 404"));
+  await index.close();
+  files.delete(list.parts[0].name);
+  await assert.rejects(opened(), failure("network", list.parts[0].name, "404"));
+});
+
+test("a damaged part is asked for again, and corrupt when it stays so; one of another length too", async () => {
+  const [{ name }] = list.parts;
+  const damaged = Buffer.from(files.get(name));
+  damaged[20_000] ^= 1; // where no search looks
+  answers.set(name, [{ body: damaged }]);
+  await (await opened()).close();
+  assert.deepEqual(log, ["x.shore.json", name, name]);
+  files.set(name, damaged);
+  await assert.rejects(opened(), failure("corrupt", "part 1 of 4", "SHA-256"));
+  files.set(name, damaged.subarray(0, 1000));
+  await assert.rejects(opened(), failure("corrupt", "part 1 of 4", "1000 bytes, expected 65536"));
+  files.set(name, Buffer.concat([damaged, damaged]));
+  await assert.rejects(opened(), failure("corrupt", "more than 65536 bytes"));
+});
+
+test("a busy host is asked again", async () => {
+  answers.set("x.shore.json", [{ status: 503 }]);
+  answers.set(list.parts[0].name, [{ status: 429 }, { status: 503 }]);
+  await (await opened()).close();
+  assert.equal(log.length, 5);
+});
+
+test("a list that cannot be is refused, and names are no addresses", async () => {
+  const refused = async (change, code, ...words) => {
+    ({ list } = split(file));
+    change(list);
+    await assert.rejects(opened(), failure(code, ...words));
+  };
+  await refused(() => (list = "text"), "corrupt", "no list of parts");
+  await refused((list) => (list.version = 2), "unsupported", "expected 1");
+  await refused((list) => (list.format = "x"), "corrupt", "`format`");
+  await refused((list) => list.parts.pop(), "corrupt", "another number of parts");
+  await refused((list) => (list.part_bytes = 1), "corrupt", "another number of parts");
+  await refused((list) => (list.parts[1].bytes = 5), "corrupt", "part 2");
+  await refused((list) => (list.parts[1].sha256 = "0"), "corrupt", "part 2");
+  for (const name of ["../x", "https://other.example/x", "/x", ".x", 7]) await refused((list) => (list.parts[3].name = name), "corrupt", "part 4 has no name");
+});
+
+test("from a folder, in Node", async () => {
+  const here = await mkdtemp(join(tmpdir(), "parts-"));
+  try {
+    for (const [name, bytes] of files) await writeFile(join(here, name), bytes);
+    await writeFile(join(here, "x.shore.json"), JSON.stringify(list));
+    const index = await open(join(here, "x.shore.json"), { mode: "lazy" });
+    assert.equal((await index.search(queries[0])).length, 10);
+    await index.close();
+    await rm(join(here, list.parts[2].name));
+    await assert.rejects(open(join(here, "x.shore.json"), { mode: "whole" }), failure("network", list.parts[2].name));
+  } finally {
+    await rm(here, { recursive: true });
+  }
+});
