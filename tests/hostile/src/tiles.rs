@@ -69,9 +69,9 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
     let thirds = vec![0x9249_2492_4924_9249; index.len().div_ceil(64)];
     let sets = [None, Some(index.set_of_words(thirds).expect("no block is read"))];
     let tiles = Some(nearshore_core::format::Plan::Tiles);
-    for (mut params, plan, rows) in
-        searches().into_iter().flat_map(|params| [(params, tiles, &sets[0]), (params, tiles, &sets[1]), (params, None, &sets[1])])
-    {
+    let whole = searches().into_iter().map(|params| (params, tiles, &sets[0]));
+    let among = [(searches()[0], None, &sets[1]), (searches()[2], tiles, &sets[1])];
+    for (mut params, plan, rows) in whole.chain(among) {
         if plan.is_none() && index.plan() != nearshore_core::format::Plan::Tiles {
             continue;
         }
