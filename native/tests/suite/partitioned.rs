@@ -167,7 +167,7 @@ fn what_was_begun_with_other_options_or_another_input_is_refused_and_dropped_whe
     // The name is taken now, and what cannot be is refused by name.
     sandbox.run(&line).fails(2, &["x.shore", "--force"]);
     sandbox.run(&format!("{line} --force --builder insertion")).fails(2, &["--builder must be leaves"]);
-    sandbox.run("build base.fbin -o y.shore --memory 1MiB").fails(2, &["--memory", "at least 64 MiB"]);
+    sandbox.run("build base.fbin -o y.shore --memory 1MiB").fails(2, &["--memory", "at least 6", " MiB are needed"]);
     sandbox.run("build - -o y.shore --memory 1GiB --partition plan").fails(2, &["--partition", "a file in place of -"]);
     sandbox.run("build base.fbin -o base.fbin --memory 1GiB --force").fails(2, &["base.fbin", "is read by this command"]);
     assert_eq!(sandbox.names(), ["base.fbin", "x.shore"]);
