@@ -63,12 +63,14 @@ fn a_summary_says_what_searches_cost_and_bench_finds_it_so() {
     let said = sandbox.run("export base.shore -o web.shore --tile-rows 16 --recall 0.9 --json --quiet").json();
     let wanted = [
         "build_id",
+        "copies",
         "dropped_tombstones",
         "expected",
         "file",
         "file_bytes",
         "for",
         "hot_bytes",
+        "originals",
         "quality",
         "rows",
         "source",
