@@ -162,7 +162,8 @@ unsafe impl GlobalAlloc for SpillingAllocator {
         let here = is_large(layout)
             && COUNT.load(Ordering::Acquire) > 0
             && BLOCKS.iter().any(|place| place.load(Ordering::Acquire) == block as usize);
-        if !(here || is_large(wanted) && ACTIVE.load(Ordering::Acquire)) {
+        let goes = is_large(wanted) && ACTIVE.load(Ordering::Acquire);
+        if !here && !goes {
             // SAFETY: no map, so the system's allocator gave it.
             return unsafe { System.realloc(block, layout, size) };
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nearshore_core::build::parts::{OVERLAP, Split, run_bytes};
-use nearshore_core::build::{BuildParams, Codes};
+use nearshore_core::build::{BuildParams, Codes, Tier};
 use nearshore_core::filter::Values;
 use nearshore_core::quant::RecordLayout;
 use nearshore_core::search::Layout;
@@ -21,6 +21,7 @@ pub(super) fn need(data: &Dataset, params: &BuildParams, split: &Split) -> Need 
     let codes = if params.codes == Codes::None { 0 } else { dimensions + 64 };
     let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions.next_multiple_of(64) / 8 + 16) } else { 0 };
     let original = if params.originals { dimensions * data.element().bytes() as u64 + 16 } else { 0 };
+    let paged = if params.tier == Tier::Disk { record.div_ceil(3) * 4 } else { record };
     let columns: u64 = data.columns().iter().map(|column| 2 * value_bytes(column.values)).sum();
     let payloads = data.payloads().map_or(0, |payloads| payloads.bytes().len() as u64);
     Need {
@@ -28,8 +29,8 @@ pub(super) fn need(data: &Dataset, params: &BuildParams, split: &Split) -> Need 
         partitions: rows * (record * (OVERLAP as u64 + 1) - record * 7 / 8 + 48),
         lists: rows * (OVERLAP * run_bytes(split.degree)) as u64,
         scratch: rows * (8 * degree + 2 + codes + around + 64) + columns,
-        // Blocks are padded, a page each at worst on the disk tier: a third more.
-        output: (rows * (record + 4 * degree * 17 / 16 + codes + around + original + 24) + columns + payloads) / 3 * 4,
+        // Blocks have a check each and are padded; of pages up to a quarter.
+        output: (rows * (paged + 4 * degree * 17 / 16 + codes + around + original + 24) + columns + payloads) / 32 * 33 + (1 << 20),
     }
 }
 

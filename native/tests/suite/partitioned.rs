@@ -106,8 +106,9 @@ fn shares_of_partitions_on_many_machines_give_the_same_bytes_and_search_as_well_
         let shares: Vec<Child> = [3, 1, 2]
             .map(|share| sandbox.command(format!("{} --partition {share}/3", line("many.shore")).split(' ')).spawn().unwrap())
             .into();
-        let linked: Vec<Ran> = shares.into_iter().map(|share| Ran::from(share.wait_with_output().unwrap()).ok()).collect();
-        assert_eq!(linked.len(), 3);
+        for share in shares {
+            Ran::from(share.wait_with_output().unwrap()).ok();
+        }
         let again = sandbox.run(&format!("{} --partition 1/1 --json", line("many.shore"))).json();
         assert_eq!(again["linked"], 0, "nothing is left to link");
         sandbox.run("merge many.shore.build").ok();

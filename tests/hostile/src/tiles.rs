@@ -44,6 +44,9 @@ pub fn file() -> Vec<u8> {
     index.write_tiles(&params, &Serial, &mut |_, _, _| ControlFlow::Continue(()), Vec::new()).expect("rows").0
 }
 
+/// Which of [`answers`] is that of all tiles.
+pub const OF_ALL: usize = 3;
+
 /// How tiles are searched: as the file says, few of them, and all.
 fn searches() -> [SearchParams; 4] {
     let some = |probes, rerank, k| SearchParams::default().k(k).probes(probes).rerank(rerank);

@@ -23,7 +23,7 @@ impl Plan {
     ///
     /// # Errors
     /// What `put` says, as [`BuildError::Write`], or [`BuildError::Interrupted`].
-    #[expect(clippy::too_many_arguments, reason = "a step of the build, with what it reads, writes and tells")]
+    #[expect(clippy::too_many_arguments, reason = "a step of the build, called in one place")]
     pub fn link<P: Par, E>(
         &self,
         part: usize,

@@ -58,7 +58,7 @@ impl Plan {
     ///
     /// # Panics
     /// If what is kept is not as long as the plan says.
-    #[expect(clippy::too_many_arguments, reason = "a step of the build, with what it reads, writes and tells")]
+    #[expect(clippy::too_many_arguments, reason = "a step of the build, called in one place")]
     pub fn merge<P: Par, S: Sink>(
         &self,
         input: &Input<'_>,

@@ -37,7 +37,7 @@ use core::ops::Range;
 pub use bytes::PlanError;
 pub use link::run_bytes;
 pub use merge::Kept;
-pub use scatter::Stream;
+pub use scatter::{Put, Stream};
 pub use split::{MEMORY_MIN, PARTS_MAX, PARTS_MIN, Split, SplitError, in_memory_bytes};
 
 /// Parts that a node belongs to.

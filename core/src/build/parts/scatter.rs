@@ -22,20 +22,22 @@ pub enum Stream {
     Copies(u32),
 }
 
+/// Takes the stream, the number of the record among the records or copies, and the record.
+pub type Put<'a, E> = dyn FnMut(Stream, u64, &[u8]) -> Result<(), E> + 'a;
+
 impl Plan {
     /// Codes every row that becomes a node, and tells `put` where its record goes: the stream, the number of the record among the records or
     /// copies, the bytes. Returns a check for each part: the sum over its members of the hash of slot and record.
     ///
     /// # Errors
     /// What `put` says, as [`BuildError::Write`], or [`BuildError::Interrupted`].
-    #[expect(clippy::type_complexity, reason = "what takes the rows, said where it is wanted")]
     pub fn scatter<P: Par, E>(
         &self,
         input: &Input<'_>,
         par: &P,
         kernels: &'static Kernels,
         progress: &mut Progress<'_>,
-        put: &mut dyn FnMut(Stream, u64, &[u8]) -> Result<(), E>,
+        put: &mut Put<'_, E>,
     ) -> Result<Vec<u64>, BuildError<E>> {
         let stride = self.space.layout.stride;
         let upper = self.upper();
