@@ -87,7 +87,13 @@ export class Index {
     };
     const { persist, wait = false, signal, worker } = options;
     if (!base && persist === undefined) return LiveIndex.empty(call, worker);
-    const below = base && { info: () => base.info, call: base.call.bind(base) };
+    const below: Base | undefined = base && {
+      info: () => base.info,
+      async call(name, given, called) {
+        if (name === "has" || name === "get") await base.#byId();
+        return base.call(name, given, called);
+      },
+    };
     return LiveIndex.kept({ create: call, persist, wait, over: !!base }, worker, signal, below);
   }
 
@@ -225,6 +231,7 @@ export class Index {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
     if (this instanceof LiveIndex) throw unsupported("filter: an index that can be changed has no columns here; open its file with open()");
+    if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
     const text = typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
     await this.#further();
     return text;

@@ -197,10 +197,13 @@ test("over a base that is read in parts, by HTTP: what is hidden is not found, k
     assert.ok(found / 400 > 0.9, `recall ${found / 400}`);
     const { requests, bytes } = await live.stats();
     assert.ok(requests > 10 && bytes > 100_000);
-    // A row that is here is told; of others only the base's file could tell.
+    // A row that is here is told, and so are others, for which the base's file is looked into.
     assert.equal(await live.has(10_000), true);
     assert.equal((await live.get(10_000)).text(), "new");
-    await assert.rejects(live.has(777_777), failure("unsupported"));
+    assert.equal(await live.has(777_777), false);
+    assert.equal(await live.get(777_777), null);
+    const below = ids.find((id) => id < 10_000);
+    assert.deepEqual([await live.has(below), (await live.get(below)).id], [true, below]);
     await live.delete(10_000);
     assert.deepEqual([await live.has(10_000), live.size], [false, size - 1]);
 
