@@ -201,7 +201,7 @@ test("over a base that is read in parts, by HTTP: what is hidden is not found, k
     assert.equal(await live.has(10_000), true);
     assert.equal((await live.get(10_000)).text(), "new");
     assert.equal(await live.has(777_777), false);
-    assert.equal(await live.get(777_777), null);
+    assert.equal(await live.get(777_777), undefined);
     const below = ids.find((id) => id < 10_000);
     assert.deepEqual([await live.has(below), (await live.get(below)).id], [true, below]);
     await live.delete(10_000);
