@@ -53,7 +53,7 @@ pub(super) fn link<P: Par>(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Hierarchy> {
     if !goes_by_leaves(params) {
-        let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
+        let selection = Selection::new(params.heuristic, params.keep_pruned);
         let hnsw =
             HnswParams { m: params.m, ef_construction: params.ef_construction, selection, extend_candidates: params.extend_candidates };
         let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
@@ -75,7 +75,7 @@ pub(super) fn link<P: Par>(
 
 /// How a layer of `nodes` is linked by leaves.
 fn leaves_of(params: &BuildParams, degree: usize, nodes: usize, fanout: usize) -> LeafParams {
-    let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
+    let selection = Selection::new(params.heuristic, params.keep_pruned);
     LeafParams { degree, leaf: leaf(nodes), fanout, near: NEAR.max(degree), seed: params.seed, selection }
 }
 

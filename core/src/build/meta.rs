@@ -1,6 +1,8 @@
 //! A file's description of itself.
 
-use super::{BuildParams, Builder, Codes, Input, Layers, Tier, link};
+#[cfg(feature = "codes")]
+use super::Builder;
+use super::{BuildParams, Codes, Input, Layers, Tier, link};
 #[cfg(feature = "codes")]
 use crate::search::Layout;
 use crate::words::say;

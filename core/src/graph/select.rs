@@ -20,12 +20,18 @@ pub struct Selection {
 
 impl Selection {
     /// The heuristic of Algorithm 4.
-    pub const HEURISTIC: Self = Self {
-        heuristic: true,
-        keep_pruned: false,
-        #[cfg(feature = "codes")]
-        alpha_sq: 1.0,
-    };
+    pub const HEURISTIC: Self = Self::new(true, false);
+
+    /// Without slack.
+    #[must_use]
+    pub const fn new(heuristic: bool, keep_pruned: bool) -> Self {
+        Self {
+            heuristic,
+            keep_pruned,
+            #[cfg(feature = "codes")]
+            alpha_sq: 1.0,
+        }
+    }
 
     /// The factor; left out of a download, where it is 1.
     fn factor(self) -> f32 {

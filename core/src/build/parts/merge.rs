@@ -100,7 +100,7 @@ impl Plan {
         progress: &mut dyn FnMut(u64) -> core::ops::ControlFlow<()>,
     ) -> Option<Layer> {
         let (degree, nodes, stride) = (params.m * 2, self.arranged.nodes.len(), run_bytes(self.split.degree));
-        let selection = Selection { heuristic: params.heuristic, keep_pruned: params.keep_pruned, ..Selection::HEURISTIC };
+        let selection = Selection::new(params.heuristic, params.keep_pruned);
         let mut layer = Layer::new(nodes, degree);
         let mut lists: Vec<Vec<Neighbor>> = Vec::new();
         let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
