@@ -102,10 +102,14 @@ impl PartsSink {
     /// Begins a file in parts whose list will be `list`, which must not be there unless `replace` is true.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`], or whatever the system says about the folder.
+    /// [`io::ErrorKind::AlreadyExists`], [`io::ErrorKind::InvalidInput`] for a name that no host could be asked for, or whatever the system says about the folder.
     pub fn create(list: &Path, replace: bool) -> io::Result<Self> {
         if !replace && list.symlink_metadata().is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if !list.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_name) {
+            let must = "a list's name names its parts on a host: letters, digits, - _ . alone, and no . in front, would be right";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, must));
         }
         Ok(Self { scratch: ScratchFile::create(folder_of(list))?, list: list.to_owned(), replace })
     }
@@ -128,8 +132,9 @@ impl PartsSink {
             let sha256 = digest(&buffer);
             let name = format!("{stem}.{}.part", &sha256[..16]);
             let path = folder_of(&self.list).join(&name);
-            if !path.exists() {
-                let mut sink = FileSink::create(&path, false)?;
+            // One that was cut off or damaged meanwhile is made again.
+            if !std::fs::read(&path).is_ok_and(|there| there == buffer) {
+                let mut sink = FileSink::create(&path, true)?;
                 sink.write_at(0, &buffer)?;
                 sink.finish()?;
             }

@@ -27,7 +27,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet, use "auto", "memory" or "none"');
   word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
-  if ((typeof source === "string" || source instanceof URL) && /\.json([?#]|$)/.test(String(source))) {
+  if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
     source = await (await import("./parts.js")).partsSource(String(source), options, NearshoreError);
   }
   if (mode < AUTO) return inPieces(kind, source, options, make);

@@ -24,6 +24,8 @@ const LIST_MAX = 64 * 1024 * 1024;
 const ATTEMPTS = 4;
 const ATTEMPTS_WRONG = 2;
 const PAUSE = 250;
+/** Milliseconds for one part. */
+const PATIENCE = 60_000;
 
 /** A failure that another attempt may mend. */
 class Again {
@@ -127,17 +129,33 @@ async function patiently<T>(signal: AbortSignal | undefined, work: () => Promise
 async function fetched(where: string, most: number, { fetch: send = fetch, headers }: OpenOptions, signal: AbortSignal | undefined, reload: boolean): Promise<Uint8Array<ArrayBuffer>> {
   const fail = (what: string, cause?: unknown): NearshoreError => new NearshoreError("network", `GET ${where} ${what}`, { cause });
   try {
-    const response = await send(where, { ...(headers && { headers }), ...(signal && { signal }), cache: reload ? "no-cache" : "default" });
+    // A host that never answers must not keep all who want the part.
+    const response = await send(where, { ...(headers && { headers }), signal: signal ?? AbortSignal.timeout(PATIENCE), cache: reload ? "no-cache" : "default" });
     const { status } = response;
     if ([408, 425, 429, 500, 502, 503, 504].includes(status)) throw new Again(fail(`was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS);
     if (status !== 200) throw fail(`was answered with status ${status}, expected 200`);
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    return bytes.length > most ? bytes.slice(0, most + 1) : bytes;
+    return await upTo(most + 1, response);
   } catch (thrown) {
     if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
     if (signal?.aborted) throw aborted(signal);
     throw new Again(fail(`failed (${sentence(thrown)}); does the host allow this page (CORS)?`, thrown), ATTEMPTS);
   }
+}
+
+/** The body, of which no more than so many bytes are taken. */
+async function upTo(most: number, { body }: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let total = 0;
+  const reader = body?.getReader();
+  for (let next; total < most && (next = await reader?.read()) && !next.done; total += next.value.length) pieces.push(next.value);
+  reader?.cancel().catch(() => {});
+  const bytes = new Uint8Array(Math.min(total, most));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece.subarray(0, bytes.length - at), at);
+    at += piece.length;
+  }
+  return bytes;
 }
 
 async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

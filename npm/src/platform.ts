@@ -54,6 +54,7 @@ interface Builtins {
     writeSync(descriptor: number, from: Uint8Array, offset: number, length: number, position: number): number;
     ftruncateSync(descriptor: number, bytes: number): void;
     fstatSync(descriptor: number): { size: number };
+    statSync(path: string): { mtimeMs: number };
     fsyncSync(descriptor: number): void;
     closeSync(descriptor: number): void;
   };

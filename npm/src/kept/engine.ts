@@ -13,6 +13,8 @@ const PAUSE_MS = 2000;
 /** One live index. */
 export class KeptEngine extends Engine {
   #keeper: Keeper | undefined;
+  /** Whether there was one. */
+  #released = false;
   #hidden: Hidden | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -99,12 +101,15 @@ export class KeptEngine extends Engine {
     clearTimeout(this.#timer);
     const keeper = this.#keeper;
     this.#keeper = undefined;
+    this.#released ||= keeper !== undefined;
     keeper?.close();
   }
 
   /** Writes a change and makes it; undefined, or a promise of the time when it is safe. */
   #change(change: Change): void | Promise<void> {
     const keeper = this.#keeper;
+    // It must not be said to be kept.
+    if (this.#released) throw new NearshoreError("closed", "the index is closed");
     if (!keeper) return this.#make(change);
     keeper.change(change, () => this.#make(change));
     this.#plan();

@@ -60,7 +60,7 @@ export class Journal {
   /** Writes a change; when it throws, nothing is different. The change is safe once {@link Journal.settled} resolves. */
   append(change: Change): void {
     if (this.#broken) throw this.#broken;
-    const record = encode(change, { generation: this.generation, number: this.#count, flushed: this.#flushed });
+    const record = this.#encoded(change);
     this.#last = this.#end;
     try {
       writeTo(this.handle, this.#end, record);
@@ -70,6 +70,15 @@ export class Journal {
     }
     this.#end += record.length;
     this.#count++;
+  }
+
+  #encoded(change: Change): Uint8Array {
+    try {
+      return encode(change, { generation: this.generation, number: this.#count, flushed: this.#flushed });
+    } catch (cause) {
+      if (cause instanceof RangeError) throw new NearshoreError("quota", "there is no room for a change of that size", { cause });
+      throw cause;
+    }
   }
 
   /** Takes the change back that was appended last: it could not be made. */
@@ -89,7 +98,10 @@ export class Journal {
 
   /** Resolves once every change so far is flushed. */
   settled(): Promise<void> {
-    return (this.#flushing ??= Promise.resolve().then(() => this.flush()).finally(() => (this.#flushing = undefined)));
+    return (this.#flushing ??= Promise.resolve().then(() => {
+      this.#flushing = undefined; // first: a change that comes while this settles needs a flush of its own
+      this.flush();
+    }));
   }
 
   /** Flushes what was written. A failure leaves unknown what the disk has: nothing more is written. */

@@ -122,6 +122,13 @@ export class Keeper {
       });
     } catch (thrown) {
       this.#patience = this.#journal.bytes * 2;
+      try {
+        // What was written takes the room that changes need.
+        guarded(() => snapshot.truncate(0));
+        guarded(() => journal.handle.truncate(0));
+      } catch {
+        // The next snapshot writes over it.
+      }
       throw thrown;
     }
     try {

@@ -15,7 +15,13 @@ const LOCK = "lock";
 interface Holder {
   pid: number;
   start: number;
+  token: string;
 }
+
+/** Tokens of the locks that this realm holds: clocks that step may make its own start look like another's. */
+const held = new Set<string>();
+/** A lock without a holder was not written to its end, if it is older than this. */
+const UNWRITTEN_MS = 5000;
 
 /** Takes hold of the folder, which is made if need be. */
 export async function folderPlace(fs: FileSystem, folder: string, patience: number, signal?: AbortSignal): Promise<Place & { remove(): void }> {
@@ -25,17 +31,21 @@ export async function folderPlace(fs: FileSystem, folder: string, patience: numb
   } catch (thrown) {
     throw new NearshoreError("network", `the folder ${folder} cannot be made: ${sentence(thrown)}`, { cause: thrown });
   }
+  const token = `${Math.random()}-${Date.now()}`;
   for (const end = performance.now() + patience; ; ) {
-    const holder = guarded(() => take(fs, within(LOCK)));
+    const holder = guarded(() => take(fs, within(LOCK), token));
     if (!holder) break;
     if (performance.now() > end) throw busy(folder, `process ${holder.pid} (${within(LOCK)} says so)`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     if (signal?.aborted) throw aborted(signal);
   }
   const open: FileHandle[] = [];
+  const shut = (): void => {
+    for (const handle of open.splice(0)) handle.close();
+  };
   const release = (): void => {
-    for (const handle of open) handle.close();
-    fs.rmSync(within(LOCK), { force: true });
+    shut();
+    if (held.delete(token) && holderOf(textOf(fs, within(LOCK)))?.token === token) fs.rmSync(within(LOCK), { force: true });
   };
   try {
     for (const name of FILES) open.push(guarded(() => new FileHandle(fs, within(name))));
@@ -44,10 +54,13 @@ export async function folderPlace(fs: FileSystem, folder: string, patience: numb
     throw thrown;
   }
   syncFolder(fs, folder);
+  // The lock goes last: whoever waits for it finds nothing to open.
   const remove = (): void => {
+    shut();
     guarded(() => {
       for (const name of FILES) fs.rmSync(within(name), { force: true });
     });
+    release();
     try {
       fs.rmdirSync(folder);
     } catch {
@@ -58,27 +71,59 @@ export async function folderPlace(fs: FileSystem, folder: string, patience: numb
 }
 
 /** Makes the lock; who has it, where somebody alive does. */
-function take(fs: FileSystem, path: string): Holder | undefined {
-  const me = JSON.stringify({ pid: process().pid, start: Math.round(Date.now() - process().uptime() * 1000) } satisfies Holder);
+function take(fs: FileSystem, path: string, token: string): Holder | undefined {
+  const me = JSON.stringify({ pid: process().pid, start: Math.round(Date.now() - process().uptime() * 1000), token } satisfies Holder);
   for (;;) {
-    try {
-      fs.writeFileSync(path, me, { flag: "wx" });
+    if (make(fs, path, me)) {
+      held.add(token);
       return undefined;
-    } catch (thrown) {
-      if ((thrown as { code?: string }).code !== "EEXIST") throw thrown;
     }
     const text = textOf(fs, path);
     const holder = holderOf(text);
-    if (holder && alive(holder)) return holder;
+    if (holder ? alive(holder) : isYoung(fs, path)) return holder ?? NOBODY;
     // Its holder is gone. Moved away before it is removed: if it has become another's meanwhile, that one gets it back.
     const aside = `${path}-${process().pid}-${Math.random()}`;
     try {
       fs.renameSync(path, aside);
       if (textOf(fs, aside) !== text) fs.linkSync(aside, path);
-    } catch {
-      // Somebody else was faster.
+    } catch (thrown) {
+      // Somebody else was faster; or this folder is not to be written, and will not be.
+      if (!["ENOENT", "EEXIST"].includes((thrown as { code?: string }).code ?? "")) throw thrown;
     }
     fs.rmSync(aside, { force: true });
+  }
+}
+
+/** Who holds a lock that is being written. */
+const NOBODY: Holder = { pid: 0, start: 0, token: "" };
+
+/** Makes the lock with its text in it, in one step where the file system has links; false if there is one. */
+function make(fs: FileSystem, path: string, text: string): boolean {
+  const whole = `${path}-${process().pid}-${Math.random()}`;
+  const code = (thrown: unknown): string | undefined => (thrown as { code?: string }).code;
+  fs.writeFileSync(whole, text, { flag: "wx" });
+  try {
+    fs.linkSync(whole, path);
+    return true;
+  } catch (thrown) {
+    if (code(thrown) === "EEXIST") return false;
+  } finally {
+    fs.rmSync(whole, { force: true });
+  }
+  try {
+    fs.writeFileSync(path, text, { flag: "wx" });
+    return true;
+  } catch (thrown) {
+    if (code(thrown) !== "EEXIST") throw thrown;
+    return false;
+  }
+}
+
+function isYoung(fs: FileSystem, path: string): boolean {
+  try {
+    return Math.abs(Date.now() - fs.statSync(path).mtimeMs) < UNWRITTEN_MS;
+  } catch {
+    return false;
   }
 }
 
@@ -98,9 +143,9 @@ function holderOf(text: string): Holder | undefined {
   }
 }
 
-function alive({ pid, start }: Holder): boolean {
+function alive({ pid, start, token }: Holder): boolean {
   const own = process();
-  if (pid === own.pid) return Math.abs(Date.now() - own.uptime() * 1000 - start) < START_SLACK_MS;
+  if (pid === own.pid) return held.has(token) || Math.abs(Date.now() - own.uptime() * 1000 - start) < START_SLACK_MS;
   try {
     own.kill(pid, 0);
     return true;

@@ -49,7 +49,6 @@ export async function discard(name: string): Promise<void> {
   const fs = builtin("node:fs");
   if (fs) {
     const place = await folderPlace(fs, name, GRACE_MS);
-    place.release();
     place.remove();
     return;
   }

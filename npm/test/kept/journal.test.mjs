@@ -88,6 +88,26 @@ test("a disk that ends at any step has every acknowledged change, and none by ha
   }
 });
 
+test("a change that comes while others are being acknowledged is flushed before it is", async () => {
+  const disk = new SimulatedDisk();
+  const { keeper, state } = reopened(disk);
+  const make = (n) => {
+    const next = change(n);
+    keeper.change(next, () => made(state, next));
+    return keeper.settled();
+  };
+  const acknowledged = [];
+  for (let n = 0; n < 12; n++) {
+    // What the power leaves at this moment has it, and all before it.
+    acknowledged.push(make(n).then(() => {
+      const there = textOf(reopened(disk.after(() => false)).state);
+      assert.ok(Array.from({ length: 13 }, (_, count) => count).some((count) => count > n && stateAfter(count) === there), `change ${n}: ${there}`);
+    }));
+    await Promise.resolve(); // a turn of the same task: the flush of an earlier one may be under way
+  }
+  await Promise.all(acknowledged);
+});
+
 /** A journal of five changes, each acknowledged but the last `open`. */
 async function journalOf(open) {
   const disk = new SimulatedDisk();
