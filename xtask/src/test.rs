@@ -31,7 +31,6 @@ const STEPS: &[Step] = &[
     Step { name: "format", needs: &[], full: false, run: format },
     Step { name: "lints", needs: &[], full: false, run: lints },
     Step { name: "targets", needs: &[], full: false, run: targets },
-    Step { name: "codegen", needs: &["targets"], full: false, run: machine_code },
     Step { name: "docs", needs: &[], full: false, run: docs },
     Step { name: "crates", needs: &[], full: false, run: crates },
     Step { name: "reader", needs: &[], full: false, run: reader },
@@ -41,6 +40,7 @@ const STEPS: &[Step] = &[
     Step { name: "consumers", needs: &["package"], full: false, run: consumers },
     Step { name: "demo", needs: &["package"], full: false, run: page },
     Step { name: "readme", needs: &["demo"], full: false, run: readme },
+    Step { name: "codegen", needs: &["targets"], full: true, run: machine_code },
     Step { name: "all consumers", needs: &["consumers"], full: true, run: all_consumers },
     Step { name: "emulated", needs: &["targets"], full: true, run: emulated },
     Step { name: "miri", needs: &[], full: true, run: miri },
@@ -258,6 +258,7 @@ fn fuzz(tally: &mut Tally) -> Result<()> {
             .env("NEARSHORE_FUZZ_ROUNDS", "400000")
             .env("NEARSHORE_FUZZ_SEED", "11"),
     )?;
+    tally.runner(cargo(&["test", "--package", "nearshore-hostile", "--test", "flips"]).env("NEARSHORE_FULL", "1"))?;
     cargo(&["check", "--manifest-path", "fuzz/Cargo.toml"]).run()
 }
 

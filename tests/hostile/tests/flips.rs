@@ -27,22 +27,28 @@ fn flip(file: &mut [u8], bit: usize, expected: &[check::Answer]) {
 }
 
 #[test]
-fn every_bit_flip_gives_an_error_or_the_same_answer() {
+fn a_bit_flip_gives_an_error_or_the_same_answer() {
     let mut file = sample::all().remove(0);
     let expected = check::answers(&Index::open(&file[..]).expect("a sound file"));
     assert!(expected[..18].iter().all(|answer| answer.as_ref().is_ok_and(|hits| hits.len() == 5)), "{expected:?}");
     assert!(expected[18..].iter().all(|answer| answer.as_ref().is_ok_and(|rows| !rows.is_empty())), "{expected:?}");
-    for bit in 0..file.len() * 8 {
+    // A step that has no factor in common with 8 comes by every bit of a byte.
+    for bit in (0..file.len() * 8).step_by(step(3)) {
         flip(&mut file, bit, &expected);
     }
 }
 
+/// Every place, where a long run is asked for; else each of so many.
+fn step(usual: usize) -> usize {
+    if std::env::var_os("NEARSHORE_FULL").is_some() { 1 } else { usual }
+}
+
 #[test]
-fn flips_in_every_byte_of_every_sample_give_an_error_or_the_same_answer() {
+fn flips_all_over_every_sample_give_an_error_or_the_same_answer() {
     let mut random = Random::new(1);
     for mut file in sample::all() {
         let expected = check::answers(&Index::open(&file[..]).expect("a sound file"));
-        for byte in 0..file.len() {
+        for byte in (0..file.len()).step_by(step(4)) {
             let bit = byte * 8 + random.below(8);
             flip(&mut file, bit, &expected);
         }
