@@ -106,6 +106,34 @@ pub(crate) fn run(arguments: &mut Arguments) -> Result<()> {
     build()
 }
 
+/// Everything that the engines are made of.
+const SOURCES: [&str; 8] = [
+    "core/src",
+    "core/Cargo.toml",
+    "wasm/src",
+    "wasm/Cargo.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "xtask/src/wasm.rs",
+    "npm/package-lock.json",
+];
+
+/// Whether every engine was made after the last change of its sources: cargo links each of them anew to find out, as they share a name.
+fn is_newer_than_sources(out: &Path) -> bool {
+    let changed = SOURCES.map(|source| latest(&workspace::root().join(source)));
+    let made = VARIANTS.into_iter().flatten().map(|variant| {
+        let there = |end| fs::metadata(out.join(format!("{}.{end}", variant.stem))).and_then(|data| data.modified());
+        there("wasm").and_then(|_| there("stamp")).ok()
+    });
+    changed.iter().flatten().max().is_some_and(|changed| made.min().flatten().is_some_and(|made| made > *changed))
+}
+
+/// When the file changed last, or the one in this folder that did so last.
+fn latest(path: &Path) -> Option<std::time::SystemTime> {
+    let Ok(entries) = fs::read_dir(path) else { return fs::metadata(path).and_then(|data| data.modified()).ok() };
+    entries.flatten().filter_map(|entry| latest(&entry.path())).max()
+}
+
 /// Builds what is not up to date.
 ///
 /// # Errors
@@ -116,6 +144,9 @@ pub(crate) fn build() -> Result<()> {
     setup::npm_packages("npm")?;
     let out = workspace::root().join("npm/wasm");
     fs::create_dir_all(&out)?;
+    if is_newer_than_sources(&out) {
+        return Ok(());
+    }
     let made = std::thread::scope(|scope| {
         let threads = VARIANTS.map(|variants| scope.spawn(|| variants.iter().map(|variant| make(variant, &out)).collect()));
         threads
@@ -136,6 +167,11 @@ pub(crate) fn build() -> Result<()> {
             bail!("{stem} imports what the glue does not have: {missing}");
         }
         fs::write(out.join(format!("{stem}.stamp")), stamp)?;
+    }
+    // Those that did not change are up to date from now on.
+    for Variant { stem, .. } in VARIANTS.into_iter().flatten() {
+        let stamp = out.join(format!("{stem}.stamp"));
+        fs::write(&stamp, fs::read(&stamp)?)?;
     }
     Ok(())
 }
