@@ -21,8 +21,8 @@ export async function openMeanings(fetchPart) {
 
 /**
  * The nearest meanings to a vector: `{ hits, took, looked }`, where `took` sums up what it cost, and `complete` is false when more
- * would have had to be fetched than was allowed. With `pos` only those of one part of speech: this version of the package has no filters in
- * the browser, so more hits are asked for, without payloads, until ten of them are of that kind; `looked` says how many.
+ * would have had to be fetched than was allowed. With `pos` only those of one part of speech, which ids tell, so that no column and no
+ * engine for filters is needed: more hits are asked for, without payloads, until ten of them are of that kind; `looked` says how many.
  */
 export async function nearest({ index }, vector, { pos, signal, mayFetch }) {
   const digit = DIGITS[pos];

@@ -12,6 +12,7 @@
 //! target merges and prunes its own. No locks, no atomics: distances are exact integers in a fixed
 //! expression and ties go to the smaller node, so any schedule gives the same graph.
 
+use super::back::{self, Back, Merge};
 use super::beam::{Beam, Limits};
 use super::layer::{Layer, LayerView, Records};
 use super::select::{Nodes, Selection, Selector};
@@ -21,7 +22,7 @@ use crate::quant::Prepared;
 use crate::seed;
 use crate::sort;
 use alloc::vec::Vec;
-use core::ops::{ControlFlow, Range};
+use core::ops::ControlFlow;
 
 /// What decides a graph, beside its records.
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +84,6 @@ pub struct Worker {
 #[derive(Debug, Default)]
 struct Links(Vec<Vec<Neighbor>>);
 
-/// Edges back to one target: a range of the sorted list, then the merged neighbours.
-#[derive(Debug, Default)]
-struct Merge {
-    target: u32,
-    range: Range<usize>,
-    merged: Vec<Neighbor>,
-}
-
 /// Builds the graph over `records`; `sizes[l]` nodes stand in layer `l`, `sizes[0]` is all.
 /// `progress(done)` is told after each batch and may stop the build: then `None` is returned.
 ///
@@ -109,7 +102,7 @@ pub fn build<P: Par>(
     let mut graph = Hierarchy { layers };
     let mut links: Vec<Links> = Vec::new();
     let mut merges: Vec<Merge> = Vec::new();
-    let mut back: Vec<(u32, u64)> = Vec::new();
+    let mut back: Vec<Back> = Vec::new();
     let mut prefix = 1.min(total);
     while prefix < total {
         let batch = prefix.min((total / BATCH_SHARE).max(1)).min(total - prefix);
@@ -202,7 +195,7 @@ fn connect<P: Par>(
     par: &P,
     workers: &mut [Worker],
     links: &[Links],
-    back: &mut Vec<(u32, u64)>,
+    back: &mut Vec<Back>,
     merges: &mut Vec<Merge>,
 ) {
     let size = graph.layers[layer].rows();
@@ -211,39 +204,14 @@ fn connect<P: Par>(
         let source = (prefix + offset) as u32;
         let chosen = &links.0[layer];
         graph.layers[layer].set(source, chosen);
-        back.extend(chosen.iter().map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source }.key())));
+        back.extend(back::edges(source, chosen));
     }
-    sort::by_key(back, |edge| *edge);
-    let mut groups = 0;
-    let mut start = 0;
-    while start < back.len() {
-        let target = back[start].0;
-        let length = back[start..].partition_point(|edge| edge.0 == target);
-        if merges.len() == groups {
-            merges.push(Merge::default());
-        }
-        merges[groups].target = target;
-        merges[groups].range = start..start + length;
-        groups += 1;
-        start += length;
-    }
-    let merges = &mut merges[..groups];
+    let merges = back::by_target(back, merges);
     let view = LayerView { layer: &graph.layers[layer], records, nodes: size };
-    let degree = view.layer.degree();
     let back = &back[..];
-    par.chunks(merges, TASK_NODES, workers, |_, merges, worker| {
-        for merge in merges {
-            let candidates = &mut worker.candidates;
-            candidates.clear();
-            candidates.extend(view.layer.edges(merge.target));
-            candidates.extend(back[merge.range.clone()].iter().map(|edge| Neighbor::from_key(edge.1)));
-            super::sort(candidates);
-            if candidates.len() <= degree {
-                merge.merged.clear();
-                merge.merged.extend_from_slice(candidates);
-            } else {
-                let Ok(()) = worker.selector.select(&view, candidates, degree, params.selection, &mut merge.merged);
-            }
+    par.chunks(merges, TASK_NODES, workers, |_, merges, Worker { selector, candidates, .. }| {
+        for Merge { target, range, merged } in merges {
+            back::join(&view, *target, &back[range.clone()], params.selection, selector, candidates, merged);
         }
     });
     for merge in merges {

@@ -12,6 +12,7 @@
 //! The result does not depend on the number of threads: what a node keeps are the smallest of a
 //! set of (distance, node), whatever order its leaves come in.
 
+use super::back;
 use super::layer::{Layer, LayerView, Records};
 use super::partition::{Assigner, Carving, carve};
 use super::pool::Pool;
@@ -276,17 +277,8 @@ impl Worker {
     /// The chosen neighbours of `node` and the edges back to it, pruned if they are too many.
     fn join(&mut self, view: &LayerView<'_>, back: &[(u32, u64)], node: u32, selection: Selection, list: &mut Vec<Neighbor>) {
         let start = back.partition_point(|edge| edge.0 < node);
-        let back = back[start..].iter().take_while(|edge| edge.0 == node);
-        self.candidates.clear();
-        self.candidates.extend(view.layer.edges(node));
-        self.candidates.extend(back.map(|edge| Neighbor::from_key(edge.1)));
-        super::sort(&mut self.candidates);
-        self.candidates.dedup();
-        if self.candidates.len() <= view.layer.degree() {
-            list.clear();
-            list.extend_from_slice(&self.candidates);
-        } else {
-            let Ok(()) = self.selector.select(view, &self.candidates, view.layer.degree(), selection, list);
-        }
+        let back = &back[start..];
+        let back = &back[..back.partition_point(|edge| edge.0 == node)];
+        back::join(view, node, back, selection, &mut self.selector, &mut self.candidates, list);
     }
 }

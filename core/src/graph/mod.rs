@@ -6,6 +6,7 @@
 //! builds in deterministic batches, [`reach`] mends what no walk would reach, [`order`] finds a
 //! row order that keeps neighbours close in memory.
 
+mod back;
 pub mod beam;
 #[cfg(feature = "codes")]
 pub(crate) mod extend;

@@ -15,13 +15,14 @@
 //! a fiftieth of all nodes, so the result is the same for any number of threads. Where the layer above is given, a search starts at what
 //! it leads to: several entries, chosen for each node.
 
+use super::back::{self, Merge};
 use super::beam::{Beam, Limits};
 use super::layer::{Layer, LayerView, Records};
 use super::select::{Nodes, Selection, Selector};
 use super::{Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::Prepared;
-use crate::sort;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -53,14 +54,6 @@ struct Worker {
     selector: Selector,
     candidates: Vec<Neighbor>,
     entries: Vec<u32>,
-}
-
-/// Edges back to one target: a range of the sorted list, then the merged neighbours.
-#[derive(Debug, Default)]
-struct Merge {
-    target: u32,
-    range: Range<usize>,
-    merged: Vec<Neighbor>,
 }
 
 /// A build's state that all its steps read.
@@ -105,32 +98,23 @@ pub fn build<P: Par>(
 impl Job<'_> {
     /// Links the nodes of a batch by what searches of the first `known` nodes find, and adds the edges back.
     fn link<P: Par>(&self, layer: &mut Layer, batch: Range<usize>, known: usize, par: &P, workers: &mut [Worker]) {
-        let mut lists: Vec<Vec<Neighbor>> = Vec::new();
-        lists.resize_with(batch.len(), Vec::new);
+        let mut lists: Vec<Vec<Neighbor>> = vec![Vec::new(); batch.len()];
         let frozen = &*layer;
         par.chunks(&mut lists, TASK_NODES, workers, |task, lists, worker| {
             for (node, list) in (batch.start + task * TASK_NODES..).zip(lists) {
                 worker.choose(self, frozen, node as u32, known, list);
             }
         });
-        let mut back: Vec<(u32, u64)> = Vec::new();
+        let (mut back, mut merges) = (Vec::new(), Vec::new());
         for (source, list) in batch.clone().zip(&lists) {
             layer.set(source as u32, list);
-            back.extend(list.iter().map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source as u32 }.key())));
+            back.extend(back::edges(source as u32, list));
         }
-        sort::by_key(&mut back, |edge| *edge);
-        let mut merges: Vec<Merge> = Vec::new();
-        let mut start = 0;
-        while let Some(&(target, _)) = back.get(start) {
-            let end = start + back[start..].partition_point(|edge| edge.0 == target);
-            merges.push(Merge { target, range: start..end, merged: Vec::new() });
-            start = end;
-        }
-        let frozen = &*layer;
-        par.chunks(&mut merges, TASK_NODES, workers, |_, merges, worker| {
-            for merge in merges {
-                let back = &back[merge.range.clone()];
-                worker.merge(self, frozen, merge.target, back, &mut merge.merged);
+        let merges = back::by_target(&mut back, &mut merges);
+        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
+        par.chunks(merges, TASK_NODES, workers, |_, merges, Worker { selector, candidates, .. }| {
+            for Merge { target, range, merged } in merges {
+                back::join(&view, *target, &back[range.clone()], self.selection, selector, candidates, merged);
             }
         });
         merges.iter().for_each(|merge| layer.set(merge.target, &merge.merged));
@@ -162,21 +146,5 @@ impl Worker {
         super::sort(&mut self.candidates);
         self.candidates.dedup();
         let Ok(()) = self.selector.select(&view, &self.candidates, layer.degree(), job.selection, list);
-    }
-
-    /// The neighbours of `target` and the edges back to it, pruned if they are too many.
-    fn merge(&mut self, job: &Job<'_>, layer: &Layer, target: u32, back: &[(u32, u64)], merged: &mut Vec<Neighbor>) {
-        self.candidates.clear();
-        self.candidates.extend(layer.edges(target));
-        self.candidates.extend(back.iter().map(|edge| Neighbor::from_key(edge.1)));
-        super::sort(&mut self.candidates);
-        self.candidates.dedup();
-        merged.clear();
-        if self.candidates.len() <= layer.degree() {
-            merged.extend_from_slice(&self.candidates);
-        } else {
-            let view = LayerView { layer, records: job.records, nodes: layer.rows() };
-            let Ok(()) = self.selector.select(&view, &self.candidates, layer.degree(), job.selection, merged);
-        }
     }
 }

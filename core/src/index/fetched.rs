@@ -1,8 +1,8 @@
 //! The graph of a file of which codes or edges are brought in blocks.
 
-use super::view::{Guide, UpperGraph, corrupt, corrupt_row, read_slots};
+use super::view::{Guide, UpperGraph, corrupt, corrupt_row, read_edges};
 use crate::error::Corrupt;
-use crate::format::{Section, Table};
+use crate::format::Section;
 use crate::graph::beam::waiting::Fetched;
 use crate::graph::{Buffers, Graph, NONE};
 use crate::quant::Prepared;
@@ -160,9 +160,7 @@ impl Graph for FetchedGraph<'_> {
     }
 
     fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Corrupt> {
-        let row = self.edges.row(node)?;
-        let slots = &row[..self.edges.section.table().parameter as usize * 4];
-        read_slots(slots, self.nodes, out).map_err(|what| corrupt_row(&self.edges.section, node, what))
+        read_edges(&self.edges.section, self.edges.row(node)?, node, self.nodes, out)
     }
 
     fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Corrupt> {
@@ -174,12 +172,7 @@ impl Graph for FetchedGraph<'_> {
 
 impl Fetched for FetchedGraph<'_> {
     fn at_hand(&self, node: u32) -> bool {
-        let codes = self.codes.rows.held.is_none() || self.slots(node).all(|next| self.codes.missing(next).is_none());
-        codes && self.edges.missing(node).is_none()
+        self.edges.missing(node).is_none()
+            && (self.codes.rows.held.is_none() || self.slots(node).all(|next| self.codes.missing(next).is_none()))
     }
-}
-
-/// What a table's end is.
-pub(super) fn end(table: &Table) -> u64 {
-    table.offset + table.blocks() * u64::from(table.block_bytes)
 }

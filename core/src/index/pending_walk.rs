@@ -6,7 +6,7 @@
 //! What it answers is what [`Index::search`] answers: the same walk, the same candidates, the same order. Where a walk was short of hits
 //! (tombstones) it goes on with twice the effort, and waits again. Exact duplicates of a hit lie behind it and are read in the bytes at hand.
 
-use super::fetched::{self, FetchedGraph, FetchedUpper, Guides, Missing, Rows};
+use super::fetched::{FetchedGraph, FetchedUpper, Guides, Missing, Rows};
 use super::rank::Ranker;
 use super::view::{BaseGraph, Guide, UpperGraph, corrupt_row};
 use super::walk::{LAYERS_MAX, widen};
@@ -77,7 +77,7 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// Whether what a walk goes by need not be asked for; so where the file has no such table.
     fn is_at_hand(&self, kind: Kind) -> bool {
-        self.table(kind).is_none_or(|(_, table)| fetched::end(table) <= self.at_hand)
+        self.table(kind).is_none_or(|(_, table)| table.end() <= self.at_hand)
     }
 
     /// Walks as far as codes and edges are at hand, and wants more of them, or the records of what was found.

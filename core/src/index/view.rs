@@ -151,13 +151,20 @@ pub(super) fn word(row: &[u8], index: usize) -> Option<u32> {
 
 /// Appends the used slots of a neighbour list, which must be below `nodes`.
 #[inline(always)]
-pub(super) fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
+fn read_slots(slots: &[u8], nodes: usize, out: &mut Vec<u32>) -> Result<(), &'static str> {
     let start = out.len();
     out.extend(slots.as_chunks::<4>().0.iter().map(|slot| u32::from_le_bytes(*slot)));
     let used = out[start..].iter().position(|&node| node == NONE).unwrap_or(out.len() - start);
     out.truncate(start + used);
     let last = out[start..].iter().fold(0, |last, &node| node.max(last));
     if (last as usize) < nodes || used == 0 { Ok(()) } else { Err("a neighbour beyond the last row") }
+}
+
+/// Appends the neighbours of `node` that its row of `edges` lists.
+#[inline(always)]
+pub(super) fn read_edges(edges: &Section<'_>, row: &[u8], node: u32, nodes: usize, out: &mut Vec<u32>) -> Result<(), Corrupt> {
+    let slots = &row[..edges.table().parameter as usize * 4];
+    read_slots(slots, nodes, out).map_err(|what| corrupt_row(edges, node, what))
 }
 
 /// The base layer: nodes are rows.
@@ -178,9 +185,7 @@ impl Graph for BaseGraph<'_> {
 
     #[inline]
     fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Corrupt> {
-        let row = self.edges.row(node)?;
-        let slots = &row[..self.edges.table().parameter as usize * 4];
-        read_slots(slots, self.nodes, out).map_err(|what| corrupt_row(&self.edges, node, what))
+        read_edges(&self.edges, self.edges.row(node)?, node, self.nodes, out)
     }
 
     #[inline]
