@@ -42,7 +42,7 @@ REFINES = ("records", "originals")
 KINDS = dict(enumerate(
     "meta quant records edges nodes neighbor.codes upper codes.rows codes.tiles tiles route.records route.edges route.upper "
     "ids.index dup_of deleted quality column payload keys originals columns column.nulls column.ends column.text".split(), 1))
-COLUMN_TYPES = (("i64", "<q", 8), ("f64", "<d", 8), ("bool", "<B", 1), ("string", "<I", 4))
+COLUMN_TYPES = (("i64", "<q", (1, 2, 4, 8)), ("f64", "<d", (8,)), ("bool", "<B", (1,)), ("string", "<I", (1, 2, 4)))
 
 
 class Damaged(Exception):
@@ -137,7 +137,7 @@ class Shore:
             "quality": lambda t: t.stride >= 48,
             "payload": lambda t: t.stride == 1,
             "columns": lambda t: t.rows <= 40 and t.stride >= 128,
-            "column": lambda t: t.rows == n and t.encoding < 4 and t.stride == COLUMN_TYPES[t.encoding][2],
+            "column": lambda t: t.rows == n and t.encoding < 4 and t.stride in COLUMN_TYPES[t.encoding][2],
             "column.nulls": lambda t: t.rows == -(-n // 8) and t.stride == 1,
             "column.ends": lambda t: t.rows <= n and t.stride == 8,
             "column.text": lambda t: t.stride == 1,
@@ -264,7 +264,8 @@ class Shore:
             name = row[32:32 + length].decode()
             values = self.table("column", number)
             must(values, f"column {name}: without a table")
-            kind, code, size = COLUMN_TYPES[values.encoding]
+            kind, code, _ = COLUMN_TYPES[values.encoding]
+            base = struct.unpack("<q", low)[0] if kind == "i64" and values.stride < 8 else 0
             words = self.words(number) if kind == "string" else None
             blob, found = self.table("column.nulls", number), []
             for at in range(self.rows):
@@ -273,7 +274,7 @@ class Shore:
                     must(not any(raw), f"column {name}, row {at}: a value in a row without one")
                     found.append(None)
                     continue
-                value = struct.unpack(code, raw)[0]
+                value = struct.unpack(code, raw)[0] if kind == "f64" or values.stride == 8 else base + int.from_bytes(raw, "little")
                 must(kind != "f64" or math.isfinite(value) and raw != struct.pack("<d", -0.0), f"column {name}, row {at}: {value}")
                 must(kind != "bool" or value <= 1, f"column {name}, row {at}: {value}")
                 must(words is None or value < len(words), f"column {name}, row {at}: word {value}")

@@ -1,13 +1,16 @@
 //! Filters on golden files: what they select, and what searches among it find.
 
 use std::fs;
+use std::ops::ControlFlow;
 
+use nearshore_core::build::{BuildParams, Input, build_with_columns};
 use nearshore_core::distance::Kernels;
-use nearshore_core::filter::{ColumnType, Filter, Value};
-use nearshore_core::format::Plan;
+use nearshore_core::filter::{ColumnInput, ColumnType, Filter, Value, Values};
+use nearshore_core::format::{Element, Kind, Plan};
 use nearshore_core::index::Index;
+use nearshore_core::par::Serial;
 use nearshore_core::search::{Scratch, SearchParams};
-use nearshore_core::vectors::Query;
+use nearshore_core::vectors::{Payloads, Query, Vectors};
 use nearshore_tests::columns::{WORDS, flag, n, word, x};
 use nearshore_tests::golden::{FOLDER, Golden, all};
 use nearshore_tests::{place, rows};
@@ -96,4 +99,55 @@ fn a_file_says_what_its_columns_are() {
     assert_eq!(columns[0].range, Some((Value::I64(i64::MIN + 1), Value::I64(i64::MAX - 2))));
     assert_eq!(columns[3].range, None);
     assert_eq!((columns[3].words, columns[4].range.clone()), (WORDS.len() as u64, Some((Value::I64(0), Value::I64(119)))));
+}
+
+/// A file of as many rows as `values`, with one column.
+fn file_with(values: Values<'_>, nulls: &[u8]) -> Index<Vec<u8>> {
+    let vectors: Vec<u8> = (0..values.rows()).flat_map(|row| [row as u8, (row >> 8) as u8]).collect();
+    let input = Input { vectors: Vectors::packed(Element::U8, 2, &vectors).expect("rows"), ids: None, payloads: None };
+    let column = ColumnInput { name: "c", values, nulls: Some(nulls) };
+    let go_on = &mut |_, _, _| ControlFlow::Continue(());
+    let built = build_with_columns(&input, &[column], &BuildParams::default(), &Serial, Kernels::best(), go_on, Vec::new());
+    Index::open(built.expect("a file").0).expect("a file")
+}
+
+#[test]
+fn a_value_takes_as_few_bytes_as_its_column_needs() {
+    let stride = |index: &Index<Vec<u8>>| index.reader().section(Kind::Column, 0).expect("a column").table().stride;
+    let ranges = [
+        (7, 7, 1),
+        (-3, 252, 1),
+        (-3, 253, 2),
+        (i64::MIN, i64::MIN + 65_535, 2),
+        (i64::MAX - 65_536, i64::MAX, 4),
+        (-5_000_000_000, -5_000_000_000 + 0xffff_ffff, 4),
+        (0, 0x1_0000_0000, 8),
+        (i64::MIN, i64::MAX, 8),
+    ];
+    for (low, high, bytes) in ranges {
+        // The third row has no value: what is given for it, beyond all others, is of no account.
+        let given = [high, low, 0, low, high];
+        let index = file_with(Values::I64(&given), &[0b100]);
+        assert_eq!(stride(&index), bytes, "{low} to {high}");
+        index.check(&mut |_, _| ()).expect("sound");
+        let values = index.column_values().expect("values");
+        for (row, value) in given.into_iter().enumerate() {
+            let id = index.row_of(row as u64).expect("a row").expect("a row");
+            assert_eq!(values.row(id).expect("values"), [(row != 2).then_some(Value::I64(value))], "{low} to {high}");
+        }
+        for (text, count) in [(format!("c = {low}"), if low == high { 4 } else { 2 }), (format!("c >= {low} and c <= {high}"), 4)] {
+            assert_eq!(index.select(&Filter::parse(&text).expect("a condition")).expect("rows").len(), count, "{text}, {low} to {high}");
+        }
+    }
+    for (words, bytes) in [(1u32, 1), (256, 1), (257, 2)] {
+        let text: Vec<u8> = (0..words).flat_map(|word| format!("{word:05}").into_bytes()).collect();
+        let ends: Vec<u64> = (1..=u64::from(words)).map(|row| 5 * row).collect();
+        let index = file_with(Values::Text(Payloads::new(&text, &ends).expect("texts")), &vec![0; words.div_ceil(8) as usize]);
+        assert_eq!(stride(&index), bytes, "{words} words");
+        let last = Filter::parse(&format!("c >= \"{:05}\"", words - 1)).expect("a condition");
+        assert_eq!(
+            index.select(&last).expect("rows").iter().map(|row| index.id_of(row).expect("a row")).collect::<Vec<_>>(),
+            [u64::from(words) - 1]
+        );
+    }
 }

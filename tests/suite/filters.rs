@@ -37,7 +37,7 @@ fn params(options: &Value) -> SearchParams {
 /// What a file that is read in parts answers about a condition: the rows, and how many rounds of blocks that took.
 fn selected_in_parts(index: &Index<&[u8]>, excerpt: &mut Excerpt, file: &[u8], filter: Filter) -> (Vec<u64>, usize) {
     let (mut inquiry, mut rounds) = (Inquiry::new(), 0);
-    excerpt.select(index, filter, &mut inquiry);
+    excerpt.select(index, filter, &mut inquiry).expect("few blocks");
     loop {
         rounds += usize::from(!inquiry.wanted().is_empty());
         for at in (0..inquiry.wanted().len()).rev() {
@@ -110,7 +110,7 @@ fn a_file_read_in_parts_selects_the_same_rows_in_two_rounds_and_keeps_the_column
         }
         assert_eq!((all[0], all.iter().skip(1).all(|&rounds| rounds < 2), all.last()), (2, true, Some(&0)), "{name}: {all:?}");
         let mut inquiry = Inquiry::new();
-        excerpt.select(&header, Filter::parse("prize < 3").expect("sound"), &mut inquiry);
+        excerpt.select(&header, Filter::parse("prize < 3").expect("sound"), &mut inquiry).expect("few blocks");
         let error = excerpt.advance(&header, &mut inquiry).expect_err("no such column").to_string();
         assert_eq!(error, "at character 1: no column prize; there are: group, price, brand, score, sold");
     }
@@ -126,7 +126,7 @@ fn a_file_read_in_parts_finds_rows_by_their_ids() {
     let (mut inquiry, mut vector, mut payload) = (Inquiry::new(), Vec::new(), Vec::new());
     for id in (0..60).chain([4497, 4498, u64::MAX]) {
         for whole in [true, false] {
-            Excerpt::find(&prefix, id, whole, &mut inquiry);
+            Excerpt::find(&prefix, id, whole, &mut inquiry).expect("few blocks");
             loop {
                 for at in 0..inquiry.wanted().len() {
                     let block = inquiry.wanted()[at];

@@ -103,7 +103,7 @@ impl Engine {
             let State::File(index) = &self.state else { return Err(nothing()) };
             let id: &[u8] = bytemuck::cast_slice(&self.inputs.query);
             let id = id.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
-            Excerpt::find(index, id, form == GET, &mut inquiry);
+            Excerpt::find(index, id, form == GET, &mut inquiry)?;
             filters.questions[slot] = Some(Question { inquiry, form, search: None });
             return Ok(true);
         }
@@ -118,7 +118,7 @@ impl Engine {
             Some(excerpt) => excerpt,
             empty => empty.insert(Excerpt::new(index)?),
         };
-        excerpt.select(index, parse(&text)?, &mut inquiry);
+        excerpt.select(index, parse(&text)?, &mut inquiry)?;
         let search = Some((text, inputs.query.clone(), *params, payload));
         filters.questions[slot] = Some(Question { inquiry, form, search });
         Ok(true)

@@ -114,6 +114,6 @@ export function createFileMap(canvas, told) {
   function readColors() {
     const style = getComputedStyle(canvas);
     const color = (name) => style.getPropertyValue(name).trim();
-    return { start: color("--start"), codes: color("--codes"), records: color("--records"), payload: color("--payload"), rest: color("--rest"), ink: color("--ink") };
+    return Object.fromEntries(["start", "codes", "records", "payload", "columns", "rest", "ink"].map((name) => [name, color(`--${name}`)]));
   }
 }

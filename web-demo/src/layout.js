@@ -7,7 +7,7 @@ const SECTIONS_MAX = 192;
 const HOT = 1;
 
 /** Sections that searches read, by number; whatever is hot is read when the file is opened. */
-const GROUPS = { 1: "start", 9: "codes", 3: "records", 19: "payload" };
+const GROUPS = { 1: "start", 9: "codes", 3: "records", 19: "payload", 18: "columns", 22: "columns", 23: "columns", 24: "columns", 25: "columns" };
 
 /** Groups in the order in which they are read, with what a person may want to know. */
 export const GROUP_TEXTS = {
@@ -15,6 +15,7 @@ export const GROUP_TEXTS = {
   codes: ["Codes", "a bit a dimension, of near clusters"],
   records: ["Records", "a byte a dimension, of near rows"],
   payload: ["Payload", "words and definitions of hits"],
+  columns: ["Column", "parts of speech, once they are asked for"],
   rest: ["Not needed here", "for other searches"],
 };
 

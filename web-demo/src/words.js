@@ -116,11 +116,11 @@ async function search(meanings, lexicon, signal) {
 }
 
 /** What the reader should know about this answer. */
-function noteOf({ hits, complete, looked }, asked, pos, rows) {
+function noteOf({ hits, complete }, asked, pos, rows) {
   if (!asked) return "Offline: some of these words have not been fetched before.";
   if (!complete) return hits.length > 0 ? "Offline: of the nearest, these are here." : "Offline: this search needs parts of the file that have not been fetched before.";
-  if (pos) return `${hits.length} of this kind among the ${looked} nearest, by cosine distance.`;
-  return `The ${hits.length} nearest of ${rows.toLocaleString("en")}, by cosine distance.`;
+  const all = rows.toLocaleString("en");
+  return `The ${hits.length} nearest ${pos ? `${pos}s of ${all} definitions` : `of ${all}`}, by cosine distance.`;
 }
 
 function settle(hits, cost, note) {

@@ -172,13 +172,31 @@ onWords("the picture shows what was read, and the table says it", {}, async (pag
   assert.equal(await page.locator("#requests tr").count(), await figure(page, "requests"));
 });
 
-onWords("a part of speech is kept to", {}, async (page) => {
+onWords("a part of speech is kept to, by the column of the file, which is brought once", {}, async (page) => {
+  const WALK = "to walk in a slow and heavy way";
+  const row = () => page.$$eval('tr[data-group="columns"] [data-figure]', (cells) => cells.map((cell) => cell.textContent));
+  await type(page, WALK);
+  assert.equal((await row())[1], "–");
+  for (const kind of ["verb", "adverb"]) {
+    await page.click(`.kinds label:has([value="${kind}"])`);
+    await settled(page);
+    const shown = await entries(page);
+    assert.equal(shown.length, K);
+    assert.ok(shown.every(({ pos }) => pos === kind), JSON.stringify(shown));
+    assert.ok(found(shown, await truth(WALK, kind)) >= K - 2, kind);
+    assert.match(await page.textContent("#note"), new RegExp(`^The 10 nearest ${kind}s of [\\d,]+ definitions, by cosine distance\\.$`));
+    await page.waitForFunction(() => /^[\d.]+ k?B$/.test(document.querySelector('tr[data-group="columns"] [data-figure="all"]').textContent));
+    assert.equal((await row())[2] === "", kind === "adverb", "fetched with the first");
+  }
+});
+
+onWords("offline, a part of speech whose column was not fetched is said to be missing", {}, async (page) => {
+  await type(page, SHOES);
+  await page.check("#cut");
   await page.click('.kinds label:has([value="verb"])');
-  await type(page, "to walk in a slow and heavy way");
-  const shown = await entries(page);
-  assert.equal(shown.length, K);
-  assert.ok(shown.every(({ pos }) => pos === "verb"), JSON.stringify(shown));
-  assert.ok(found(shown, await truth("to walk in a slow and heavy way", "verb")) >= K - 3);
+  await settled(page);
+  assert.deepEqual(await entries(page), []);
+  assert.match(await page.textContent("#note"), /^Offline: this search needs parts/);
 });
 
 onWords("offline, answers that were fetched are there, and others are said to be missing", {}, async (page) => {

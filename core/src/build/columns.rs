@@ -20,7 +20,7 @@ pub(super) fn plan(columns: &[Coded<'_>], places: &Places, tables: &mut Vec<Tabl
     }
     tables.push(TableSpec::table(Kind::Columns, columns.len() as u64, COLUMN_BYTES));
     for (column, instance) in columns.iter().zip(0..) {
-        let values = TableSpec::table(Kind::Column, rows, column.kind().bytes() as u32);
+        let values = TableSpec::table(Kind::Column, rows, column.width().0 as u32);
         tables.push(values.instance(instance).encoding(column.kind() as u32));
         if column.has_nulls() {
             tables.push(TableSpec::blob(Kind::ColumnNulls, rows.div_ceil(8)).instance(instance));
@@ -41,7 +41,7 @@ pub(super) fn digest(columns: &[Coded<'_>], places: &Places) -> u64 {
         digest.update(&(column.kind() as u32).to_le_bytes());
         for &source in &places.sources {
             digest.update(&[u8::from(column.is_null(source))]);
-            digest.update(&column.bytes(source));
+            digest.update(&column.bits(source).to_le_bytes());
         }
         for word in column.words() {
             digest.update(&(word.len() as u64).to_le_bytes());
@@ -68,8 +68,11 @@ pub(super) fn write<S: Sink>(
         }),
         (Kind::Columns, _) => columns.iter().try_for_each(|column| writer.rows(&describe(column, places))),
         (Kind::Column, Some(column)) => {
-            let bytes = column.kind().bytes();
-            places.sources.iter().try_for_each(|&source| writer.rows(&column.bytes(source)[..bytes]))
+            let (width, base) = column.width();
+            places.sources.iter().try_for_each(|&source| {
+                let above = if column.is_null(source) { 0 } else { column.bits(source).wrapping_sub(base) };
+                writer.rows(&above.to_le_bytes()[..width])
+            })
         }
         (Kind::ColumnNulls, Some(column)) => {
             let mut nulls = vec![0u8; places.sources.len().div_ceil(8)];
@@ -92,22 +95,14 @@ pub(super) fn write<S: Sink>(
 
 /// A row of `columns`.
 fn describe(column: &Coded<'_>, places: &Places) -> [u8; COLUMN_BYTES as usize] {
-    let present = || places.sources.iter().filter(|&&source| !column.is_null(source));
-    let nulls = places.sources.len() - present().count();
-    let range = match column.kind() {
-        ColumnType::Text => None,
-        kind => {
-            let ends = present().map(|&source| column.bytes(source)).map(|bytes| (kind.key(&bytes[..kind.bytes()]), bytes));
-            ends.clone().min().zip(ends.max())
-        }
-    };
-    let (low, high) = range.map_or(([0; 8], [0; 8]), |(low, high)| (low.1, high.1));
+    let nulls = places.sources.iter().filter(|&&source| column.is_null(source)).count();
+    let (low, high) = column.range().filter(|_| column.kind() != ColumnType::Text).unwrap_or_default();
     let name = column.name().as_bytes();
     let mut row = [0; COLUMN_BYTES as usize];
     row[..4].copy_from_slice(&(name.len() as u32).to_le_bytes());
     row[8..16].copy_from_slice(&(nulls as u64).to_le_bytes());
-    row[16..24].copy_from_slice(&low);
-    row[24..32].copy_from_slice(&high);
+    row[16..24].copy_from_slice(&low.to_le_bytes());
+    row[24..32].copy_from_slice(&high.to_le_bytes());
     row[32..32 + name.len()].copy_from_slice(name);
     row
 }

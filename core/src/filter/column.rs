@@ -4,7 +4,7 @@ use super::bind::{BindError, Columns, Program};
 use super::bitmap::Bitmap;
 use super::error::{ColumnError, SelectError};
 use super::expr::Filter;
-use super::value::{ColumnType, Keys, float_key};
+use super::value::{ColumnType, Keys};
 use super::{COLUMNS_MAX, NAME_MAX};
 use crate::vectors::Payloads;
 use alloc::borrow::ToOwned;
@@ -148,29 +148,42 @@ impl<'a> Coded<'a> {
         (0..self.input.values.rows() as u32).any(|row| self.is_null(row))
     }
 
-    /// The value of a row as it lies in a file: little-endian, in the first [`ColumnType::bytes`]; zeros without a value.
-    pub(crate) fn bytes(&self, row: u32) -> [u8; 8] {
+    /// The value of a row as 64 bits: a text's place in the dictionary, and 0 without a value.
+    pub(crate) fn bits(&self, row: u32) -> u64 {
+        if self.is_null(row) { 0 } else { self.some_bits(row) }
+    }
+
+    fn some_bits(&self, row: u32) -> u64 {
         let at = row as usize;
-        if self.is_null(row) {
-            return [0; 8];
-        }
         match self.input.values {
-            Values::I64(values) => values[at].to_le_bytes(),
+            Values::I64(values) => values[at].cast_unsigned(),
             // The one zero.
-            Values::F64(values) => (values[at] + 0.0).to_le_bytes(),
-            Values::Bool(values) => u64::from(values[at]).to_le_bytes(),
-            Values::Text(_) => u64::from(self.codes[at]).to_le_bytes(),
+            Values::F64(values) => (values[at] + 0.0).to_bits(),
+            Values::Bool(values) => u64::from(values[at]),
+            Values::Text(_) => u64::from(self.codes[at]),
         }
     }
 
-    fn key(&self, row: u32) -> i64 {
-        let at = row as usize;
-        match self.input.values {
-            Values::I64(values) => values[at],
-            Values::F64(values) => float_key(values[at] + 0.0),
-            Values::Bool(values) => i64::from(values[at]),
-            Values::Text(_) => i64::from(self.codes[at]),
-        }
+    /// Bits of the smallest and the largest value; `None` where no row has one.
+    pub(crate) fn range(&self) -> Option<(u64, u64)> {
+        let present = (0..self.input.values.rows() as u32).filter(|&row| !self.is_null(row));
+        let ends = present.map(|row| self.some_bits(row)).map(|bits| (self.kind().key(bits), bits));
+        let range = ends.fold(None, |range, one| {
+            let (low, high) = range.unwrap_or((one, one));
+            Some((one.min(low), one.max(high)))
+        });
+        range.map(|(low, high)| (low.1, high.1))
+    }
+
+    /// The fewest bytes that hold every value, and what is taken from each before: see [`ColumnType::base`].
+    pub(crate) fn width(&self) -> (usize, u64) {
+        let (low, high) = match self.input.values {
+            Values::Text(_) => (0, (self.words.len() as u64).saturating_sub(1)),
+            _ => self.range().unwrap_or_default(),
+        };
+        let holds = |width: u64| width == 8 || high.wrapping_sub(self.kind().base(width as usize, low)) >> (8 * width) == 0;
+        let width = self.kind().widths().iter().find(|&&width| holds(width)).map_or(8, |&width| width as usize);
+        (width, self.kind().base(width, low))
     }
 
     /// The dictionary, ascending.
@@ -223,7 +236,8 @@ impl Columns for [Coded<'_>] {
     }
 
     fn keys(&self, column: usize, first: u32, out: &mut [i64]) -> Result<(), Infallible> {
-        out.iter_mut().zip(first..).for_each(|(out, row)| *out = self[column].key(row));
+        let column = &self[column];
+        out.iter_mut().zip(first..).for_each(|(out, row)| *out = column.kind().key(column.some_bits(row)));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Types and values, and the keys that stand for them.
 
+use crate::format::COLUMN_WIDTHS;
 use alloc::string::String;
 use core::fmt;
 
@@ -31,14 +32,9 @@ impl ColumnType {
         }
     }
 
-    /// Bytes of a value in its table.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::I64 | Self::F64 => 8,
-            Self::Bool => 1,
-            Self::Text => 4,
-        }
+    /// The number of bytes that a value has in its table, one of them.
+    pub(crate) const fn widths(self) -> &'static [u64] {
+        COLUMN_WIDTHS[self as usize]
     }
 
     /// The type with this number.
@@ -46,16 +42,15 @@ impl ColumnType {
         Self::ALL.get(encoding as usize).copied()
     }
 
-    /// The key of a value as it lies in a table; 0 for other lengths than [`ColumnType::bytes`].
+    /// What is added to a value that lies in `width` bytes: whole numbers in fewer than eight are counted from the column's smallest.
+    pub(crate) const fn base(self, width: usize, smallest: u64) -> u64 {
+        if matches!(self, Self::I64) && width < 8 { smallest } else { 0 }
+    }
+
+    /// The key of a value, given as its 64 bits.
     #[inline(always)]
-    pub(crate) fn key(self, bytes: &[u8]) -> i64 {
-        match (self, bytes) {
-            (Self::I64, &[a, b, c, d, e, f, g, h]) => i64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            (Self::F64, &[a, b, c, d, e, f, g, h]) => float_key(f64::from_le_bytes([a, b, c, d, e, f, g, h])),
-            (Self::Bool, &[a]) => i64::from(a),
-            (Self::Text, &[a, b, c, d]) => i64::from(u32::from_le_bytes([a, b, c, d])),
-            _ => 0,
-        }
+    pub(crate) fn key(self, bits: u64) -> i64 {
+        if self == Self::F64 { float_key(f64::from_bits(bits)) } else { bits.cast_signed() }
     }
 }
 

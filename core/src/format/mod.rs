@@ -62,6 +62,8 @@ pub use raw::HEADER_BYTES;
 pub use reader::Reader;
 pub use rewrite::RewriteError;
 pub use section::Section;
+#[cfg(feature = "filter")]
+pub(crate) use shape::COLUMN_WIDTHS;
 pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, TILE_BYTES, encoding};
 #[cfg(feature = "codes")]
 pub(crate) use spec::file_bytes;

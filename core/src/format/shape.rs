@@ -23,6 +23,10 @@ pub const META_BYTES_MAX: u64 = 64 * 1024;
 pub const COLUMNS_MAX: u64 = 40;
 /// Bytes of a `columns` row.
 pub const COLUMN_BYTES: u32 = 128;
+/// Bytes that a value of a column may take, by the column's encoding. Whole numbers (encoding 0) in fewer than eight are counted from the
+/// column's smallest, words (3) from the first.
+#[cfg(feature = "filter")]
+pub(crate) const COLUMN_WIDTHS: [&[u64]; 4] = [&[1, 2, 4, 8], &[8], &[1], &[1, 2, 4]];
 /// Bytes of a `tiles` row.
 pub const TILE_BYTES: u32 = 16;
 /// Bytes of 32 rows and their factors before their codes.
@@ -137,7 +141,10 @@ pub(super) fn check(table: &Table, superblock: &Superblock) -> Result<(), BadFie
         Kind::Column => {
             rule.rows(Must::Equal(rows))?;
             rule.encoding(Must::AtMost(3))?;
-            rule.stride(Must::Equal([8, 8, 1, 4].get(table.encoding as usize).copied().unwrap_or(8)))
+            match COLUMN_WIDTHS.get(table.encoding as usize) {
+                Some(widths) if !widths.contains(&table.stride.into()) => rule.stride(Must::Be("a width of the column's type")),
+                _ => Ok(()),
+            }
         }
         #[cfg(feature = "filter")]
         Kind::ColumnNulls => {

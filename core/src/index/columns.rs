@@ -172,6 +172,18 @@ fn read_blob_bits(blob: &Section<'_>, first: u32, out: &mut [u64]) -> Result<(),
 }
 
 impl Stored<'_> {
+    /// What is added to the numbers of the table: see [`ColumnType::base`].
+    fn base(&self) -> u64 {
+        self.kind.base(self.values.table().stride as usize, self.says[1])
+    }
+
+    /// A value as 64 bits, given its row of the table.
+    pub(super) fn bits(&self, row: &[u8]) -> u64 {
+        let mut word = [0; 8];
+        word.iter_mut().zip(row).for_each(|(byte, &given)| *byte = given);
+        u64::from_le_bytes(word).wrapping_add(self.base())
+    }
+
     /// The value of a row, if it has one.
     fn value(&self, row: u32) -> Result<Option<Value>, Corrupt> {
         if let Some(nulls) = &self.nulls
@@ -179,14 +191,14 @@ impl Stored<'_> {
         {
             return Ok(None);
         }
-        let bytes = self.values.row(row)?;
+        let bits = self.bits(self.values.row(row)?);
         Ok(Some(match self.kind {
-            ColumnType::I64 => Value::I64(u64_at(bytes, 0).cast_signed()),
-            ColumnType::F64 => Value::F64(f64::from_bits(u64_at(bytes, 0))),
-            ColumnType::Bool => Value::Bool(bytes.first().is_some_and(|&byte| byte != 0)),
+            ColumnType::I64 => Value::I64(bits.cast_signed()),
+            ColumnType::F64 => Value::F64(f64::from_bits(bits)),
+            ColumnType::Bool => Value::Bool(bits != 0),
             ColumnType::Text => {
                 let mut text = Vec::new();
-                self.word(word(bytes, 0).unwrap_or(u32::MAX), &mut text)?;
+                self.word(bits as u32, &mut text)?;
                 Value::Text(String::from_utf8(text).map_err(|_| corrupt_row(&self.values, row, "text that is not UTF-8"))?)
             }
         }))
@@ -239,14 +251,15 @@ impl Columns for [Stored<'_>] {
 
     fn keys(&self, column: usize, first: u32, out: &mut [i64]) -> Result<(), Corrupt> {
         let Stored { kind, values, .. } = &self[column];
+        let (width, base) = (values.table().stride as usize, self[column].base());
         let (mut row, mut done) = (first, 0);
         while done < out.len() {
             let rows = values.rows_from(row)?;
-            let count = (rows.len() / kind.bytes()).min(out.len() - done);
+            let count = (rows.len() / width.max(1)).min(out.len() - done);
             if count == 0 {
                 return Err(corrupt(values, 0, "a value is missing"));
             }
-            read_keys(*kind, rows, &mut out[done..done + count]);
+            read_keys(*kind, (width, base.cast_signed()), rows, &mut out[done..done + count]);
             (row, done) = (row + count as u32, done + count);
         }
         Ok(())
@@ -263,12 +276,16 @@ impl Columns for [Stored<'_>] {
     }
 }
 
-/// One loop a type, so that none of them branches on it.
-fn read_keys(kind: ColumnType, rows: &[u8], out: &mut [i64]) {
-    match kind {
-        ColumnType::I64 => out.iter_mut().zip(rows.chunks_exact(8)).for_each(|(out, bytes)| *out = ColumnType::I64.key(bytes)),
-        ColumnType::F64 => out.iter_mut().zip(rows.chunks_exact(8)).for_each(|(out, bytes)| *out = ColumnType::F64.key(bytes)),
-        ColumnType::Bool => out.iter_mut().zip(rows).for_each(|(out, &byte)| *out = i64::from(byte)),
-        ColumnType::Text => out.iter_mut().zip(rows.chunks_exact(4)).for_each(|(out, bytes)| *out = ColumnType::Text.key(bytes)),
+/// One loop a width, so that none of them branches on it.
+fn read_keys(kind: ColumnType, (width, base): (usize, i64), rows: &[u8], out: &mut [i64]) {
+    fn each<const N: usize>(rows: &[u8], out: &mut [i64], key: impl Fn([u8; N]) -> i64) {
+        out.iter_mut().zip(rows.as_chunks().0).for_each(|(out, &bytes)| *out = key(bytes));
+    }
+    match (kind, width) {
+        (ColumnType::F64, _) => each(rows, out, |bytes| ColumnType::F64.key(u64::from_le_bytes(bytes))),
+        (_, 1) => each(rows, out, |[byte]| base.wrapping_add(byte.into())),
+        (_, 2) => each(rows, out, |bytes| base.wrapping_add(u16::from_le_bytes(bytes).into())),
+        (_, 4) => each(rows, out, |bytes| base.wrapping_add(u32::from_le_bytes(bytes).into())),
+        _ => each(rows, out, i64::from_le_bytes),
     }
 }

@@ -75,9 +75,7 @@ impl Stored<'_> {
                 nulls += 1;
                 continue;
             }
-            let mut word = [0; 8];
-            word[..bytes.len().min(8)].copy_from_slice(&bytes[..bytes.len().min(8)]);
-            let bits = u64::from_le_bytes(word);
+            let bits = self.bits(bytes);
             let float = f64::from_bits(bits);
             match self.kind {
                 ColumnType::F64 if !float.is_finite() || bits == (-0.0f64).to_bits() => return bad("not a finite number, or -0.0"),
@@ -85,7 +83,7 @@ impl Stored<'_> {
                 ColumnType::Text if bits >= words => return bad("a word beyond its dictionary"),
                 _ => {}
             }
-            let one = (self.kind.key(bytes), bits);
+            let one = (self.kind.key(bits), bits);
             let [low, high] = range.unwrap_or([one, one]);
             range = Some([low.min(one), high.max(one)]);
         }

@@ -78,9 +78,19 @@ impl Inquiry {
         }
     }
 
-    /// Begins a round of these blocks: (place of the table, block).
-    pub(super) fn want_blocks(&mut self, tables: &[Table], mut blocks: Vec<(u32, u64)>) {
+    /// Begins a round of these `count` blocks: (place of the table, block).
+    pub(super) fn want_blocks(&mut self, tables: &[Table], count: u64, wanted: impl Iterator<Item = (u32, u64)>) -> Result<(), Corrupt> {
         self.want_none();
+        // How many there are is what the header says; the file may be on a host.
+        let (room, mut blocks) = (usize::try_from(count).unwrap_or(usize::MAX), Vec::new());
+        let reserved =
+            blocks.try_reserve_exact(room).and_then(|()| self.wanted.try_reserve(room)).and_then(|()| self.came.try_reserve(room));
+        let mut wanted = wanted.peekable();
+        if reserved.is_err() {
+            let kind = wanted.peek().map_or(0, |&(place, _)| tables[place as usize].kind);
+            return Err(Corrupt { section: kind, instance: 0, block: 0, what: "more blocks than memory has room for" });
+        }
+        blocks.extend(wanted);
         crate::sort::by_key(&mut blocks, |&(place, block)| tables[place as usize].block_offset(block));
         blocks.dedup();
         self.wanted.extend(blocks.into_iter().map(|(place, block)| {
@@ -89,6 +99,7 @@ impl Inquiry {
         }));
         self.came.resize_with(self.wanted.len(), Vec::new);
         self.awaited = self.wanted.len();
+        Ok(())
     }
 }
 
@@ -114,21 +125,28 @@ impl Excerpt {
     }
 
     /// Asks which rows meet a condition.
-    pub fn select<B: AsRef<[u8]>>(&self, index: &Index<B>, filter: Filter, inquiry: &mut Inquiry) {
+    ///
+    /// # Errors
+    /// A header that speaks of more blocks than there is room for.
+    pub fn select<B: AsRef<[u8]>>(&self, index: &Index<B>, filter: Filter, inquiry: &mut Inquiry) -> Result<(), Corrupt> {
         (inquiry.question, inquiry.asked) = (Question::Select(filter), Asked::Nothing);
-        self.want_tables(index, inquiry, |table| table.kind == Kind::Columns as u16 || table.kind == Kind::Deleted as u16);
+        self.want_tables(index, inquiry, |table| table.kind == Kind::Columns as u16 || table.kind == Kind::Deleted as u16)
     }
 
     /// Asks for the row with an id: its vector and payload where `whole`, else whether there is one.
-    pub fn find<B: AsRef<[u8]>>(index: &Index<B>, id: u64, whole: bool, inquiry: &mut Inquiry) {
+    ///
+    /// # Errors
+    /// As [`Excerpt::select`].
+    pub fn find<B: AsRef<[u8]>>(index: &Index<B>, id: u64, whole: bool, inquiry: &mut Inquiry) -> Result<(), Corrupt> {
         inquiry.want_none();
         inquiry.asked = Asked::Nothing;
         let mut seeking = Seeking::new(id, whole);
-        let done = seeking.begin(index, inquiry);
+        let done = seeking.begin(index, inquiry)?;
         inquiry.question = Question::Find(seeking);
         if done {
             inquiry.end_finding();
         }
+        Ok(())
     }
 
     /// Takes the bytes of block `at` of [`Inquiry::wanted`], in any order. One that came before is not looked at again.
@@ -162,7 +180,8 @@ impl Excerpt {
                 let columns = stored(&self.tables).map_err(SelectError::Corrupt)?;
                 let named = columns_of(&filter, columns.as_slice()).map_err(explain)?;
                 let of_columns = [Kind::Column, Kind::ColumnNulls, Kind::ColumnEnds, Kind::ColumnText].map(|kind| kind as u16);
-                self.want_tables(index, inquiry, |table| of_columns.contains(&table.kind) && named.contains(&(table.instance as usize)));
+                let asked = |table: &Table| of_columns.contains(&table.kind) && named.contains(&(table.instance as usize));
+                self.want_tables(index, inquiry, asked).map_err(SelectError::Corrupt)?;
                 if inquiry.awaited > 0 {
                     inquiry.question = Question::Select(filter);
                     return Ok(false);
@@ -186,11 +205,11 @@ impl Excerpt {
     }
 
     /// Wants every block of these tables, but for those that are here.
-    fn want_tables<B: AsRef<[u8]>>(&self, index: &Index<B>, inquiry: &mut Inquiry, asked: impl Fn(&Table) -> bool) {
+    fn want_tables<B: AsRef<[u8]>>(&self, index: &Index<B>, inquiry: &mut Inquiry, asked: impl Fn(&Table) -> bool) -> Result<(), Corrupt> {
         let tables = &index.reader.header().tables;
         let wanted = (0u32..).zip(tables).zip(&self.here).filter(|((_, table), here)| !**here && asked(table));
-        let blocks = wanted.flat_map(|((place, table), _)| (0..table.blocks()).map(move |block| (place, block)));
-        inquiry.want_blocks(tables, blocks.collect());
+        let count = wanted.clone().fold(0u64, |sum, ((_, table), _)| sum.saturating_add(table.blocks()));
+        inquiry.want_blocks(tables, count, wanted.flat_map(|((place, table), _)| (0..table.blocks()).map(move |block| (place, block))))
     }
 
     /// What came are whole tables, which stay.

@@ -57,7 +57,7 @@ impl Seeking {
     }
 
     /// Wants the first blocks; true when the answer is there already.
-    pub(super) fn begin<B: AsRef<[u8]>>(&mut self, index: &Index<B>, inquiry: &mut Inquiry) -> bool {
+    pub(super) fn begin<B: AsRef<[u8]>>(&mut self, index: &Index<B>, inquiry: &mut Inquiry) -> Result<bool, Corrupt> {
         let Some((place, blocks)) = table(index, Kind::IdsIndex).map(|(place, table)| (place, table.blocks())) else {
             // Ids are the numbers of rows.
             let row = u32::try_from(self.id).ok().filter(|&row| (row as usize) < index.len());
@@ -65,8 +65,8 @@ impl Seeking {
         };
         self.blocks = 0..blocks;
         let first = if blocks <= TOGETHER { (0..blocks).collect() } else { vec![0, blocks - 1] };
-        inquiry.want_blocks(tables(index), first.into_iter().map(|block| (place, block)).collect());
-        false
+        inquiry.want_blocks(tables(index), first.len() as u64, first.into_iter().map(|block| (place, block)))?;
+        Ok(false)
     }
 
     /// Goes on with the blocks that came; true when the answer is there.
@@ -100,7 +100,7 @@ impl Seeking {
                 if found.is_some_and(|row| row as usize >= index.len()) {
                     return Err(bad("a row beyond the last one").into());
                 }
-                return Ok(self.want_row(found, index, inquiry));
+                return Ok(self.want_row(found, index, inquiry)?);
             }
         }
         let blocks = self.blocks.end.saturating_sub(self.blocks.start);
@@ -111,13 +111,13 @@ impl Seeking {
         let (low, high) = self.ids;
         let part = u128::from(self.id.saturating_sub(low)) * u128::from(blocks) / u128::from(high.saturating_sub(low).max(1));
         let step = if self.rounds.is_multiple_of(3) { blocks / 2 } else { part as u64 };
-        inquiry.want_blocks(tables(index), vec![(place, self.blocks.start + step.min(blocks - 1))]);
+        inquiry.want_blocks(tables(index), 1, core::iter::once((place, self.blocks.start + step.min(blocks - 1))))?;
         Ok(false)
     }
 
     /// Wants what is needed of a row; true when that is nothing.
-    fn want_row<B: AsRef<[u8]>>(&mut self, row: Option<u32>, index: &Index<B>, inquiry: &mut Inquiry) -> bool {
-        let Some(row) = row else { return true };
+    fn want_row<B: AsRef<[u8]>>(&mut self, row: Option<u32>, index: &Index<B>, inquiry: &mut Inquiry) -> Result<bool, Corrupt> {
+        let Some(row) = row else { return Ok(true) };
         self.found = Some(FoundRow { row, ..FoundRow::default() });
         self.stage = Stage::Row;
         let kinds = [(Kind::Deleted, row / 8, true), (Kind::Records, row, self.whole), (Kind::Originals, row, self.whole)];
@@ -127,8 +127,8 @@ impl Seeking {
         });
         let blocks: Vec<(u32, u64)> = blocks.collect();
         let done = blocks.is_empty();
-        inquiry.want_blocks(tables(index), blocks);
-        done
+        inquiry.want_blocks(tables(index), blocks.len() as u64, blocks.into_iter())?;
+        Ok(done)
     }
 
     /// Reads the row, and wants its payload.
@@ -164,9 +164,9 @@ impl Seeking {
             let block = table.block_of(offset).min(table.blocks());
             return Err(Corrupt { section: table.kind, instance: 0, block, what: "range beyond the end of the blob" }.into());
         };
-        let blocks = (table.block_of(offset)..=table.block_of(end - 1)).map(|block| (place, block)).collect();
+        let (first, last) = (table.block_of(offset), table.block_of(end - 1));
         self.stage = Stage::Payload;
-        inquiry.want_blocks(tables(index), blocks);
+        inquiry.want_blocks(tables(index), last - first + 1, (first..=last).map(|block| (place, block)))?;
         Ok(false)
     }
 

@@ -77,7 +77,9 @@ impl<B: AsRef<[u8]>> Index<B> {
             // Where most tiles near the query are passed over, those that have matching rows are far, and all about as far: more of them are
             // worth a look, by the root of how many were passed over for each.
             let far = if params.probes.is_none() { at.max(1) } else { kept.max(1) };
-            if seen >= wanted.min(rows.len()) && (kept as u64).pow(3) >= (probes as u64).pow(2).saturating_mul(far as u64) {
+            if seen >= wanted.min(rows.len())
+                && (kept as u64).saturating_pow(3) >= (probes as u64).saturating_pow(2).saturating_mul(far as u64)
+            {
                 break;
             }
             let own = tiles.own(found[at].node)?;

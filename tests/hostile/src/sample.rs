@@ -98,7 +98,10 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
         (TableSpec::table(Kind::Columns, 2, 128), [describe("n", 3, 0, 23), describe("w", 0, 0, 0)].concat()),
         (TableSpec::table(Kind::Column, rows, 8).block_rows(5), (0..ROWS).flat_map(|row| n(row).to_le_bytes()).collect()),
         (TableSpec::blob(Kind::ColumnNulls, rows / 8).block_rows(2), vec![0b10_0000, 0, 0b1_0001]),
-        (TableSpec::table(Kind::Column, rows, 4).instance(1).encoding(3), words((0..ROWS as u32).map(|row| row % 3))),
+        (
+            TableSpec::table(Kind::Column, rows, 2).instance(1).encoding(3),
+            (0..ROWS as u16).flat_map(|row| (row % 3).to_le_bytes()).collect(),
+        ),
         (TableSpec::table(Kind::ColumnEnds, 3, 8).instance(1).block_rows(1), [1u64, 3, 6].map(u64::to_le_bytes).concat()),
         (TableSpec::blob(Kind::ColumnText, 6).instance(1), b"abbccc".to_vec()),
         (TableSpec::blob(Kind::Payload, payload.len() as u64).block_rows(50), payload),

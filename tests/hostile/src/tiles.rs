@@ -73,7 +73,7 @@ pub fn answers<B: AsRef<[u8]>>(index: &Index<B>) -> Vec<Answer> {
     let sets = [None, Some(index.set_of_words(thirds).expect("no block is read"))];
     let tiles = Some(nearshore_core::format::Plan::Tiles);
     let whole = searches().into_iter().map(|params| (params, tiles, &sets[0]));
-    let among = [(searches()[0], None, &sets[1]), (searches()[2], tiles, &sets[1])];
+    let among = [(searches()[0], None, &sets[1]), (searches()[2], tiles, &sets[1]), (searches()[3], tiles, &sets[1])];
     for (mut params, plan, rows) in whole.chain(among) {
         if plan.is_none() && index.plan() != nearshore_core::format::Plan::Tiles {
             continue;
