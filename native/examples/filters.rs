@@ -5,7 +5,8 @@
 //! ```
 //! Builds INDEX.shore (cosine) unless it is there, with two columns: `u`, uniform in 0..1000 by a hash of the row, and
 //! `cluster`, the nearest of 1,024 of the rows. An uncorrelated filter is `u < n`; a correlated one names the clusters
-//! nearest to the query, an anti-correlated one the farthest, as many as have the share of rows that is wanted.
+//! nearest to the query, an anti-correlated one the farthest, a clustered one any, as many as have the share of rows that is wanted.
+//! INDEX.shore may as well be what `nearshore export --for web` made of such a file: then hops are the tiles whose codes are read.
 //! Truth is the exact scan of the rows that match. Times are of single queries, one thread, sets of rows made before.
 
 #![expect(clippy::print_stdout, reason = "its output")]
@@ -60,7 +61,7 @@ fn main() -> Done<()> {
     let all = index.select(&Filter::parse("u >= 0")?)?;
     let truth = bench.truth(|_| &all)?;
     bench.report("all rows, unfiltered", None, &setting, &truth, 0.0)?;
-    for share in [0.001, 0.01, 0.1, 0.5, 0.9] {
+    for share in [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9] {
         let wanted = share * index.len() as f64;
         let near = |query: usize, from_far: bool| {
             let ranked: Vec<u64> = order[query].iter().map(|found| found.id).collect();
@@ -74,7 +75,19 @@ fn main() -> Done<()> {
             }
             Filter::test("cluster", Compare::In(chosen))
         };
-        let kinds: [(&str, &dyn Fn(usize) -> Filter); 3] = [
+        let some = |_| {
+            let mut chosen: Vec<u64> = (0..CLUSTERS as u64).collect();
+            chosen.sort_unstable_by_key(|&cluster| nearshore_core::seed::hash(3, 4, cluster));
+            let mut rows = 0;
+            chosen.retain(|&cluster| {
+                let kept = (rows as f64) < wanted;
+                rows += if kept { sizes[cluster as usize] } else { 0 };
+                kept
+            });
+            Filter::test("cluster", Compare::In(chosen.into_iter().map(|cluster| Value::I64(cluster as i64)).collect()))
+        };
+        let kinds: [(&str, &dyn Fn(usize) -> Filter); 4] = [
+            ("clustered", &some),
             ("uncorrelated", &|_| Filter::test("u", Compare::Less(Value::I64((share * 1000.0) as i64)))),
             ("correlated", &|query| near(query, false)),
             ("anti-correlated", &|query| near(query, true)),

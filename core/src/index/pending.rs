@@ -23,7 +23,7 @@ use crate::sort;
 use crate::vectors::Query;
 
 /// Entries of a pool for each candidate that is wanted: a row stands in at most as many tiles.
-const COPIES: usize = 3;
+pub(super) const COPIES: usize = 3;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Opens by the first bytes of a file of `file_bytes`: its header and its hot region. What lies beyond is for [`Index::start`] to ask

@@ -3,11 +3,8 @@
 //! Which rows match is known, and which rows are a tile's own: so before a block is fetched it is known how many matching rows each tile
 //! has, and a tile that has none is passed over. The nearest tiles are probed until enough rows that match lie in them, all in one round;
 //! where that would cost more than to fetch the records of all rows that match, those are fetched, and the answer is exact.
-//!
-//! Of `n` rows `m` match. Where they lie anywhere, the nearest of them lie among `n / m` times as many of the nearest rows, which fill fewer
-//! than `n / m` times as many tiles, for a tile that is near holds some of them: the rows to be seen shrink as the root of `m / n` only
-//! (measured: docs/research/filters.md).
 
+use super::pending::COPIES;
 use super::{Index, Loaded};
 use crate::filter::RowSet;
 use crate::format::{Kind, Plan, Refine};
@@ -61,11 +58,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         let setting = TileSetting::choose(&params, &loaded.quality);
         self.prepare_tiles(loaded, &setting, pending);
         let candidates = pending.params.rerank.unwrap_or(1);
-        let probes = setting.probes.max(1);
-        let root = (self.len() as u64 * rows.len() as u64).isqrt() as usize;
-        let wanted = match params.probes {
-            Some(_) => params.k,
-            None => (candidates.saturating_mul(ROWS_A_CANDIDATE)).max(probes.saturating_mul(root) / tiles.count().max(1)),
+        let enough = Enough {
+            probes: setting.probes.max(1),
+            at_least: if params.probes.is_some() { params.k } else { candidates.saturating_mul(ROWS_A_CANDIDATE) },
+            told: params.probes.is_some(),
+            tiles: tiles.count(),
+            all: self.len(),
+            matching: rows.len(),
         };
         let Pending { scratch: Scratch { query, buffers, distances, found, .. }, .. } = pending;
         found.clear();
@@ -74,12 +73,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         crate::graph::sort(found);
         let (mut kept, mut seen) = (0, 0);
         for at in 0..found.len() {
-            // Where most tiles near the query are passed over, those that have matching rows are far, and all about as far: more of them are
-            // worth a look, by the root of how many were passed over for each.
-            let far = if params.probes.is_none() { at.max(1) } else { kept.max(1) };
-            if seen >= wanted.min(rows.len())
-                && (kept as u64).saturating_pow(3) >= (probes as u64).saturating_pow(2).saturating_mul(far as u64)
-            {
+            if enough.are(kept, at, seen) {
                 break;
             }
             let own = tiles.own(found[at].node)?;
@@ -90,6 +84,15 @@ impl<B: AsRef<[u8]>> Index<B> {
             }
         }
         found.truncate(kept);
+        let candidates = if params.rerank.is_some() {
+            candidates
+        } else {
+            // What is farther off is harder to tell apart by codes.
+            let more = candidates.saturating_mul(kept) / enough.probes;
+            more.clamp(candidates, candidates.max(rows.len()))
+        };
+        pending.params.rerank = Some(candidates);
+        pending.found.reset(candidates.saturating_mul(COPIES));
         let record = self.table(Kind::Records).map_or(0, |(_, table)| u64::from(table.block_bytes)) + REQUEST_BYTES;
         let by_tiles = kept as u64 * (tiles.mean_bytes() + REQUEST_BYTES) + candidates as u64 * record;
         if params.plan.is_none() && rows.len() as u64 * record <= by_tiles {
@@ -98,5 +101,40 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         pending.probed = kept;
         self.want_codes(&tiles, pending)
+    }
+}
+
+/// When tiles enough have been found to be worth a look.
+struct Enough {
+    /// Tiles that a search of all rows would look at.
+    probes: usize,
+    /// Matching rows in them, whatever else.
+    at_least: usize,
+    /// Whether the caller said how many tiles.
+    told: bool,
+    tiles: usize,
+    all: usize,
+    matching: usize,
+}
+
+impl Enough {
+    /// After `kept` tiles that have matching rows, `seen` in all, among the nearest `passed`.
+    ///
+    /// The nearest of few rows lie as far off as the last of many nearest, for which a search of all rows would look at more tiles: by measure,
+    /// in proportion to rarity to the 0.6, so that the rows in them shrink as its 0.4. Where most tiles are passed over, what matches is far
+    /// and all about as far; that asks for more tiles again (docs/research/filters.md, "In tiles").
+    fn are(&self, kept: usize, passed: usize, seen: usize) -> bool {
+        if seen < self.at_least.min(self.matching) {
+            return false;
+        }
+        if self.told {
+            return kept >= self.probes;
+        }
+        // Powers of whole numbers, so that every machine agrees.
+        let fifth = |number: f64| number * number * number * number * number;
+        let [probes, tiles, all, matching] = [self.probes, self.tiles, self.all, self.matching].map(|number| number as f64);
+        let [kept, passed, seen_rows] = [kept.max(1), passed.max(1), seen].map(|number| number as f64);
+        let rows = fifth(seen_rows * tiles) * kept >= fifth(probes) * (all * all * all) * (matching * matching) * passed;
+        (rows || seen >= self.matching) && fifth(kept) >= (probes * probes * probes) * (passed * passed)
     }
 }
