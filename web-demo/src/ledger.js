@@ -15,7 +15,7 @@ export function size(bytes) {
 
 /** Milliseconds in words. */
 export function time(ms) {
-  return ms < 9.95 ? `${ms.toFixed(1)} ms` : ms < 9995 ? `${whole.format(Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`;
+  return ms < 9.95 ? `${ms.toFixed(1)} ms` : ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 9995 ? 2 : 1)} s`;
 }
 
 /** The share that `part` is of `all`, in words. */

@@ -66,10 +66,10 @@ const entries = (page) => page.$$eval("#entries button", (buttons) => buttons.ma
   return { lemma: part("lemma"), pos: part("pos"), definition: part("definition"), distance: Number(part("distance")) };
 }));
 
-/** "85.9 kB" as a number. */
+/** "85.9 kB" as a number, and "1.05 s" as milliseconds. */
 async function figure(page, name) {
   const [number, unit] = (await page.textContent(`#figure-${name}`)).replaceAll(",", "").split(" ");
-  return Number(number) * ({ kB: 1e3, MB: 1e6 }[unit] ?? 1);
+  return Number(number) * ({ kB: 1e3, MB: 1e6, s: 1e3 }[unit] ?? 1);
 }
 
 /** Bytes of the index fetched so far, as the page says. */
