@@ -1,5 +1,5 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, sentence, unsupported, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, unsent, unsupported, type ErrorCode } from "./errors.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
 import { WORKER_NAME, type CallName, type Given, type Kind, type Reply, type Report, type Request, type Returned } from "./protocol.js";
@@ -60,6 +60,12 @@ function ours(thrown: unknown): unknown {
   return name === "NearshoreError" ? new NearshoreError(code, message, cause === undefined ? {} : { cause }) : thrown;
 }
 
+/** A request on its way to the worker, and what moves there with it. */
+interface Outgoing {
+  request: Request;
+  transfer: Transferable[];
+}
+
 /** A call that waits for its reply. */
 interface Waiting {
   resolve(value: unknown): void;
@@ -81,8 +87,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   const waiting = new Map<number, Waiting>();
   let numbers = 0;
   let ended: NearshoreError | undefined;
-  let requests: Request[] = [];
-  let transfers: Transferable[] = [];
+  let queue: Outgoing[] = [];
 
   const end = (reason: NearshoreError): void => {
     ended ??= reason;
@@ -130,15 +135,26 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   }
   worker.onerror = (event) => stopped(event.message || "no reason was given");
 
-  // Calls made in one turn travel in one message.
-  const flush = (): void => {
-    const [batch, transfer] = [requests, transfers];
-    requests = [];
-    transfers = [];
-    if (!ended) worker.postMessage(batch, transfer);
+  // Calls made in one turn travel in one message; one that cannot be sent fails alone.
+  const post = (batch: readonly Outgoing[]): void => {
+    if (ended) return;
+    try {
+      worker.postMessage(batch.map(({ request }) => request), batch.flatMap(({ transfer }) => transfer));
+    } catch (thrown) {
+      if (batch.length > 1) return batch.forEach((one) => post([one]));
+      const [number, name] = batch[0]!.request;
+      const call = waiting.get(number);
+      waiting.delete(number);
+      call?.reject(unsent(`what \`${name}\` was given`, thrown));
+    }
   };
-  const send = (request: Request): void => {
-    if (requests.push(request) === 1) queueMicrotask(flush);
+  const flush = (): void => {
+    const batch = queue;
+    queue = [];
+    post(batch);
+  };
+  const send = (request: Request, transfer: Transferable[] = []): void => {
+    if (queue.push({ request, transfer }) === 1) queueMicrotask(flush);
   };
   return {
     worker: true,
@@ -165,8 +181,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
           };
         }
         waiting.set(number, call);
-        send([number, name, given, report !== undefined]);
-        if (transfer) transfers.push(...transfer);
+        send([number, name, given, report !== undefined], transfer);
       });
     },
     end,
