@@ -85,7 +85,12 @@ export class Keeper {
     try {
       return make();
     } catch (thrown) {
-      this.#journal.takeBack();
+      try {
+        this.#journal.takeBack();
+      } catch (worse) {
+        // What ended the engine itself is worse still.
+        if (thrown instanceof NearshoreError) throw worse;
+      }
       throw thrown;
     }
   }

@@ -5,7 +5,7 @@ import { sources } from "../lazy/source.mjs";
 import { failure, random } from "../rows.mjs";
 import { SimulatedDisk } from "./disk.mjs";
 
-const { Journal, Keeper, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record"]);
+const { Journal, Keeper, NearshoreError, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record", "../errors"]);
 
 const MADE = { dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 2n ** 63n + 1n };
 
@@ -180,6 +180,58 @@ test("a change whose making fails is taken back", async () => {
   assert.throws(() => keeper.change(change(3), () => { throw new Error("refused"); }), /refused/);
   await work({ keeper, state }, 3, 5);
   assert.equal(textOf(reopened(disk.after()).state), stateAfter(5));
+});
+
+test("a change that is taken back is gone before its refusal is told, even if the power goes then", async () => {
+  const disk = new SimulatedDisk();
+  const { keeper, state } = reopened(disk);
+  await work({ keeper, state }, 0, 3);
+  assert.throws(() => keeper.change(change(3), () => { throw new Error("refused"); }), /refused/);
+  const next = random(6);
+  for (const keeps of [undefined, () => true, () => next() < 0.5, () => false]) assert.equal(textOf(reopened(disk.after(keeps)).state), stateAfter(3));
+});
+
+const refusal = new NearshoreError("invalid-argument", "refused");
+
+test("a change that cannot be taken back ends the index: nothing is acknowledged behind it, and what was is there", async () => {
+  for (const step of ["truncate", "flush"]) {
+    const disk = new SimulatedDisk();
+    const { keeper, state } = reopened(disk);
+    await work({ keeper, state }, 0, 3);
+    const journal = keeper.place.files["journal-0"];
+    const sound = journal[step];
+    // One of the same turn, which is not flushed yet: whether the disk has it is not known either.
+    keeper.change(change(3), () => made(state, change(3)));
+    const settled = assert.rejects(keeper.settled(), failure("network", "I/O error", "open the index again"));
+    journal[step] = () => { throw new Error("I/O error"); };
+    assert.throws(() => keeper.change(change(4), () => { throw refusal; }), failure("network", "I/O error", "refused may be in the journal", "open the index again"));
+    journal[step] = sound;
+    await settled;
+    assert.throws(() => keeper.change(change(5), () => assert.fail("made")), failure("network", "open the index again"));
+    assert.throws(() => keeper.roll(rolled(state)), failure("network", "open the index again"));
+    keeper.close();
+    const found = textOf(reopened(disk.after(() => false)).state);
+    assert.ok([3, 4, 5].some((count) => stateAfter(count) === found), found);
+  }
+});
+
+test("what a write left that failed is cut off, or ends the index", async () => {
+  const disk = new SimulatedDisk();
+  const { keeper, state } = reopened(disk);
+  await work({ keeper, state }, 0, 3);
+  const journal = keeper.place.files["journal-0"];
+  const { write, truncate } = journal;
+  // All of it was written, and then an error came.
+  journal.write = (from, options) => {
+    write(from, options);
+    throw new Error("I/O error");
+  };
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "I/O error"));
+  assert.equal(textOf(reopened(disk.after()).state), stateAfter(3));
+  journal.truncate = () => { throw new Error("I/O error"); };
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "refused may be in the journal", "open the index again"));
+  Object.assign(journal, { write, truncate });
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "open the index again"));
 });
 
 test("a full disk refuses changes, and loses none", async () => {
