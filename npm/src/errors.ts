@@ -52,9 +52,3 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 /** @internal Any thrown thing as one sentence. */
 export const sentence = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
-
-/** @internal What no message can carry: a function, memory that is another's by now; or too much. */
-export function unsent(what: string, thrown: unknown): NearshoreError {
-  const why = sentence(thrown);
-  return new NearshoreError(/memory|alloc/i.test(why) ? "quota" : "invalid-argument", `${what} cannot be sent between page and worker (${why})`, { cause: thrown });
-}

@@ -1,5 +1,5 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, sentence, unsent, unsupported, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, unsupported, type ErrorCode } from "./errors.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
 import { WORKER_NAME, type CallName, type Given, type Kind, type Reply, type Report, type Request, type Returned } from "./protocol.js";
@@ -145,7 +145,8 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
       const [number, name] = batch[0]!.request;
       const call = waiting.get(number);
       waiting.delete(number);
-      call?.reject(unsent(`what \`${name}\` was given`, thrown));
+      const why = sentence(thrown);
+      call?.reject(new NearshoreError(/memory/.test(why) ? "quota" : "invalid-argument", `what \`${name}\` was given cannot be sent to the worker (${why})`));
     }
   };
   const flush = (): void => {
@@ -159,30 +160,20 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   return {
     worker: true,
     call<K extends CallName>(name: K, given: Given<K>, { signal, report, transfer }: CallOptions = {}) {
+      const number = ++numbers;
+      let stop: (() => void) | undefined;
       return new Promise<Returned<K>>((resolve, reject) => {
         if (signal?.aborted) return reject(aborted(signal));
         if (ended) return reject(ended);
-        const number = ++numbers;
-        const call: Waiting = { resolve: resolve as (value: unknown) => void, reject, report };
-        if (signal) {
-          const stop = (): void => {
-            waiting.delete(number);
-            reject(aborted(signal));
-            send([number, "stop", null, false]);
-          };
-          signal.addEventListener("abort", stop, { once: true });
-          call.resolve = (value) => {
-            signal.removeEventListener("abort", stop);
-            resolve(value as Returned<K>);
-          };
-          call.reject = (error) => {
-            signal.removeEventListener("abort", stop);
-            reject(error);
-          };
-        }
-        waiting.set(number, call);
+        stop = (): void => {
+          waiting.delete(number);
+          reject(aborted(signal));
+          send([number, "stop", null, false]);
+        };
+        signal?.addEventListener("abort", stop);
+        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject, report });
         send([number, name, given, report !== undefined], transfer);
-      });
+      }).finally(() => signal?.removeEventListener("abort", stop!));
     },
     end,
   };

@@ -1,6 +1,6 @@
 // The worker's side of the link: takes batches of requests, answers in batches.
 import type { Engine } from "./instance.js";
-import { NearshoreError, sentence, unsent } from "./errors.js";
+import { NearshoreError, sentence } from "./errors.js";
 import { WORKER_NAME, type Reply, type Report, type Request } from "./protocol.js";
 
 /** A batch of replies is sent when the work is done, or after this long. */
@@ -28,13 +28,13 @@ function serve(make: (module: WebAssembly.Module) => Engine): void {
       scope.postMessage(batch, batch.flatMap(([, kind, value]) => (kind === "done" && value instanceof Uint8Array ? [value.buffer] : [])));
     } catch (thrown) {
       if (batch.length > 1) return batch.forEach((one) => post([one]));
-      scope.postMessage([failure(batch[0]![0], unsent("the answer", thrown))]);
+      // Answers are plain data: what keeps one from being sent is its size.
+      scope.postMessage([failure(batch[0]![0], new NearshoreError("quota", sentence(thrown)))]);
     }
   };
   const flush = (): void => {
-    const batch = replies;
+    if (replies.length > 0) post(replies);
     replies = [];
-    if (batch.length > 0) post(batch);
   };
   const done = (number: number, value: unknown): void => void replies.push([number, "done", value]);
   const failed = (number: number, thrown: unknown): void => void replies.push(failure(number, thrown));

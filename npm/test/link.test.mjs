@@ -70,8 +70,8 @@ test("memory that is another's by now, and too much of it", async () => {
 test("an answer that cannot be sent fails its call alone, whether it came at once or later", async () => {
   const link = await connect("reader", true);
   const calls = [link.call("has", 1), link.call("get", 1), link.call("save", true), link.call("save", false)];
-  await assert.rejects(calls[1], failure("invalid-argument", "the answer"));
-  await assert.rejects(calls[2], failure("invalid-argument", "the answer"));
+  await assert.rejects(calls[1], failure("quota", "could not be cloned"));
+  await assert.rejects(calls[2], failure("quota", "could not be cloned"));
   assert.deepEqual([await calls[0], (await calls[3]).length], [1, 9]);
 });
 
