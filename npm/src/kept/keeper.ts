@@ -41,8 +41,8 @@ export class Keeper {
     if (found) {
       demandLike(found.root, call, over);
       const keeper = new Keeper(place, found.root);
-      // A switch was cut short after it took hold.
-      if (!found.alike) writeRoot(files.root, found.root);
+      // A switch was cut short after it took hold, or a slot is damaged.
+      if (found.stale !== undefined) writeRoot(files.root, found.root, found.stale);
       keeper.#reclaim();
       return keeper;
     }

@@ -284,6 +284,49 @@ test("a damaged root is made good by its second slot; without one it is an error
   assert.throws(() => reopened(short), failure("corrupt", "snapshot"));
 });
 
+/** The root as it was written, however: first slot, second slot. */
+async function roots() {
+  const disk = new SimulatedDisk();
+  await work(reopened(disk), 0, 6);
+  const older = disk.files.get("root").safe.slice();
+  await work(reopened(disk), 6, 20);
+  const sound = disk.files.get("root").safe.slice();
+  const damaged = (at) => Uint8Array.from(sound, (byte, i) => (i === at + 20 ? byte ^ 1 : byte));
+  const switched = Uint8Array.from([...sound.subarray(0, 4096), ...older.subarray(4096)]);
+  return { disk, sound, cases: { switched, first: damaged(0), second: damaged(4096), cut: sound.slice(0, 4096) } };
+}
+
+test("at no moment are both slots of the root unsound: not while one is repaired, nor in a switch, wherever a write may leave anything at all", async () => {
+  const { disk, sound, cases } = await roots();
+  for (const flushed of [true, false]) {
+    for (const [name, root] of Object.entries(cases)) {
+      const there = disk.after();
+      // What a process that was killed had not flushed is read, but need not be on the disk.
+      const before = name === "switched" ? Uint8Array.from([...new Uint8Array(4096), ...root.subarray(4096)]) : new Uint8Array(0);
+      there.files.set("root", flushed ? { safe: root, since: [] } : { safe: before, since: [{ at: 0, bytes: root }] });
+      const place = there.place();
+      const { write } = place.files.root;
+      let writes = 0;
+      place.files.root.write = (from, options) => {
+        writes++;
+        // The power goes now: this slot holds anything, and of what was not flushed nothing is left.
+        const left = there.after(() => false);
+        left.files.get("root").safe.fill(0x5a, options.at, options.at + 4096);
+        assert.equal(textOf(reopened(left).state), stateAfter(20), `${name}: slot at ${options.at}`);
+        return write(from, options);
+      };
+      const keeper = Keeper.open(place, MADE, true);
+      assert.equal(writes, 1, `${name}: the bad slot alone is written`);
+      assert.deepEqual([...there.files.get("root").safe], [...sound], `${name}: on the disk before anything relies on it`);
+      const state = JSON.parse(stateAfter(20)).reduce((state, [id, value]) => state.set(BigInt(id), value), new Map());
+      keeper.replay(() => {});
+      keeper.roll(rolled(state));
+      assert.equal(writes, 3, name);
+      assert.equal(textOf(reopened(there.after(() => false)).state), stateAfter(20));
+    }
+  }
+});
+
 test("records are what they were, whatever they hold; checksums are CRC-32C", () => {
   assert.equal(crc32c(new TextEncoder().encode("123456789")), 0xe3069283);
   const standing = { generation: 1, number: 2, flushed: 2 };
