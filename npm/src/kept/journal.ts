@@ -19,7 +19,8 @@ export class Journal {
   #flushing: Promise<void> | undefined;
   #broken: NearshoreError | undefined;
 
-  constructor(readonly handle: Handle, readonly generation: number) {}
+  /** @param name its file's, for messages */
+  constructor(readonly handle: Handle, readonly generation: number, readonly name = "journal") {}
 
   /** Bytes of the journal. */
   get bytes(): number {
@@ -36,7 +37,7 @@ export class Journal {
       const record = recordAt(bytes, this.#end, this.generation);
       if (!record || record.number !== this.#count) break;
       const change = decode(bytes, this.#end, record.end);
-      if (!change) throw new NearshoreError("unsupported", "what is kept was written by a newer version of this package");
+      if (!change) throw new NearshoreError("unsupported", `${this.name} was written by a newer version of this package`);
       make(change);
       this.#count++;
       this.#end = record.end;
@@ -52,7 +53,7 @@ export class Journal {
     for (let at = this.#end + STEP; at + HEAD <= bytes.length; at += STEP) {
       const later = recordAt(bytes, at, this.generation);
       if (later && later.flushed > this.#count) {
-        throw new NearshoreError("corrupt", `change ${this.#count} of what is kept is damaged, at byte ${this.#end} of its journal, with sound ones behind it`);
+        throw new NearshoreError("corrupt", `${this.name} is damaged at byte ${this.#end}, in change ${this.#count}, with sound ones behind it`);
       }
     }
   }

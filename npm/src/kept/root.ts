@@ -36,7 +36,7 @@ function slotOf(slot: Uint8Array): Root | undefined {
   const end = 8 + view.getUint32(4, true);
   if (end > slot.length || view.getUint32(0, true) !== crc32c(slot.subarray(4, end))) return undefined;
   const { version, ...root } = JSON.parse(new TextDecoder().decode(slot.subarray(8, end))) as Root & { version: number };
-  if (version !== VERSION) throw new NearshoreError("unsupported", `what is kept was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
+  if (version !== VERSION) throw new NearshoreError("unsupported", `root was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
   return root;
 }
 
