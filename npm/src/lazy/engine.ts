@@ -13,6 +13,10 @@ import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
 import { QUOTA, Store, type Shelves } from "./store.js";
+import { soon } from "./wait.js";
+
+/** Milliseconds that opening waits for what is kept. What comes later serves from then on. */
+const LATE_MS = 500;
 
 /** One query, and how to search for it. */
 interface Query {
@@ -38,7 +42,10 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   /** Does what this one cannot. */
   #other: LazyEngine | undefined;
   #release: (() => unknown) | undefined;
-  #shelves: Shelves = FILES;
+  /** Where blocks outlive this page; undefined where they do not. */
+  #shelves: Promise<Shelves> | undefined;
+  /** The opening of that place, which nobody waits for long. */
+  #shelving: Promise<void> | undefined;
   readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
   /** What each slot's search wants; undefined where the slot is free. */
   readonly #wanted: (Range[] | undefined)[] = [];
@@ -59,10 +66,12 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     };
     // What has an address can be found again by it.
     const url = call.persist && reader instanceof Http ? reader.url : undefined;
-    if (url && call.shelves && globalThis.indexedDB && !handles()) this.#shelves = await call.shelves().catch(() => FILES);
+    if (url !== undefined) this.#shelves = call.shelves && globalThis.indexedDB && !handles() ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
     const shelves = this.#shelves;
+    // Begins at once, and is waited for when it is needed.
+    const kept = shelves?.then(({ load }) => load(url!));
     try {
-      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await shelves.load(url));
+      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
@@ -70,10 +79,15 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       this.check(this.core.open_prefix(head.fileBytes));
       this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), at, fileBytes: head.fileBytes, parts: { head, store, url } };
       const described = this.describe();
-      if (url) {
-        store.disk = await shelves.diskOf(head.identity);
-        if (store.disk) await shelves.save(url, pieces as Uint8Array<ArrayBuffer>[]);
-      }
+      this.#shelving = shelves?.then(async ({ diskOf, save }) => {
+        const disk = await diskOf(head.identity);
+        if (!disk) return;
+        if (this.#closing.signal.aborted) return disk.close();
+        store.attach(disk);
+        await kept; // one at a time has that file
+        await save(url!, pieces as Uint8Array<ArrayBuffer>[]);
+      });
+      if (this.#shelving) await soon(this.#shelving, LATE_MS);
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
       return described;
     } catch (thrown) {
@@ -104,9 +118,10 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async kept(what: KeptCall): Promise<number> {
     const { parts } = this.#file!;
+    await this.#shelving;
     if (what === "clear") {
       parts?.store.clear();
-      if (parts?.url) await this.#shelves.save(parts.url, []);
+      if (parts?.url) await (await this.#shelves)?.save(parts.url, []);
     }
     return parts?.store.size ?? 0;
   }
@@ -236,7 +251,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   /** Forgets what opening brought, if it may be that which is damaged: the next opening fetches it. */
   async #unshelve(thrown: unknown, url: string | undefined): Promise<void> {
-    if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await this.#shelves.save(url, []);
+    if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await soon(this.#shelves!.then(({ save }) => save(url, [])), LATE_MS);
   }
 }
 
