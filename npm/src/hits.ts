@@ -7,17 +7,20 @@ const HIT = 16;
 /** Payload length of a hit that brings none. */
 const NONE = 0xffff_ffff;
 
-const text = (payload: Uint8Array | undefined): string => (payload ? new TextDecoder().decode(payload) : "");
-const json = (payload: Uint8Array | undefined): unknown => (payload ? JSON.parse(text(payload)) : undefined);
-
-class FoundRow implements Hit {
+class WithId {
   declare readonly payload?: Uint8Array;
-  constructor(readonly id: Id, readonly distance: number) {}
+  constructor(readonly id: Id) {}
   text(): string {
-    return text(this.payload);
+    return this.payload ? new TextDecoder().decode(this.payload) : "";
   }
   json(): unknown {
-    return json(this.payload);
+    return this.payload && JSON.parse(this.text());
+  }
+}
+
+class FoundRow extends WithId implements Hit {
+  constructor(id: Id, readonly distance: number) {
+    super(id);
   }
 }
 
@@ -71,21 +74,10 @@ export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits
   return all;
 }
 
-class StoredRow implements Row {
-  declare readonly payload?: Uint8Array;
-  constructor(readonly id: Id, readonly vector: Float32Array) {}
-  text(): string {
-    return text(this.payload);
-  }
-  json(): unknown {
-    return json(this.payload);
-  }
-}
-
 /** Reads one row. */
 export function decodeRow(answer: ArrayBuffer, id: bigint, dimensions: number): Row {
   const length = new Uint32Array(answer, 4, 1)[0]!;
-  const row = new StoredRow(idOf(Number(id & 0xffff_ffffn), Number(id >> 32n)), new Float32Array(answer.slice(8, 8 + dimensions * 4)));
+  const row = Object.assign(new WithId(idOf(Number(id & 0xffff_ffffn), Number(id >> 32n))), { vector: new Float32Array(answer.slice(8, 8 + dimensions * 4)) });
   if (length !== NONE) (row as { payload?: Uint8Array }).payload = new Uint8Array(answer, 8 + dimensions * 4, length);
   return row;
 }

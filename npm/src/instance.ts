@@ -8,6 +8,9 @@ import type { CallName, Calls, Described, Form, Given, Method, Report, Returned,
 /** The buffers that the engine lets us fill, in the order of `Slot` there. */
 export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6, filter: 7 } as const;
 
+/** What messages call the engine that filters. */
+export const FILTERS = "engine for filters";
+
 const UNTOLD: Report = () => true;
 
 /** The engine's own calls: each engine has some of them. */
@@ -22,10 +25,13 @@ export class Engine implements Methods {
   #memory: WebAssembly.Memory;
   /** The engine that filters, given before it is needed. */
   protected further: WebAssembly.Module | undefined;
+  /** What messages call it. */
+  protected role = "engine";
   #report: Report = UNTOLD;
   #received = 0;
   #room = 0;
-  #panic = "";
+  /** Shared by those who go on with one core: it tells whoever made it. */
+  #said = { panic: "" };
   #trapped: NearshoreError | undefined;
 
   constructor(module: WebAssembly.Module, make: Make) {
@@ -38,7 +44,7 @@ export class Engine implements Methods {
         }
       },
       panicked: (file, line) => {
-        this.#panic = `a panic at ${file}:${line}`;
+        this.#said.panic = `a panic at ${file}:${line}`;
       },
     });
     this.#memory = glue.initSync(module).memory;
@@ -51,9 +57,9 @@ export class Engine implements Methods {
     this.#report = report ?? UNTOLD;
     try {
       const value = (this as unknown as { [K in CallName]: Method<K> })[name](given, signal);
-      return value instanceof Promise ? value.catch((thrown: unknown) => { throw this.#failure(thrown); }) : value;
+      return value instanceof Promise ? value.catch((thrown: unknown) => { throw this.failure(thrown); }) : value;
     } catch (thrown) {
-      throw this.#failure(thrown);
+      throw this.failure(thrown);
     } finally {
       this.#report = UNTOLD;
     }
@@ -68,11 +74,12 @@ export class Engine implements Methods {
   close(): void {}
 
   /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
-  #failure(thrown: unknown): NearshoreError {
-    if (thrown instanceof NearshoreError) return thrown;
-    const where = this.#panic || sentence(thrown);
-    this.#trapped = new NearshoreError("trapped", `the engine of this index stopped (${where}); open the index again, others are not affected`, { cause: thrown });
-    return this.#trapped;
+  protected failure(thrown: unknown): NearshoreError {
+    const ours = thrown instanceof NearshoreError;
+    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.role} of this index stopped (${this.#said.panic || sentence(thrown)}); open the index again, others are not affected`, { cause: thrown });
+    // Also where it was another engine of this index.
+    if (error.code === "trapped") this.#trapped ??= error;
+    return error;
   }
 
   begin(bytes: number): void {
@@ -105,6 +112,8 @@ export class Engine implements Methods {
   protected become(other: Engine): void {
     this.core = other.core;
     this.#memory = other.#memory;
+    this.#said = other.#said;
+    this.role = FILTERS;
   }
 
   /** Bytes of the engine's memory where they lie, until it is called again. */

@@ -60,6 +60,12 @@ function ours(thrown: unknown): unknown {
   return name === "NearshoreError" ? new NearshoreError(code, message, cause === undefined ? {} : { cause }) : thrown;
 }
 
+/** A request on its way to the worker, and what moves there with it. */
+interface Outgoing {
+  request: Request;
+  transfer: Transferable[];
+}
+
 /** A call that waits for its reply. */
 interface Waiting {
   resolve(value: unknown): void;
@@ -81,8 +87,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   const waiting = new Map<number, Waiting>();
   let numbers = 0;
   let ended: NearshoreError | undefined;
-  let requests: Request[] = [];
-  let transfers: Transferable[] = [];
+  let queue: Outgoing[] = [];
 
   const end = (reason: NearshoreError): void => {
     ended ??= reason;
@@ -130,44 +135,45 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   }
   worker.onerror = (event) => stopped(event.message || "no reason was given");
 
-  // Calls made in one turn travel in one message.
-  const flush = (): void => {
-    const [batch, transfer] = [requests, transfers];
-    requests = [];
-    transfers = [];
-    if (!ended) worker.postMessage(batch, transfer);
+  // Calls made in one turn travel in one message; one that cannot be sent fails alone.
+  const post = (batch: readonly Outgoing[]): void => {
+    if (ended) return;
+    try {
+      worker.postMessage(batch.map(({ request }) => request), batch.flatMap(({ transfer }) => transfer));
+    } catch (thrown) {
+      if (batch.length > 1) return batch.forEach((one) => post([one]));
+      const [number, name] = batch[0]!.request;
+      const call = waiting.get(number);
+      waiting.delete(number);
+      const why = sentence(thrown);
+      call?.reject(new NearshoreError(/memory/.test(why) ? "quota" : "invalid-argument", `what \`${name}\` was given cannot be sent to the worker (${why})`));
+    }
   };
-  const send = (request: Request): void => {
-    if (requests.push(request) === 1) queueMicrotask(flush);
+  const flush = (): void => {
+    const batch = queue;
+    queue = [];
+    post(batch);
+  };
+  const send = (request: Request, transfer: Transferable[] = []): void => {
+    if (queue.push({ request, transfer }) === 1) queueMicrotask(flush);
   };
   return {
     worker: true,
     call<K extends CallName>(name: K, given: Given<K>, { signal, report, transfer }: CallOptions = {}) {
+      const number = ++numbers;
+      let stop: (() => void) | undefined;
       return new Promise<Returned<K>>((resolve, reject) => {
         if (signal?.aborted) return reject(aborted(signal));
         if (ended) return reject(ended);
-        const number = ++numbers;
-        const call: Waiting = { resolve: resolve as (value: unknown) => void, reject, report };
-        if (signal) {
-          const stop = (): void => {
-            waiting.delete(number);
-            reject(aborted(signal));
-            send([number, "stop", null, false]);
-          };
-          signal.addEventListener("abort", stop, { once: true });
-          call.resolve = (value) => {
-            signal.removeEventListener("abort", stop);
-            resolve(value as Returned<K>);
-          };
-          call.reject = (error) => {
-            signal.removeEventListener("abort", stop);
-            reject(error);
-          };
-        }
-        waiting.set(number, call);
-        send([number, name, given, report !== undefined]);
-        if (transfer) transfers.push(...transfer);
-      });
+        stop = (): void => {
+          waiting.delete(number);
+          reject(aborted(signal));
+          send([number, "stop", null, false]);
+        };
+        signal?.addEventListener("abort", stop);
+        waiting.set(number, { resolve: resolve as (value: unknown) => void, reject, report });
+        send([number, name, given, report !== undefined], transfer);
+      }).finally(() => signal?.removeEventListener("abort", stop!));
     },
     end,
   };

@@ -2,7 +2,9 @@
 // only, or none above some size. Each part is fetched when something in it is wanted, whole, and believed only if its digest is the list's.
 import { NearshoreError, aborted, sentence, throwIfAborted } from "./errors.js";
 import { fileSystemOf, openFile, readAt } from "./platform.js";
-import type { OpenOptions, Source } from "./types.js";
+import type { Range } from "./lazy/ranges.js";
+import type { Meter, Whole } from "./lazy/reader.js";
+import type { OpenOptions } from "./types.js";
 
 interface Part {
   name: string;
@@ -37,16 +39,16 @@ class Again {
  *
  * @param Failure the class of errors that users know: this script has one of its own
  */
-export async function partsSource(address: string, options: OpenOptions, Failure: typeof NearshoreError): Promise<Source> {
+export async function partsSource(address: string, options: OpenOptions, Failure: typeof NearshoreError): Promise<Whole> {
   const known = (thrown: unknown): never => {
     const { name, code, message, cause } = thrown as NearshoreError;
     throw name === "NearshoreError" ? new Failure(code, message, { cause }) : thrown;
   };
-  const { size, read } = await source(address, options).catch(known);
-  return { size, read: (offset, length, signal) => read(offset, length, signal).catch(known) };
+  const { read, ...rest } = await source(address, options).catch(known);
+  return { ...rest, read: (...args) => read(...args).catch(known) };
 }
 
-async function source(address: string, options: OpenOptions): Promise<Source> {
+async function source(address: string, options: OpenOptions): Promise<Whole> {
   const fs = fileSystemOf(address);
   const base = fs ? address : new URL(address, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   const read = async (where: string, most: number, signal: AbortSignal | undefined, reload: boolean): Promise<Uint8Array<ArrayBuffer>> => {
@@ -58,28 +60,43 @@ async function source(address: string, options: OpenOptions): Promise<Source> {
       await handle.close();
     }
   };
-  const list = listOf(base, await patiently(options.signal, () => read(base, LIST_MAX, options.signal, true)));
+  const text = await patiently(options.signal, () => read(base, LIST_MAX, options.signal, true));
+  const list = listOf(base, text);
   const beside = (name: string): string => (fs ? base.replace(/[^/\\]*$/, name) : new URL(name, base).href);
   const kept = new Map<number, Promise<Uint8Array>>();
 
-  const bring = async (number: number): Promise<Uint8Array> => {
+  /** Looks whether the list is another by now, once a part was not to be had: hosts drop old parts. */
+  const demandSame = async (): Promise<void> => {
+    const now = await read(base, LIST_MAX, undefined, true).then((now) => listOf(base, now)).catch(() => list);
+    if (JSON.stringify(now) !== JSON.stringify(list)) {
+      throw new NearshoreError("changed", `${base} lists other parts than when it was opened: the file was replaced; open it again`);
+    }
+  };
+  const bring = async (number: number, meter: Meter | undefined): Promise<Uint8Array> => {
     const { name, bytes, sha256 } = list.parts[number]!;
     const where = beside(name);
     let reload = false; // a part's name is its content's, so any cache may have it
     return patiently(undefined, async () => {
+      if (meter) {
+        meter.requests++;
+        meter.bytes += bytes;
+      }
       const part = await read(where, bytes, undefined, reload);
       reload = true;
       const wrong = (what: string): Again => new Again(new NearshoreError("corrupt", `${where}, part ${number + 1} of ${list.parts.length}, ${what}`), ATTEMPTS_WRONG);
       if (part.length !== bytes) throw wrong(`has ${part.length === bytes + 1 ? "more than " : ""}${Math.min(part.length, bytes)} bytes, expected ${bytes}`);
       if ((await digestOf(part)) !== sha256) throw wrong("is damaged: its SHA-256 is another than the list says");
       return part;
+    }).catch(async (thrown: unknown) => {
+      await demandSame();
+      throw thrown;
     });
   };
-  const part = (number: number): Promise<Uint8Array> => {
+  const part = (number: number, meter: Meter | undefined): Promise<Uint8Array> => {
     let found = kept.get(number);
     kept.delete(number);
     if (!found) {
-      found = bring(number);
+      found = bring(number, meter);
       found.catch(() => kept.delete(number));
     }
     kept.set(number, found);
@@ -91,13 +108,27 @@ async function source(address: string, options: OpenOptions): Promise<Source> {
     return found;
   };
 
+  /** Whether the list itself was counted. */
+  let told = false;
+  const numbers = ({ offset, bytes }: Range): number[] => {
+    const first = Math.floor(offset / list.part_bytes);
+    return Array.from({ length: Math.floor((offset + bytes - 1) / list.part_bytes) - first + 1 }, (_, i) => first + i);
+  };
+
   return {
     size: async () => list.file_bytes,
-    async read(offset, length, signal) {
+    cost: (ranges) => [...new Set(ranges.flatMap(numbers))].reduce((sum, number) => sum + (kept.has(number) ? 0 : (list.parts[number]?.bytes ?? 0)), 0),
+    async read(offset, length, signal, meter) {
       throwIfAborted(signal);
-      const first = Math.floor(offset / list.part_bytes);
-      const last = Math.floor((offset + length - 1) / list.part_bytes);
-      const all = await Promise.all(Array.from({ length: last - first + 1 }, (_, i) => part(first + i)));
+      if (meter && !told) {
+        told = true;
+        meter.requests++;
+        meter.bytes += text.length;
+      }
+      if (length <= 0) return new Uint8Array(0);
+      const wanted = numbers({ offset, bytes: length });
+      const first = wanted[0] ?? 0;
+      const all = await Promise.all(wanted.map((number) => part(number, meter)));
       if (signal?.aborted) throw aborted(signal);
       const bytes = new Uint8Array(length);
       let at = 0;

@@ -16,26 +16,28 @@ export function serveHere(make: (module: WebAssembly.Module) => Engine): void {
 
 /** Serves messages until the worker is ended. The first message is the compiled module. */
 function serve(make: (module: WebAssembly.Module) => Engine): void {
-  const scope = globalThis as unknown as { onmessage: ((event: MessageEvent) => void) | null; postMessage(message: unknown, transfer?: Transferable[]): void };
+  const scope = globalThis as unknown as { onmessage: ((event: MessageEvent) => void) | null; onmessageerror: (() => void) | null; postMessage(message: unknown, transfer?: Transferable[]): void };
   let engine: Engine | undefined;
   /** Calls under way that can be stopped. */
   const stops = new Map<number, AbortController>();
   let replies: Reply[] = [];
-  let transfer: Transferable[] = [];
 
+  /** Sends replies; one that cannot be sent is a failure of its call alone. */
+  const post = (batch: Reply[]): void => {
+    try {
+      scope.postMessage(batch, batch.flatMap(([, kind, value]) => (kind === "done" && value instanceof Uint8Array ? [value.buffer] : [])));
+    } catch (thrown) {
+      if (batch.length > 1) return batch.forEach((one) => post([one]));
+      // Answers are plain data: what keeps one from being sent is its size.
+      scope.postMessage([failure(batch[0]![0], new NearshoreError("quota", sentence(thrown)))]);
+    }
+  };
   const flush = (): void => {
-    if (replies.length === 0) return;
-    scope.postMessage(replies, transfer);
+    if (replies.length > 0) post(replies);
     replies = [];
-    transfer = [];
   };
-  const done = (number: number, value: unknown): void => {
-    if (value instanceof Uint8Array) transfer.push(value.buffer as ArrayBuffer);
-    replies.push([number, "done", value]);
-  };
-  const failed = (number: number, thrown: unknown): void => {
-    replies.push([number, "failed", { code: thrown instanceof NearshoreError ? thrown.code : "trapped", message: sentence(thrown) }]);
-  };
+  const done = (number: number, value: unknown): void => void replies.push([number, "done", value]);
+  const failed = (number: number, thrown: unknown): void => void replies.push(failure(number, thrown));
 
   const reporter = (number: number): Report => {
     let last = 0;
@@ -49,6 +51,10 @@ function serve(make: (module: WebAssembly.Module) => Engine): void {
     };
   };
 
+  // Nobody could be told which call it was: the page learns of it as of anything else that ends a worker.
+  scope.onmessageerror = () => {
+    throw new Error("a message could not be read");
+  };
   scope.onmessage = ({ data }: MessageEvent<WebAssembly.Module | Request[]>) => {
     if (!Array.isArray(data)) {
       try {
@@ -87,3 +93,5 @@ function serve(make: (module: WebAssembly.Module) => Engine): void {
     flush();
   };
 }
+
+const failure = (number: number, thrown: unknown): Reply => [number, "failed", { code: thrown instanceof NearshoreError ? thrown.code : "trapped", message: sentence(thrown) }];

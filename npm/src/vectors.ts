@@ -10,7 +10,6 @@ export interface Shape {
 }
 
 const IDS = 2n ** 64n;
-const FORMS = { Float32Array: "f32", Uint8Array: "u8", Int8Array: "i8" } as const;
 
 /** One vector, as an array of its own that may be sent away. */
 export function oneVector(vector: Vector, shape: Shape, name = "vector"): Form {
@@ -45,7 +44,7 @@ export function manyVectors(vectors: Vectors, shape: Shape, own: boolean, name =
 }
 
 /** The element type that an array of vectors has. */
-export const elementOf = (data: Form): Element => FORMS[data.constructor.name as keyof typeof FORMS] ?? (data instanceof Float32Array ? "f32" : data instanceof Uint8Array ? "u8" : "i8");
+export const elementOf = (data: Form): Element => (data instanceof Float32Array ? "f32" : data instanceof Uint8Array ? "u8" : "i8");
 
 const isForm = (value: unknown): value is Form => value instanceof Float32Array || value instanceof Uint8Array || value instanceof Int8Array;
 

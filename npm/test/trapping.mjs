@@ -8,8 +8,8 @@ export const TRAP_K = 4242;
 const K_PARAMETER = 1;
 
 /** The bytes of that engine. */
-export async function trappingEngine() {
-  const module = binaryen.readBinary(await readFile(new URL("../dist/nearshore-simd.wasm", import.meta.url)));
+export async function trappingEngine(name = "nearshore") {
+  const module = binaryen.readBinary(await readFile(new URL(`../dist/${name}-simd.wasm`, import.meta.url)));
   const exported = Array.from({ length: module.getNumExports() }, (_, i) => binaryen.getExportInfo(module.getExportByIndex(i)));
   const { value } = exported.find(({ name }) => name === "engine_ask");
   const ask = module.getFunction(value);

@@ -16,16 +16,20 @@ export class KeptEngine extends Engine {
   /** Whether there was one. */
   #released = false;
   #hidden: Hidden | undefined;
+  /** Where what the engine reads lies, for messages. */
+  #where = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   async keep({ create, persist, wait, over }: KeepCall, signal?: AbortSignal): Promise<Described> {
     if (over) this.#hidden = new Hidden();
     if (persist === undefined) return this.create(create);
     const place = await hold(persist, wait, signal);
+    const index = `the index kept as ${JSON.stringify(persist)}: `;
     try {
       const keeper = Keeper.open(place, create, over);
       const { file, hidden, covered } = keeper.snapshot();
       if (file) {
+        this.#where = `${keeper.snapshotFile}: `;
         this.begin(file.length);
         this.write(file);
         await this.finish({ integrity: undefined });
@@ -36,10 +40,20 @@ export class KeptEngine extends Engine {
       this.#keeper = keeper;
     } catch (thrown) {
       place.release();
-      throw thrown;
+      throw within(index, thrown);
     }
+    if (this.#where) this.#where = index + this.#where;
     this.#plan();
     return this.describe();
+  }
+
+  /** Damage is the snapshot's: found when it is opened, or by the first search that touches it. */
+  protected override check(code: number): void {
+    try {
+      super.check(code);
+    } catch (thrown) {
+      throw ["corrupt", "truncated"].includes((thrown as NearshoreError).code) ? within(this.#where, thrown) : thrown;
+    }
   }
 
   override describe(): Described {
@@ -162,4 +176,10 @@ export class KeptEngine extends Engine {
       // All that it costs is time, when the index is opened.
     }
   }
+}
+
+/** The same error, which says where it comes from. */
+function within(where: string, thrown: unknown): unknown {
+  if (!(thrown instanceof NearshoreError)) return thrown;
+  return new NearshoreError(thrown.code, where + thrown.message, { cause: thrown.cause });
 }

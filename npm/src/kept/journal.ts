@@ -19,7 +19,8 @@ export class Journal {
   #flushing: Promise<void> | undefined;
   #broken: NearshoreError | undefined;
 
-  constructor(readonly handle: Handle, readonly generation: number) {}
+  /** @param name its file's, for messages */
+  constructor(readonly handle: Handle, readonly generation: number, readonly name = "journal") {}
 
   /** Bytes of the journal. */
   get bytes(): number {
@@ -36,7 +37,7 @@ export class Journal {
       const record = recordAt(bytes, this.#end, this.generation);
       if (!record || record.number !== this.#count) break;
       const change = decode(bytes, this.#end, record.end);
-      if (!change) throw new NearshoreError("unsupported", "what is kept was written by a newer version of this package");
+      if (!change) throw new NearshoreError("unsupported", `${this.name} was written by a newer version of this package`);
       make(change);
       this.#count++;
       this.#end = record.end;
@@ -52,7 +53,7 @@ export class Journal {
     for (let at = this.#end + STEP; at + HEAD <= bytes.length; at += STEP) {
       const later = recordAt(bytes, at, this.generation);
       if (later && later.flushed > this.#count) {
-        throw new NearshoreError("corrupt", `change ${this.#count} of what is kept is damaged, at byte ${this.#end} of its journal, with sound ones behind it`);
+        throw new NearshoreError("corrupt", `${this.name} is damaged at byte ${this.#end}, in change ${this.#count}, with sound ones behind it`);
       }
     }
   }
@@ -65,7 +66,7 @@ export class Journal {
     try {
       writeTo(this.handle, this.#end, record);
     } catch (thrown) {
-      this.#cut();
+      this.#cut(false);
       throw thrown;
     }
     this.#end += record.length;
@@ -81,18 +82,24 @@ export class Journal {
     }
   }
 
-  /** Takes the change back that was appended last: it could not be made. */
+  /** Takes the change back that was appended last: it could not be made. When it returns the disk does not have it, whatever ends now. */
   takeBack(): void {
     this.#end = this.#last;
     this.#count--;
-    this.#cut();
+    this.#cut(true);
+    this.#flushed = this.#count;
   }
 
-  #cut(): void {
+  /** Cuts off what does not hold. What stays there might be made when the journal is opened: then nothing may come behind it. */
+  #cut(flush: boolean): void {
     try {
-      guarded(() => this.handle.truncate(this.#end));
-    } catch {
-      // What is left there is written over by the next change, or cut off when the journal is opened; a change that was taken back is refused again.
+      guarded(() => {
+        this.handle.truncate(this.#end);
+        if (flush) this.handle.flush();
+      });
+    } catch (thrown) {
+      const { code, message, cause } = thrown as NearshoreError;
+      throw this.end(new NearshoreError(code, `${message}; a change that was refused may be in the journal all the same`, { cause }));
     }
   }
 
@@ -117,7 +124,7 @@ export class Journal {
   }
 
   /** Takes no more changes, for this reason; returns what each is refused with. */
-  end({ code, message }: NearshoreError): NearshoreError {
-    return (this.#broken = new NearshoreError(code, `${message}; changes cannot be kept any more, open the index again`));
+  end({ code, message, cause }: NearshoreError): NearshoreError {
+    return (this.#broken = new NearshoreError(code, `${message}; changes cannot be kept any more, open the index again`, { cause }));
   }
 }

@@ -41,13 +41,13 @@ export class Keeper {
     if (found) {
       demandLike(found.root, call, over);
       const keeper = new Keeper(place, found.root);
-      // A switch was cut short after it took hold.
-      if (!found.alike) writeRoot(files.root, found.root);
+      // A switch was cut short after it took hold, or a slot is damaged.
+      if (found.stale !== undefined) writeRoot(files.root, found.root, found.stale);
       keeper.#reclaim();
       return keeper;
     }
     if (FILES.some((name) => name !== "root" && files[name].getSize() > 0)) {
-      throw new NearshoreError("corrupt", "the root of what is kept is damaged: remove it with Index.remove, or use another name");
+      throw new NearshoreError("corrupt", "root is damaged: remove the index with Index.remove, or use another name");
     }
     const root: Root = { generation: 0, made: { ...call, seed: String(call.seed) }, over, snapshot: NOTHING };
     writeRoot(files.root, root);
@@ -65,12 +65,17 @@ export class Keeper {
     return FILES.reduce((sum, name) => sum + guarded(() => this.place.files[name].getSize()), 0);
   }
 
+  /** The name of the last snapshot's file. */
+  get snapshotFile(): string {
+    return nameOf("snapshot", this.#root);
+  }
+
   /** The last snapshot. */
   snapshot(): State {
     const { bytes, hidden, covered, checksum } = this.#root.snapshot;
     const all = guarded(() => readFrom(this.#snapshotOf(this.#root), 0));
     const ids = all.slice(bytes, bytes + hidden * 8);
-    if (all.length < bytes + hidden * 8 || crc32c(ids) !== checksum) throw new NearshoreError("corrupt", "the snapshot of what is kept is damaged or cut short");
+    if (all.length < bytes + hidden * 8 || crc32c(ids) !== checksum) throw new NearshoreError("corrupt", `${this.snapshotFile} is damaged or cut short`);
     return { file: bytes > 0 ? all.subarray(0, bytes) : undefined, hidden: new BigUint64Array(ids.buffer), covered };
   }
 
@@ -85,7 +90,12 @@ export class Keeper {
     try {
       return make();
     } catch (thrown) {
-      this.#journal.takeBack();
+      try {
+        this.#journal.takeBack();
+      } catch (worse) {
+        // What ended the engine itself is worse still.
+        if (thrown instanceof NearshoreError) throw worse;
+      }
       throw thrown;
     }
   }
@@ -155,24 +165,28 @@ export class Keeper {
 
   /** Gives back the room of what does not hold any more. */
   #reclaim(): void {
-    const old = (this.#root.generation + 1) % 2;
-    for (const name of [`snapshot-${old}`, `journal-${old}`] as (typeof FILES)[number][]) {
+    const old = { ...this.#root, generation: this.#root.generation + 1 };
+    for (const kind of ["snapshot", "journal"] as const) {
       try {
-        this.place.files[name].truncate(0);
+        this.place.files[nameOf(kind, old)].truncate(0);
       } catch {
         // Room is all that it costs.
       }
     }
   }
 
-  #snapshotOf({ generation }: Root): Place["files"]["root"] {
-    return this.place.files[generation % 2 === 0 ? "snapshot-0" : "snapshot-1"];
+  #snapshotOf(root: Root): Place["files"]["root"] {
+    return this.place.files[nameOf("snapshot", root)];
   }
 
-  #journalOf({ generation }: Root): Journal {
-    return new Journal(this.place.files[generation % 2 === 0 ? "journal-0" : "journal-1"], generation);
+  #journalOf(root: Root): Journal {
+    const name = nameOf("journal", root);
+    return new Journal(this.place.files[name], root.generation, name);
   }
 }
+
+/** The file that holds of two. */
+const nameOf = <K extends "snapshot" | "journal">(kind: K, { generation }: Root): `${K}-${0 | 1}` => `${kind}-${generation % 2 === 0 ? 0 : 1}`;
 
 const NOTHING = { bytes: 0, hidden: 0, covered: 0, checksum: crc32c(new Uint8Array(0)) };
 

@@ -1,5 +1,6 @@
 // Which generation holds: a small file of two slots, both with the same. A switch writes the first, then the second, so that whenever it is
-// cut short one of them is whole; and one that is damaged later has its like beside it.
+// cut short one of them is whole; and one that is damaged later has its like beside it. A slot is only ever written while the other one is sound,
+// and on the disk.
 //
 // A slot: u32 checksum of what follows, u32 bytes of the text, the text, which is JSON.
 import { NearshoreError } from "../errors.js";
@@ -22,11 +23,11 @@ export interface Root {
   snapshot: { bytes: number; hidden: number; covered: number; checksum: number };
 }
 
-/** Reads the slots; undefined where there is no sound one. `alike` says that both are, and the same. */
-export function readRoot(handle: Handle): { root: Root; alike: boolean } | undefined {
+/** Reads the slots; undefined where there is no sound one. `stale` is where the other one lies, if that is not the same. */
+export function readRoot(handle: Handle): { root: Root; stale: number | undefined } | undefined {
   const [first, second] = [0, SLOT].map((at) => slotOf(guarded(() => readFrom(handle, at, Math.min(SLOT, handle.getSize() - at)))));
   const root = !second || (first && first.generation >= second.generation) ? first : second;
-  return root && { root, alike: first?.generation === second?.generation };
+  return root && { root, stale: first?.generation === second?.generation ? undefined : root === first ? SLOT : 0 };
 }
 
 function slotOf(slot: Uint8Array): Root | undefined {
@@ -35,12 +36,12 @@ function slotOf(slot: Uint8Array): Root | undefined {
   const end = 8 + view.getUint32(4, true);
   if (end > slot.length || view.getUint32(0, true) !== crc32c(slot.subarray(4, end))) return undefined;
   const { version, ...root } = JSON.parse(new TextDecoder().decode(slot.subarray(8, end))) as Root & { version: number };
-  if (version !== VERSION) throw new NearshoreError("unsupported", `what is kept was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
+  if (version !== VERSION) throw new NearshoreError("unsupported", `root was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
   return root;
 }
 
-/** Makes this root hold. */
-export function writeRoot(handle: Handle, root: Root): void {
+/** Makes this root hold; or makes good the slot at `stale`, when it holds already. */
+export function writeRoot(handle: Handle, root: Root, stale?: number): void {
   const text = new TextEncoder().encode(JSON.stringify({ version: VERSION, ...root }));
   // Always as long, so that no switch ever needs more room than there is.
   const slot = new Uint8Array(SLOT);
@@ -48,7 +49,9 @@ export function writeRoot(handle: Handle, root: Root): void {
   const view = new DataView(slot.buffer);
   view.setUint32(4, text.length, true);
   view.setUint32(0, crc32c(slot.subarray(4, 8 + text.length)), true);
-  for (const at of [0, SLOT]) {
+  // What was read may be in the system's memory alone, from a process that was killed before it could flush.
+  if (stale !== undefined) guarded(() => handle.flush());
+  for (const at of stale === undefined ? [0, SLOT] : [stale]) {
     writeTo(handle, at, slot);
     guarded(() => handle.flush());
   }

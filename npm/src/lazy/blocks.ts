@@ -46,7 +46,8 @@ export class Blocks {
   /** Bytes that would have to be asked for, were these blocks wanted now. */
   missing(wanted: readonly Range[]): number {
     const missing = wanted.filter(({ offset, bytes }) => !this.store.get(offset, bytes) && !this.#flights.has(offset));
-    return merge(missing).ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+    const { ranges } = merge(missing);
+    return this.reader.cost?.(ranges) ?? ranges.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**

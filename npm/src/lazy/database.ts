@@ -12,8 +12,8 @@ const QUOTA_ALL = 256 * 1024 * 1024;
 const PAUSE_MS = 200;
 /** Addresses whose openings are kept; when they become more, all begin anew. */
 const HEADS = 64;
-/** A database that does not open for so long is taken for none: some browsers have left such a request without an answer. */
-const PATIENCE_MS = 1000;
+/** A database that does not open for so long is taken for none: some browsers have left such a request without an answer. No search waits for it. */
+const PATIENCE_MS = 2000;
 const NAME = "nearshore";
 
 /** What is noted of a file whose blocks are kept. */
@@ -41,7 +41,14 @@ async function open(): Promise<IDBDatabase> {
   request.onupgradeneeded = () => {
     for (const store of ["heads", "notes", "blocks"]) request.result.createObjectStore(store);
   };
-  const database = await Promise.race([done(request), new Promise<never>((_, reject) => setTimeout(reject, PATIENCE_MS))]);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(undefined);
+      request.onsuccess = () => request.result.close();
+    }, PATIENCE_MS);
+  });
+  const database = await Promise.race([done(request), late]).finally(() => clearTimeout(timer));
   database.onversionchange = () => database.close(); // a newer version of this package waits
   return database;
 }

@@ -2,7 +2,7 @@
 import { make } from "../../wasm/glue-lazy.js";
 import { PLANS } from "../describe.js";
 import { unsupported } from "../errors.js";
-import { Engine, SLOT, elementOf } from "../instance.js";
+import { Engine, FILTERS, SLOT, elementOf } from "../instance.js";
 import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
 import { Blocks, type Traffic } from "./blocks.js";
 import { FILES, handles } from "./disk.js";
@@ -13,6 +13,10 @@ import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
 import { QUOTA, Store, type Shelves } from "./store.js";
+import { soon, until } from "./wait.js";
+
+/** Milliseconds that opening waits for what is kept. What comes later serves from then on. */
+const LATE_MS = 500;
 
 /** One query, and how to search for it. */
 interface Query {
@@ -20,6 +24,8 @@ interface Query {
   data: Form;
   /** What is asked, where it is no search. */
   form?: number;
+  /** Told what it wants, at each step. */
+  told?: (wanted: readonly Range[]) => unknown;
 }
 
 /** What is open. */
@@ -37,11 +43,17 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   #file: File | undefined;
   /** Does what this one cannot. */
   #other: LazyEngine | undefined;
+  /** Conditions of which a search is about to know the rows, or knows them: false where it failed. */
+  readonly #asking = new Map<string, Promise<boolean>>();
   #release: (() => unknown) | undefined;
-  #shelves: Shelves = FILES;
+  /** Where blocks outlive this page; undefined where they do not. */
+  #shelves: Promise<Shelves> | undefined;
+  /** The opening of that place, which nobody waits for long. */
+  #shelving: Promise<void> | undefined;
   readonly #traffic: Traffic = { rounds: 0, requests: 0, bytes: 0, cached: 0 };
   /** What each slot's search wants; undefined where the slot is free. */
   readonly #wanted: (Range[] | undefined)[] = [];
+  readonly #queries: Query[] = [];
   /** Ends what is under way. */
   readonly #closing = new AbortController();
 
@@ -59,10 +71,12 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     };
     // What has an address can be found again by it.
     const url = call.persist && reader instanceof Http ? reader.url : undefined;
-    if (url && call.shelves && globalThis.indexedDB && !handles()) this.#shelves = await call.shelves().catch(() => FILES);
+    if (url !== undefined) this.#shelves = call.shelves && globalThis.indexedDB && !handles() ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
     const shelves = this.#shelves;
+    // Begins at once, and is waited for when it is needed.
+    const kept = shelves?.then(({ load }) => load(url!));
     try {
-      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, url === undefined ? undefined : await shelves.load(url));
+      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return await this.finish({ integrity: undefined });
@@ -70,10 +84,15 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       this.check(this.core.open_prefix(head.fileBytes));
       this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), at, fileBytes: head.fileBytes, parts: { head, store, url } };
       const described = this.describe();
-      if (url) {
-        store.disk = await shelves.diskOf(head.identity);
-        if (store.disk) await shelves.save(url, pieces as Uint8Array<ArrayBuffer>[]);
-      }
+      this.#shelving = shelves?.then(async ({ diskOf, save }) => {
+        const disk = await diskOf(head.identity);
+        if (!disk) return;
+        if (this.#closing.signal.aborted) return disk.close();
+        store.attach(disk);
+        await kept; // one at a time has that file
+        await save(url!, pieces as Uint8Array<ArrayBuffer>[]);
+      });
+      if (this.#shelving) await soon(this.#shelving, LATE_MS);
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
       return described;
     } catch (thrown) {
@@ -104,16 +123,17 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async kept(what: KeptCall): Promise<number> {
     const { parts } = this.#file!;
+    await this.#shelving;
     if (what === "clear") {
       parts?.store.clear();
-      if (parts?.url) await this.#shelves.save(parts.url, []);
+      if (parts?.url) await (await this.#shelves)?.save(parts.url, []);
     }
     return parts?.store.size ?? 0;
   }
 
   override memory(): Calls["memory"][1] {
     const { requests, bytes, cached } = this.#traffic;
-    return { ...super.memory(), requests, bytes, cached };
+    return { memoryBytes: super.memory().memoryBytes + (this.#other?.memory().memoryBytes ?? 0), requests, bytes, cached };
   }
 
   async has(id: bigint, signal?: AbortSignal): Promise<boolean> {
@@ -127,7 +147,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async #row(form: number, id: bigint, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
     const data = new Uint8Array(BigUint64Array.of(id).buffer);
-    return (await drive(this.#further(), this.#file!.blocks, { call: NO_CALL, data, form }, {}, signal ?? this.#closing.signal)).answer;
+    return (await this.#driven(this.#further(), { call: NO_CALL, data, form }, signal ?? this.#closing.signal)).answer;
   }
 
   /** The engine that filters, with what is here of the file. */
@@ -137,10 +157,43 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       const other = new LazyEngine(this.further!);
       other.begin(0);
       other.write(this.view(at, parts?.head.hotEnd ?? headOf(this.view(at, fileBytes))!.hotEnd));
+      other.role = FILTERS;
       other.check(other.core.open_prefix(fileBytes));
       this.#other = other;
     }
     return this.#other;
+  }
+
+  /** Drives a search of this engine, or of the other one, of which a trap is then known as well. */
+  async #driven(engine: LazyEngine, query: Query, signal: AbortSignal, took?: Traffic): Promise<Driven> {
+    try {
+      return await drive(engine, this.#file!.blocks, query, query.call.budget, signal, took);
+    } catch (thrown) {
+      throw engine.failure(thrown);
+    }
+  }
+
+  /** Of searches with one condition the first brings its columns; the others wait for that, unless they have a budget to keep. */
+  async #filtered(query: Query, signal: AbortSignal, took: Traffic): Promise<Driven> {
+    const search = (): Promise<Driven> => this.#driven(this.#further(), query, signal, took);
+    const { filter = "", budget } = query.call;
+    for (let asking; !budget && (asking = this.#asking.get(filter)); ) if (await until(asking, signal)) return search();
+    if (budget) return search();
+    let known!: (rows: boolean) => void;
+    if (this.#asking.size >= CONDITIONS) this.#asking.clear();
+    this.#asking.set(filter, new Promise((resolve) => (known = resolve)));
+    const codes = this.#file!.parts?.head.codes;
+    // Columns come first: with the codes of tiles the search itself begins.
+    query.told = ([first]) => first && codes && first.offset >= codes.offset && first.offset < codes.offset + codes.blocks * codes.blockBytes && known(true);
+    try {
+      const driven = await search();
+      known(true);
+      return driven;
+    } catch (thrown) {
+      this.#asking.delete(filter);
+      known(false);
+      throw thrown;
+    }
   }
 
   save(): never {
@@ -159,13 +212,15 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   // The engine's searches, each in a slot of its own.
 
-  start({ call, data, form = elementOf(data) }: Query): number {
+  start(query: Query): number {
+    const { call, data, form = elementOf(data) } = query;
     this.demandSound();
     this.ask(call, data);
     if (call.filter !== undefined) this.only(call.filter);
     let slot = this.#wanted.indexOf(undefined);
     if (slot < 0) slot = this.#wanted.length;
     this.check(this.core.start(slot, form, call.payload));
+    this.#queries[slot] = query;
     this.#step(slot);
     return slot;
   }
@@ -201,13 +256,14 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     const answer = this.answer();
     const [done, count] = new Uint32Array(answer, 0, 2);
     const pairs = new Float64Array(answer, 8);
-    this.#wanted[slot] = Array.from({ length: count! }, (_, i) => ({ offset: pairs[i * 2]!, bytes: pairs[i * 2 + 1]! }));
+    const wanted = (this.#wanted[slot] = Array.from({ length: count! }, (_, i) => ({ offset: pairs[i * 2]!, bytes: pairs[i * 2 + 1]! })));
+    this.#queries[slot]!.told?.(wanted);
     return done === 1;
   }
 
   /** Searches for every query of the call at once; they share what they read. */
   async search(call: SearchCall, signal?: AbortSignal): Promise<ArrayBuffer> {
-    const { blocks, parts } = this.#file!;
+    const { parts } = this.#file!;
     if (call.plan < PLAN_TILES) throw unsupported(`plan "${PLANS[call.plan]}": ${ELSEWHERE}`);
     const took = Array.from({ length: call.count }, none);
     const control = new AbortController();
@@ -219,8 +275,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     try {
       const each = call.data.length / call.count;
       const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
-      const engine = call.filter === undefined ? this : this.#further();
-      const all = await Promise.all(queries.map((query, i) => drive(engine, blocks, query, call.budget, control.signal, took[i])));
+      const all = await Promise.all(queries.map((query, i) => (call.filter === undefined ? this.#driven(this, query, control.signal, took[i]) : this.#filtered(query, control.signal, took[i]!))));
       if (!parts) for (const each of all) each.cached = 0; // nothing was ever fetched
       return joined(all);
     } catch (thrown) {
@@ -236,9 +291,12 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   /** Forgets what opening brought, if it may be that which is damaged: the next opening fetches it. */
   async #unshelve(thrown: unknown, url: string | undefined): Promise<void> {
-    if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await this.#shelves.save(url, []);
+    if (url !== undefined && (thrown as { code?: unknown }).code === "corrupt") await soon(this.#shelves!.then(({ save }) => save(url, [])), LATE_MS);
   }
 }
+
+/** Conditions that are remembered; the engine has the rows of some of them. */
+const CONDITIONS = 64;
 
 /** What is asked in the place of a vector's form; see the engine's `filter`. */
 const [HAS, GET] = [250, 251];

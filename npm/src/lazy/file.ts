@@ -23,18 +23,21 @@ export interface Opened {
 
 /**
  * Brings what opening needs: one request, and a second one where the hot region is large. `kept` is what an earlier opening brought: if it is
- * of the same file the second is spared, and without a network it has to do.
+ * of the same file the second is spared, and without a network it has to do. It is waited for only then.
  */
-export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept?: Uint8Array): Promise<Opened> {
+export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
   const meter = traffic;
   const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
-  let first = await read().catch((thrown: NearshoreError) => {
-    if (kept && thrown.code === "network") return kept;
-    throw thrown;
+  let offline = false;
+  let first = await read().catch(async (thrown: NearshoreError) => {
+    const there = thrown.code === "network" && (await kept());
+    if (!there) throw thrown;
+    offline = true;
+    return there;
   });
   let head = headOf(first);
   // Only the file knows its length, and an answer may have been cut on its way.
-  const short = (): boolean => first !== kept && !reader.whole && first.length < Math.min(FIRST, head?.fileBytes ?? FIRST);
+  const short = (): boolean => !offline && !reader.whole && first.length < Math.min(FIRST, head?.fileBytes ?? FIRST);
   if (short()) {
     first = await read();
     head = headOf(first);
@@ -53,8 +56,9 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   const pieces = [first.subarray(0, end)];
   const rest = end - first.length;
   if (rest > 0) {
-    const same = kept?.length === end && headOf(kept)?.identity === head.identity;
-    pieces.push(same ? kept.subarray(first.length) : await reader.read(first.length, rest, { signal, meter }));
+    const there = await kept();
+    const same = there?.length === end && headOf(there)?.identity === head.identity;
+    pieces.push(same ? there.subarray(first.length) : await reader.read(first.length, rest, { signal, meter }));
   }
   return { head, pieces, whole };
 }

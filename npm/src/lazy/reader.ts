@@ -3,6 +3,7 @@ import { NearshoreError, aborted, invalid, sentence } from "../errors.js";
 import { fileSystemOf, openFile, readAt } from "../platform.js";
 import type { FileHandleLike, Source } from "../types.js";
 import { Http, type HttpOptions } from "./http.js";
+import type { Range } from "./ranges.js";
 
 /** What reading took. */
 export interface Meter {
@@ -23,10 +24,19 @@ export interface ReadOptions {
 export interface Reader {
   /** Exactly these bytes. */
   read(offset: number, bytes: number, options?: ReadOptions): Promise<Uint8Array>;
+  /** Bytes that reading these would take, where that is not their own. */
+  cost?(ranges: readonly Range[]): number;
   /** The whole file, once a host has sent it unasked. */
   readonly whole?: Uint8Array | undefined;
   /** Lets go of what this reader itself has opened, and of an own source. */
   close?(): unknown;
+}
+
+/** A source that takes more than it is asked for, and counts that itself. */
+export interface Whole extends Source {
+  read(offset: number, length: number, signal?: AbortSignal, meter?: Meter): Promise<Uint8Array>;
+  /** Bytes that reading these would take. */
+  cost(ranges: readonly Range[]): number;
 }
 
 /** A source in the engine's realm: an address, bytes that the platform holds, or an object of the caller's. */
@@ -51,8 +61,13 @@ export async function readerOf(source: LazySource, options: HttpOptions): Promis
     });
   if (!Number.isSafeInteger(size) || size < 0) throw invalid(`the source's size() is ${String(size)}, expected a whole number of bytes`);
   // Beyond its end a source need not answer.
-  const read = (offset: number, bytes: number, signal?: AbortSignal): Promise<Uint8Array> => source.read(offset, Math.min(bytes, Math.max(size - offset, 0)), signal);
-  return { ...parts(read), close: () => source.close?.() };
+  const least = (offset: number, bytes: number): number => Math.min(bytes, Math.max(size - offset, 0));
+  const close = (): unknown => source.close?.();
+  if ("cost" in source) {
+    const { cost } = source as Whole;
+    return { ...parts((offset, bytes, signal, meter) => (source as Whole).read(offset, least(offset, bytes), signal, meter), false), cost, close };
+  }
+  return { ...parts((offset, bytes, signal) => source.read(offset, least(offset, bytes), signal)), close };
 }
 
 const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => "stat" in source;
@@ -70,15 +85,15 @@ function failed(thrown: unknown): NearshoreError {
   return name === "NearshoreError" ? new NearshoreError(code, message, { cause }) : new NearshoreError("network", `the source failed: ${sentence(thrown)}`, { cause: thrown });
 }
 
-/** A reader that counts and checks what `get` gives. */
-function parts(get: (offset: number, bytes: number, signal?: AbortSignal) => Promise<Uint8Array>): Reader {
+/** A reader that counts, unless `get` does, and checks what `get` gives. */
+function parts(get: (offset: number, bytes: number, signal?: AbortSignal, meter?: Meter) => Promise<Uint8Array>, counts = true): Reader {
   return {
     async read(offset, bytes, { signal, meter, upTo } = {}) {
-      const found = await get(offset, bytes, signal).catch((thrown: unknown) => {
+      const found = await get(offset, bytes, signal, meter).catch((thrown: unknown) => {
         if (signal?.aborted) throw aborted(signal);
         throw failed(thrown);
       });
-      if (meter) {
+      if (meter && counts) {
         meter.requests++;
         meter.bytes += found.length;
       }

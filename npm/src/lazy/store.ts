@@ -30,6 +30,12 @@ export class Store implements Kept {
 
   constructor(public quota: number) {}
 
+  /** Goes on with this disk, which opened later than searches could wait for: it gets what came meanwhile. */
+  attach(disk: Disk): void {
+    this.disk = disk;
+    for (const [offset, block] of this.#blocks) disk.put(offset, block);
+  }
+
   get(offset: number, bytes: number): Uint8Array | undefined {
     const block = this.#blocks.get(offset);
     if (block?.length === bytes) {

@@ -15,6 +15,16 @@ export function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): 
 /** So many milliseconds. */
 export const pause = (ms: number, signal?: AbortSignal): Promise<void> => until(new Promise((resolve) => setTimeout(resolve, ms)), signal);
 
+/** What comes of it, if that comes soon; undefined while it goes on. It never rejects. */
+export const soon = <T>(promise: Promise<T>, ms: number): Promise<T | undefined> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    promise.then((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+  });
+
 /** Lets at most `limit` pieces of work run at a time, first come, first served. */
 export class Gate {
   #free: number;

@@ -5,7 +5,7 @@ import { sources } from "../lazy/source.mjs";
 import { failure, random } from "../rows.mjs";
 import { SimulatedDisk } from "./disk.mjs";
 
-const { Journal, Keeper, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record"]);
+const { Journal, Keeper, NearshoreError, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record", "../errors"]);
 
 const MADE = { dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 2n ** 63n + 1n };
 
@@ -182,6 +182,58 @@ test("a change whose making fails is taken back", async () => {
   assert.equal(textOf(reopened(disk.after()).state), stateAfter(5));
 });
 
+test("a change that is taken back is gone before its refusal is told, even if the power goes then", async () => {
+  const disk = new SimulatedDisk();
+  const { keeper, state } = reopened(disk);
+  await work({ keeper, state }, 0, 3);
+  assert.throws(() => keeper.change(change(3), () => { throw new Error("refused"); }), /refused/);
+  const next = random(6);
+  for (const keeps of [undefined, () => true, () => next() < 0.5, () => false]) assert.equal(textOf(reopened(disk.after(keeps)).state), stateAfter(3));
+});
+
+const refusal = new NearshoreError("invalid-argument", "refused");
+
+test("a change that cannot be taken back ends the index: nothing is acknowledged behind it, and what was is there", async () => {
+  for (const step of ["truncate", "flush"]) {
+    const disk = new SimulatedDisk();
+    const { keeper, state } = reopened(disk);
+    await work({ keeper, state }, 0, 3);
+    const journal = keeper.place.files["journal-0"];
+    const sound = journal[step];
+    // One of the same turn, which is not flushed yet: whether the disk has it is not known either.
+    keeper.change(change(3), () => made(state, change(3)));
+    const settled = assert.rejects(keeper.settled(), failure("network", "I/O error", "open the index again"));
+    journal[step] = () => { throw new Error("I/O error"); };
+    assert.throws(() => keeper.change(change(4), () => { throw refusal; }), failure("network", "I/O error", "refused may be in the journal", "open the index again"));
+    journal[step] = sound;
+    await settled;
+    assert.throws(() => keeper.change(change(5), () => assert.fail("made")), failure("network", "open the index again"));
+    assert.throws(() => keeper.roll(rolled(state)), failure("network", "open the index again"));
+    keeper.close();
+    const found = textOf(reopened(disk.after(() => false)).state);
+    assert.ok([3, 4, 5].some((count) => stateAfter(count) === found), found);
+  }
+});
+
+test("what a write left that failed is cut off, or ends the index", async () => {
+  const disk = new SimulatedDisk();
+  const { keeper, state } = reopened(disk);
+  await work({ keeper, state }, 0, 3);
+  const journal = keeper.place.files["journal-0"];
+  const { write, truncate } = journal;
+  // All of it was written, and then an error came.
+  journal.write = (from, options) => {
+    write(from, options);
+    throw new Error("I/O error");
+  };
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "I/O error"));
+  assert.equal(textOf(reopened(disk.after()).state), stateAfter(3));
+  journal.truncate = () => { throw new Error("I/O error"); };
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "refused may be in the journal", "open the index again"));
+  Object.assign(journal, { write, truncate });
+  assert.throws(() => keeper.change(change(3), () => assert.fail("made")), failure("network", "open the index again"));
+});
+
 test("a full disk refuses changes, and loses none", async () => {
   const disk = new SimulatedDisk();
   const { keeper, state } = reopened(disk);
@@ -230,6 +282,49 @@ test("a damaged root is made good by its second slot; without one it is an error
   const short = disk.after();
   for (const name of ["snapshot-0", "snapshot-1"]) short.files.get(name).safe = short.files.get(name).safe.slice(0, -1);
   assert.throws(() => reopened(short), failure("corrupt", "snapshot"));
+});
+
+/** The root as it was written, however: first slot, second slot. */
+async function roots() {
+  const disk = new SimulatedDisk();
+  await work(reopened(disk), 0, 6);
+  const older = disk.files.get("root").safe.slice();
+  await work(reopened(disk), 6, 20);
+  const sound = disk.files.get("root").safe.slice();
+  const damaged = (at) => Uint8Array.from(sound, (byte, i) => (i === at + 20 ? byte ^ 1 : byte));
+  const switched = Uint8Array.from([...sound.subarray(0, 4096), ...older.subarray(4096)]);
+  return { disk, sound, cases: { switched, first: damaged(0), second: damaged(4096), cut: sound.slice(0, 4096) } };
+}
+
+test("at no moment are both slots of the root unsound: not while one is repaired, nor in a switch, wherever a write may leave anything at all", async () => {
+  const { disk, sound, cases } = await roots();
+  for (const flushed of [true, false]) {
+    for (const [name, root] of Object.entries(cases)) {
+      const there = disk.after();
+      // What a process that was killed had not flushed is read, but need not be on the disk.
+      const before = name === "switched" ? Uint8Array.from([...new Uint8Array(4096), ...root.subarray(4096)]) : new Uint8Array(0);
+      there.files.set("root", flushed ? { safe: root, since: [] } : { safe: before, since: [{ at: 0, bytes: root }] });
+      const place = there.place();
+      const { write } = place.files.root;
+      let writes = 0;
+      place.files.root.write = (from, options) => {
+        writes++;
+        // The power goes now: this slot holds anything, and of what was not flushed nothing is left.
+        const left = there.after(() => false);
+        left.files.get("root").safe.fill(0x5a, options.at, options.at + 4096);
+        assert.equal(textOf(reopened(left).state), stateAfter(20), `${name}: slot at ${options.at}`);
+        return write(from, options);
+      };
+      const keeper = Keeper.open(place, MADE, true);
+      assert.equal(writes, 1, `${name}: the bad slot alone is written`);
+      assert.deepEqual([...there.files.get("root").safe], [...sound], `${name}: on the disk before anything relies on it`);
+      const state = JSON.parse(stateAfter(20)).reduce((state, [id, value]) => state.set(BigInt(id), value), new Map());
+      keeper.replay(() => {});
+      keeper.roll(rolled(state));
+      assert.equal(writes, 3, name);
+      assert.equal(textOf(reopened(there.after(() => false)).state), stateAfter(20));
+    }
+  }
 });
 
 test("records are what they were, whatever they hold; checksums are CRC-32C", () => {

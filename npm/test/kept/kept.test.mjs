@@ -1,7 +1,7 @@
 // Indexes kept in a folder: opened again, killed, refused.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -131,14 +131,34 @@ test("damage is an error that says so, and Index.remove a way out", async () => 
   const journal = readFileSync(join(place, "journal-0"));
   journal[700] ^= 4;
   writeFileSync(join(place, "journal-0"), journal);
-  await assert.rejects(kept(place), failure("corrupt", "journal"));
+  await assert.rejects(kept(place), failure("corrupt", `the index kept as ${JSON.stringify(place)}: journal-0 is damaged at byte `));
   journal[700] ^= 4;
   writeFileSync(join(place, "journal-0"), journal);
   live = await kept(place);
   await live.compact();
   await live.close();
-  truncateSync(join(place, "snapshot-1"), 900);
-  await assert.rejects(kept(place), failure("corrupt", "snapshot"));
+  // Where opening looks, and where it does not.
+  const snapshot = readFileSync(join(place, "snapshot-1"));
+  const named = `the index kept as ${JSON.stringify(place)}: snapshot-1`;
+  let later = 0;
+  for (let damaged = 17_000; damaged < snapshot.length; damaged += 500) {
+    writeFileSync(join(place, "snapshot-1"), snapshot.map((byte, at) => byte ^ Number(at === damaged)));
+    const opened = await kept(place).catch((error) => error);
+    if (opened instanceof Error) failure("corrupt", named)(opened);
+    else {
+      await assert.rejects(opened.verify(), failure("corrupt", named, "block"));
+      await opened.close();
+      later++;
+    }
+  }
+  assert.ok(later > 0);
+  writeFileSync(join(place, "snapshot-1"), snapshot.map((byte, at) => byte ^ Number(at === 100)));
+  await assert.rejects(kept(place), failure("corrupt", named));
+  writeFileSync(join(place, "snapshot-1"), snapshot.subarray(0, 900));
+  await assert.rejects(kept(place), failure("corrupt", named, "cut short"));
+  const root = readFileSync(join(place, "root"));
+  writeFileSync(join(place, "root"), root.map((byte, at) => byte ^ Number(at % 4096 === 20)));
+  await assert.rejects(kept(place), failure("corrupt", `the index kept as ${JSON.stringify(place)}: root is damaged`, "Index.remove"));
   await Index.remove(place);
   live = await kept(place);
   assert.equal(live.size, 0);

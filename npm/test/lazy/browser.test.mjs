@@ -38,6 +38,7 @@ async function searched(url, options = {}, { page, atOnce = false } = {}) {
       async ([url, options, count, dimensions, atOnce]) => {
         const [{ open }, { rows, vector }] = await Promise.all([import("/dist/index.js"), import("/test/rows.mjs")]);
         const index = await open(url, { mode: "lazy", ...options });
+        await index.cache.size(); // what is kept is here now, however slow this machine is
         const queries = rows(count, dimensions, 9);
         const one = (number) => index.search(vector(queries, dimensions, number));
         const all = [];

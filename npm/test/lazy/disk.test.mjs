@@ -141,7 +141,7 @@ test("what opening brought spares a second request, if it is of the same file an
       if (offline) throw Object.assign(new Error("no network"), { code: "network" });
       return file.slice(offset, offset + bytes);
     };
-    const { pieces } = await openParts({ read }, Infinity, {}, undefined, kept);
+    const { pieces } = await openParts({ read }, Infinity, {}, undefined, async () => kept);
     assert.deepEqual(Buffer.concat(pieces), Buffer.from(file.subarray(0, 100_000)));
     return reads;
   };

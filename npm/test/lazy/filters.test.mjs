@@ -38,6 +38,38 @@ test("the first search brings the columns, those after it do not, and all of it 
   await index.close();
 });
 
+test("first searches at a time share one bringing of the columns; one that fails leaves it to the next", async () => {
+  const index = await opened("plain", { cache: "none" });
+  server.reset();
+  server.delay = 10;
+  const one = () => index.search(queries[0], { filter: FILTER });
+  const control = new AbortController();
+  const stopped = assert.rejects(index.search(queries[0], { filter: FILTER, signal: control.signal }), { code: "aborted" });
+  const [leader, ...others] = await Promise.all([one(), one(), one(), (setTimeout(() => control.abort(), 5), one())]);
+  await stopped;
+  assert.ok(leader.stats.rounds >= 4, "columns, their values, codes, records, payloads");
+  for (const hits of others) {
+    assert.deepEqual(idsOf(hits), wanted.hits.map(([id]) => id));
+    assert.ok(hits.stats.rounds <= 3, `${hits.stats.rounds} rounds: codes, records, payloads`);
+  }
+  const batch = await index.searchBatch(Float32Array.from(queries.flat()), { filter: "score > 0.5" });
+  assert.equal(batch.filter(({ stats }) => stats.rounds > 3).length, 1);
+  server.delay = 0;
+  await index.close();
+});
+
+test("the engine that filters is in the sum of memory", async () => {
+  for (const file of [whole, undefined]) {
+    const index = file ? await open(file) : await opened("plain");
+    const before = (await index.stats()).memoryBytes;
+    await index.search(queries[0], { filter: FILTER });
+    const after = (await index.stats()).memoryBytes;
+    // Of a whole file one engine takes the place of the other; of a file in parts it lies beside it.
+    assert.ok(file ? after > 0 : after >= before + 2 ** 20, `${before}, then ${after}`);
+    await index.close();
+  }
+});
+
 test("searches at a time, with filters and without, do not mix", async () => {
   const index = await opened("plain");
   const alone = [];

@@ -75,6 +75,45 @@ test("the hits of the file, by parts that come when they are wanted, once", asyn
   await Promise.all([whole, index, again].map((each) => each.close()));
 });
 
+test("what is fetched is counted: whole parts, once, and by it a budget cuts", async () => {
+  const sent = () => log.reduce((sum, name) => sum + (files.get(name)?.length ?? JSON.stringify(list).length), 0);
+  const index = await opened();
+  const sums = async () => (({ requests, bytes }) => [requests, bytes])(await index.stats());
+  assert.deepEqual(await sums(), [log.length, sent()]);
+  // Nothing that is here suffices, and any part is more than the budget: none is asked for.
+  const cut = await index.search(queries[0], { budget: { bytes: PART - 1 } });
+  assert.deepEqual([cut.stats.complete, cut.stats.bytes, log.length], [false, 0, 2]);
+  const [all, alike] = await Promise.all([index.search(queries[0], { budget: { bytes: file.length } }), index.search(queries[0])]);
+  assert.equal(all.stats.complete, true);
+  assert.deepEqual([all.stats.bytes + alike.stats.bytes, all.stats.requests + alike.stats.requests], [sent() - PART - JSON.stringify(list).length, log.length - 2]);
+  assert.deepEqual(await sums(), [log.length, sent()]);
+  // What is here costs nothing.
+  assert.equal((await index.search(queries[0], { budget: { bytes: 0 } })).stats.complete, true);
+  await index.close();
+});
+
+test("parts that were replaced on the host: changed, with the address and what to do; with the list as it was, what failed", async () => {
+  for (const keep of [false, true]) {
+    ({ files, list } = split(file));
+    const [index, untouched] = [await opened(), await opened()];
+    // The next version of the file: its list, and its parts under names of their own, or under the old ones.
+    const next = Buffer.from(file);
+    for (let at = 20_000; at < next.length; at += PART) next[at] ^= 1;
+    const other = split(next);
+    const olds = list.parts.map(({ name }) => name);
+    if (keep) other.list.parts.forEach(({ name }, i) => files.set(olds[i], other.files.get(name)));
+    else files = other.files;
+    await assert.rejects(index.search(queries[0]), failure(keep ? "corrupt" : "network", ".part"));
+    list = other.list;
+    await assert.rejects(untouched.search(queries[0]), failure("changed", "x.shore.json?", "open it again"));
+    // A host that does not answer tells nothing.
+    answers.set("x.shore.json", [{ status: 404 }]);
+    await assert.rejects(untouched.search(queries[0]), failure(keep ? "corrupt" : "network", ".part"));
+    await assert.rejects(untouched.search(queries[0]), failure("changed"));
+    await Promise.all([index, untouched].map((each) => each.close()));
+  }
+});
+
 test("a part that is missing is named", async () => {
   const index = await opened();
   for (const { name } of list.parts.slice(1)) files.delete(name);

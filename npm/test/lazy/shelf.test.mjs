@@ -37,6 +37,7 @@ const searched = (page, url, options = {}) =>
   page.evaluate(async ([url, count, dimensions, options]) => {
     const [{ open }, { rows }] = await Promise.all([import("/dist/index.js"), import("/test/rows.mjs")]);
     const index = await open(url, { mode: "lazy", worker: false, ...options });
+    await index.cache.size(); // what is kept is here now, however slow this machine is
     const all = await index.searchBatch(rows(count, dimensions, 9));
     const told = { worker: index.info.worker, answers: all.map((hits) => hits.map((hit) => [hit.id, hit.distance, hit.text()])), kept: await index.cache.size(), stats: await index.stats() };
     await index.close();
@@ -167,6 +168,45 @@ test("what was used longest ago goes: of one file, and of all files", async () =
   assert.deepEqual(found.there.slice(-8), [52, 53, 54, 55, 56, 57, 58, 59]);
   assert.ok(found.there.includes(0) && !found.there.includes(20));
   assert.deepEqual([found.wrong, found.dropped, found.sizes], [0, true, [0, 0, 1000]]);
+  await context.close();
+});
+
+test("a database that opens late is not waited for: searches go on, and it is used once it is there", async () => {
+  const context = await browser.newContext();
+  const url = `${files.url}/plain/late`;
+  const page = await pageOf(context);
+  const told = await page.evaluate(async ([url, count, dimensions]) => {
+    const { open: openDatabase } = indexedDB;
+    const waiting = [];
+    indexedDB.open = function (...args) {
+      const request = {};
+      waiting.push(() => {
+        const real = openDatabase.apply(this, args);
+        real.onupgradeneeded = () => Object.assign(request, { result: real.result }).onupgradeneeded?.();
+        real.onsuccess = () => Object.assign(request, { result: real.result }).onsuccess?.();
+      });
+      return request;
+    };
+    const [{ open }, { rows }] = await Promise.all([import("/dist/index.js"), import("/test/rows.mjs")]);
+    const index = await open(url, { mode: "lazy", worker: false });
+    const answers = (await index.searchBatch(rows(count, dimensions, 9))).map((hits) => hits.map((hit) => [hit.id, hit.distance, hit.text()]));
+    const { cached } = await index.stats();
+    const pending = waiting.length;
+    indexedDB.open = openDatabase;
+    for (const go of waiting) go();
+    const size = await index.cache.size();
+    await index.close();
+    return { answers, cached, pending, size };
+  }, [url, QUERIES, DIMENSIONS]);
+  assert.deepEqual(told.answers, wanted);
+  assert.ok(told.pending > 0, "the database had not opened when the answers were there");
+  assert.ok(told.size > 10_000);
+  await noted(page, told.size);
+  // What came before the database did is kept as well.
+  await page.reload();
+  files.reset();
+  assert.deepEqual((await searched(page, url)).answers, wanted);
+  assert.deepEqual(files.log.map(({ range }) => range), ["bytes=0-65535"]);
   await context.close();
 });
 
