@@ -1,5 +1,5 @@
 // Makes dist/: the scripts (the page's side, and what of it few pages need; the engine's side of whole files, of files that are read in parts, and
-// of indexes that are kept; conditions as objects; files that lie in parts), the types, and the compiled engines beside them.
+// of indexes that are kept; conditions as objects; columns; files that lie in parts), the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
-const engines = ["nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore"].flatMap((name) => [`${name}.wasm`, `${name}-simd.wasm`]);
+const engines = ["nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore-columns", "nearshore"].flatMap((name) => [`${name}.wasm`, `${name}-simd.wasm`]);
 for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
   if (!existsSync(`wasm/${file}`)) throw new Error(`wasm/${file} is missing: run \`cargo xtask wasm\` first`);
 }
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
 await build({
-  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts", "src/kept.ts", "src/overlay.ts", "src/shelf.ts", "src/filter.ts", "src/parts.ts"],
+  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts", "src/kept.ts", "src/overlay.ts", "src/shelf.ts", "src/filter.ts", "src/columns.ts", "src/parts.ts"],
   absWorkingDir: import.meta.dirname,
   outdir: "dist",
   bundle: true,
@@ -22,7 +22,7 @@ await build({
   format: "esm",
   target: "es2022",
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
-  external: ["./engine.js", "./lazy.js", "./kept.js", "./overlay.js", "./shelf.js", "./filter.js", "./parts.js"],
+  external: ["./engine.js", "./lazy.js", "./kept.js", "./overlay.js", "./shelf.js", "./filter.js", "./columns.js", "./parts.js"],
   logLevel: "warning",
 });
 // All of them as one script: for service workers, which may import nothing at run time; for workerd, which has no workers, and where engines are

@@ -6,8 +6,8 @@ import { gzipSync } from "node:zlib";
 export const TARGET = 90 * 1024;
 
 /** The page's side, and the engine's: of whole files, of files that are read in parts, of indexes that are kept; what goes over a base; a cache for pages
- * without a worker; conditions as objects. */
-const [PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, CONDITIONS] = ["index.js", "engine.js", "lazy.js", "kept.js", "overlay.js", "shelf.js", "filter.js"];
+ * without a worker; conditions as objects; columns. */
+const [PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, CONDITIONS, COLUMNS] = ["index.js", "engine.js", "lazy.js", "kept.js", "overlay.js", "shelf.js", "filter.js", "columns.js"];
 
 /**
  * Each download: its engine and script, and what it may weigh. A page that opens an index needs a reader, one that builds or changes an index
@@ -22,6 +22,11 @@ const DOWNLOADS = {
   "build, no simd": { engine: "nearshore.wasm", script: WHOLE, limit: 94 * 1024 },
   "keep, simd": { engine: "nearshore-simd.wasm", script: KEPT, limit: 98 * 1024 },
   "keep, no simd": { engine: "nearshore.wasm", script: KEPT, limit: 99 * 1024 },
+  // Of rows with columns, which filter.
+  "build with columns, simd": { engine: "nearshore-columns-simd.wasm", script: WHOLE, more: COLUMNS, limit: 140 * 1024 },
+  "build with columns, no simd": { engine: "nearshore-columns.wasm", script: WHOLE, more: COLUMNS, limit: 140 * 1024 },
+  "keep with columns, simd": { engine: "nearshore-columns-simd.wasm", script: KEPT, more: COLUMNS, limit: 140 * 1024 },
+  "keep with columns, no simd": { engine: "nearshore-columns.wasm", script: KEPT, more: COLUMNS, limit: 140 * 1024 },
   // What a page loads beside one of these when it first filters, or looks a row up in a file that is read in parts.
   "further, for filters, simd": { engine: "nearshore-filter-simd.wasm", script: CONDITIONS, page: false, limit: 116 * 1024 },
   "further, for filters, no simd": { engine: "nearshore-filter.wasm", script: CONDITIONS, page: false, limit: 116 * 1024 },
@@ -32,8 +37,8 @@ const gzipped = (name) => gzipSync(readFileSync(new URL(`dist/${name}`, import.m
 /** Gzipped bytes of each file, and each download with its limit. */
 export function sizes() {
   const engines = new Set(Object.values(DOWNLOADS).map(({ engine }) => engine));
-  const files = Object.fromEntries([PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, CONDITIONS, ...engines].map((name) => [name, gzipped(name)]));
-  const downloads = Object.entries(DOWNLOADS).map(([name, { engine, script, page = true, limit }]) => ({ name, bytes: (page ? files[PAGE] : 0) + files[script] + files[engine], limit }));
+  const files = Object.fromEntries([PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, CONDITIONS, COLUMNS, ...engines].map((name) => [name, gzipped(name)]));
+  const downloads = Object.entries(DOWNLOADS).map(([name, { engine, script, more, page = true, limit }]) => ({ name, bytes: (page ? files[PAGE] : 0) + files[script] + (more ? files[more] : 0) + files[engine], limit }));
   return { files, downloads };
 }
 

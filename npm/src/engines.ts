@@ -1,11 +1,12 @@
 // The package's own engines: files beside this script. In `engines.workerd.js` modules that are imported.
 import type { Wasm } from "./module.js";
-import type { Kind } from "./protocol.js";
+import type { EngineKind } from "./protocol.js";
 
 /** @internal The engine for a purpose, each address written out so that bundlers find and copy all of them. */
-export function own(kind: Kind): Wasm {
+export function own(kind: EngineKind): Wasm {
   if (kind === "full") return simd() ? new URL("./nearshore-simd.wasm", import.meta.url) : new URL("./nearshore.wasm", import.meta.url);
   if (kind === "lazy") return simd() ? new URL("./nearshore-lazy-simd.wasm", import.meta.url) : new URL("./nearshore-lazy.wasm", import.meta.url);
+  if (kind === "columns") return simd() ? new URL("./nearshore-columns-simd.wasm", import.meta.url) : new URL("./nearshore-columns.wasm", import.meta.url);
   if (kind === "filter") return simd() ? new URL("./nearshore-filter-simd.wasm", import.meta.url) : new URL("./nearshore-filter.wasm", import.meta.url);
   return simd() ? new URL("./nearshore-reader-simd.wasm", import.meta.url) : new URL("./nearshore-reader.wasm", import.meta.url);
 }

@@ -1,16 +1,14 @@
 // The engine of files that are here as a whole, and of what is built.
 import { make } from "../wasm/glue.js";
-import { ELEMENTS, METRICS } from "./describe.js";
+import { ELEMENTS, METRICS, TYPES } from "./describe.js";
 import { NearshoreError, unsupported } from "./errors.js";
 import { Engine as Instance, SLOT, elementOf } from "./instance.js";
-import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
+import type { AddCall, BuildCall, ColumnSchema, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
 
 /** The calls to a reader, and to a full engine, which can make all. */
 export class Engine extends Instance {
   /** What the index was made with, if it was made empty. */
   protected made: CreateCall | undefined;
-
-  #filters = false;
 
   constructor(module: WebAssembly.Module) {
     super(module, make);
@@ -23,18 +21,21 @@ export class Engine extends Instance {
     return this.answer();
   }
 
-  /** Says which rows the search is among. The engine that can tell takes over from this one for good, so that the file is here twice but for a moment. */
+  /**
+   * Says which rows the search is among. Where this engine cannot tell, another was given, which takes over from this one for good, so that the file
+   * is here twice but for a moment.
+   */
   #only(call: SearchCall): void {
-    if (!this.#filters) {
+    if (this.further) {
       this.check(this.core.save());
       const [at = 0, bytes = 0] = this.#numbers();
-      const other = new Engine(this.further!);
+      const other = new Engine(this.further);
       other.begin(bytes);
       other.write(this.view(at, bytes));
       other.check(other.core.open());
       this.become(other);
       this.ask(call, call.data);
-      this.#filters = true;
+      this.further = undefined;
     }
     this.only(call.filter!);
   }
@@ -43,6 +44,10 @@ export class Engine extends Instance {
     this.fill(SLOT.vectors, call.vectors);
     if (call.ids) this.fill(SLOT.ids, call.ids);
     this.#payloads(call.payloads);
+    if (call.columns) {
+      this.#schema(call.columns.schema);
+      this.fill(SLOT.columns, call.columns.values);
+    }
     const element = elementOf(call.vectors);
     this.check(this.core.build(call.dimensions, element, METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed, call.originals));
     return this.describe();
@@ -50,6 +55,7 @@ export class Engine extends Instance {
 
   create(call: CreateCall): Described {
     this.made = call;
+    if (call.columns) this.#schema(call.columns);
     this.check(this.core.create(call.dimensions, ELEMENTS.indexOf(call.element), METRICS.indexOf(call.metric), call.m, call.efConstruction, call.seed));
     return this.describe();
   }
@@ -69,6 +75,7 @@ export class Engine extends Instance {
     this.fill(SLOT.ids, call.ids);
     this.fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
+    if (call.columns) this.fill(SLOT.columns, call.columns);
     this.check(this.core.add(elementOf(call.vectors), call.replace));
   }
 
@@ -101,6 +108,16 @@ export class Engine extends Instance {
 
   verify(): void {
     this.check(this.core.verify());
+  }
+
+  /** Says the columns of the index that is made next. */
+  #schema(columns: ColumnSchema): void {
+    const bytes = columns.flatMap(([name, type]) => {
+      const text = new TextEncoder().encode(name);
+      return [TYPES.indexOf(type), text.length, ...text];
+    });
+    this.fill(SLOT.columns, Uint8Array.from(bytes));
+    this.check(this.core.schema(columns.length));
   }
 
   #payloads(payloads: PayloadsCall | null): void {

@@ -30,7 +30,7 @@ export async function connect(kind: Kind, worker: boolean | undefined): Promise<
 }
 
 async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Link> {
-  const { Engine } = await (kind === "lazy" ? import("./lazy.js") : kind === "kept" ? import("./kept.js") : import("./engine.js")).catch((thrown: unknown) => {
+  const { Engine } = await (kind === "lazy" ? import("./lazy.js") : kind.startsWith("kept") ? import("./kept.js") : import("./engine.js")).catch((thrown: unknown) => {
     throw unsupported(`the engine's script cannot be imported (${sentence(thrown)}); in a service worker import "nearshore/service-worker"`);
   });
   let engine: InstanceType<typeof Engine> | undefined = new Engine(module);
@@ -79,7 +79,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   try {
     // Written out, so that bundlers find all scripts.
     if (kind === "lazy") worker = new Worker(new URL("./lazy.js", import.meta.url), { type: "module", name: WORKER_NAME });
-    else if (kind === "kept") worker = new Worker(new URL("./kept.js", import.meta.url), { type: "module", name: WORKER_NAME });
+    else if (kind.startsWith("kept")) worker = new Worker(new URL("./kept.js", import.meta.url), { type: "module", name: WORKER_NAME });
     else worker = new Worker(new URL("./engine.js", import.meta.url), { type: "module", name: WORKER_NAME });
   } catch {
     return undefined;

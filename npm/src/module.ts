@@ -2,7 +2,7 @@
 import { own } from "./engines.js";
 import { NearshoreError, sentence, unsupported } from "./errors.js";
 import { builtin } from "./platform.js";
-import type { Kind } from "./protocol.js";
+import type { EngineKind, Kind } from "./protocol.js";
 
 /** Where the engine is: its address, its bytes, or itself, compiled. */
 export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
@@ -10,13 +10,13 @@ export type Wasm = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
 /** How an engine is to be had. */
 export interface InitOptions {
   /**
-   * One of the package's `.wasm` files. The reader serves `open` from now on, the lazy engine `open` of files in tiles, the one that
-   * filters what its name says, a full engine all but those; where several are used, call `init` for each, the full one first.
+   * One of the package's `.wasm` files. The reader serves `open` from now on, the lazy engine `open` of files in tiles, those of filters and of
+   * columns what their names say, a full engine all but those; where several are used, call `init` for each, the full one first.
    */
   wasm?: Wasm;
 }
 
-const engines: Partial<Record<Kind, Promise<WebAssembly.Module>>> = {};
+const engines: Partial<Record<EngineKind, Promise<WebAssembly.Module>>> = {};
 let initialising: Promise<void> | undefined;
 
 /**
@@ -30,7 +30,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
   }
   const done = compile(options.wasm).then((module) => {
     const has = (call: string): boolean => WebAssembly.Module.exports(module).some(({ name }) => name === `engine_${call}`);
-    const kind = has("build") ? "full" : !has("feed") ? "reader" : has("search") ? "filter" : "lazy";
+    const kind = has("schema") ? "columns" : has("build") ? "full" : !has("feed") ? "reader" : has("search") ? "filter" : "lazy";
     if (kind === "full") delete engines.reader;
     engines[kind] = Promise.resolve(module);
   });
@@ -44,7 +44,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
 
 /** @internal The compiled engine for a purpose. A failure is not kept: the next call tries again. */
 export async function engineModule(of: Kind): Promise<WebAssembly.Module> {
-  const kind = of === "kept" ? "full" : of;
+  const kind = of === "kept" ? "full" : of === "kept-columns" ? "columns" : of;
   await initialising;
   if (kind === "reader" && !engines.reader && engines.full) return engines.full;
   const current = (engines[kind] ??= compile(own(kind)));

@@ -3,18 +3,18 @@ import { NearshoreError, throwIfAborted, unsupported } from "./errors.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
-import { inTiles, partsOf, pour, streamOf, type OpenSource } from "./sources.js";
+import { hasColumns, inTiles, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
 import { word } from "./vectors.js";
 
 /** What reading took on the page's side. */
-interface Read {
+export interface Read {
   requests: number;
   bytes: number;
 }
 
 /** Makes the index that users hold. */
-type Make<T> = (link: Link, described: Described, read?: Read) => T;
+type Make<T> = (link: Link, described: Described, read?: Read) => T | Promise<T>;
 
 /** Modes, those that read in parts first. */
 const MODES = ["lazy", "codes", "auto", "whole"] as const;
@@ -31,11 +31,13 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
     source = await (await import("./parts.js")).partsSource(String(source), options, NearshoreError);
   }
   if (mode < AUTO) return inPieces(kind, source, options, make);
-  engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
+  if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   const stream = await streamOf(source, options);
   try {
     // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
-    const tiles = kind === "reader" ? await inTiles(stream) : undefined;
+    const start = await startOf(stream);
+    const tiles = kind === "reader" ? inTiles(start) : undefined;
+    if (kind === "full" && hasColumns(start)) kind = "columns";
     const parts = tiles?.large && mode === AUTO && options.integrity === undefined ? partsOf(source, options) : undefined;
     if (parts) {
       if (parts.theirs) delete stream.close;

@@ -30,6 +30,11 @@ type Fail = (message: string) => NearshoreError;
 export function demandLike(call: CreateCall, base: Base, invalid: Fail): void {
   const info = base.info();
   for (const name of ["dimensions", "metric"] as const) if (call[name] !== info[name]) throw invalid(`${name} is ${call[name]}, and ${info[name]} in the base`);
+  // The columns of a base may not be known.
+  for (const [name, type] of (info.columns && call.columns) ?? []) {
+    const there = Object.hasOwn(info.columns!, name) ? info.columns![name] : "not there";
+    if (type !== there) throw invalid(`column ${name} is ${type}, and ${there} in the base`);
+  }
 }
 
 /** Puts `local` over `base`. */
@@ -44,9 +49,9 @@ export async function over(base: Base, local: Link, unsupported: Fail): Promise<
 
   let described: Described;
   const describe = async (): Promise<Described> => {
-    const { rows, payload, kept, over } = await local.call("describe", null);
-    const { worker: _, meta, ...info } = base.info();
-    return (described = { ...info, rows: info.rows - over!.covered + rows, payload: info.payload || payload, kept, over: over!, meta: JSON.stringify(meta) });
+    const { rows, payload, kept, over, columns } = await local.call("describe", null);
+    const { worker: _, meta, columns: __, ...info } = base.info();
+    return (described = { ...info, ...(columns && { columns }), rows: info.rows - over!.covered + rows, payload: info.payload || payload, kept, over: over!, meta: JSON.stringify(meta) });
   };
   // Changes look into the base first; what is asked after them waits for that.
   let changes: Promise<unknown> = Promise.resolve();

@@ -1,7 +1,7 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
-import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
+import type { ColumnType, Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -48,6 +48,9 @@ export interface PayloadsCall {
   ends: BigUint64Array;
 }
 
+/** Columns in the order in which the engine has them. */
+export type ColumnSchema = readonly (readonly [name: string, type: ColumnType])[];
+
 export interface BuildCall {
   vectors: Form;
   dimensions: number;
@@ -58,6 +61,7 @@ export interface BuildCall {
   originals: boolean;
   ids: BigUint64Array | null;
   payloads: PayloadsCall | null;
+  columns: { schema: ColumnSchema; values: Uint8Array } | null;
 }
 
 export interface CreateCall {
@@ -67,12 +71,15 @@ export interface CreateCall {
   m: number;
   efConstruction: number;
   seed: bigint;
+  columns?: ColumnSchema;
 }
 
 export interface AddCall {
   ids: BigUint64Array;
   vectors: Form;
   payloads: PayloadsCall | null;
+  /** Values in the columns of the index. */
+  columns: Uint8Array | null;
   /** Replace the row that has the id, instead of refusing it. */
   replace: boolean;
   /** Over a base: those of the ids that it has. */
@@ -90,8 +97,10 @@ export interface KeepCall {
 }
 
 /** What an index is, as the engine knows it. */
-export type Described = Omit<IndexInfo, "worker" | "meta"> & {
+export type Described = Omit<IndexInfo, "worker" | "meta" | "columns"> & {
   meta: string;
+  /** Of an engine of columns whose index has some. */
+  columns?: ColumnSchema;
   /** Over a base: how many ids hide rows of the base, and of how many of these it is known, or taken for granted, that it has them. */
   over?: { hidden: number; covered: number };
 };
@@ -144,11 +153,14 @@ export type Returned<K extends CallName> = Calls[K][1];
 export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal) => Returned<K> | Promise<Returned<K>>;
 
 /**
- * What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes, and the
- * same in another script keeps them. The one that filters takes over from the first two when it is first asked for; it also finds rows of files
- * in tiles by their ids.
+ * What an engine is for: the reader opens and searches, the lazy one does so with files in tiles, the full one builds and changes indexes, and so
+ * does the one of columns where rows have some, by which it filters. The one that filters files takes over from the first two when it is first
+ * asked for; it also finds rows of files in tiles by their ids.
  */
-export type Kind = "reader" | "lazy" | "full" | "kept" | "filter";
+export type EngineKind = "reader" | "lazy" | "full" | "columns" | "filter";
+
+/** An engine and its script: the full one, and that of columns, keep indexes in another script. */
+export type Kind = EngineKind | "kept" | "kept-columns";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;

@@ -4,11 +4,11 @@ import { invalid, throwIfAborted, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { engineModule } from "./module.js";
-import { closed, made, opened } from "./opening.js";
+import { closed, made, opened, type Read } from "./opening.js";
 import type { Base } from "./overlay.js";
-import type { CallName, CreateCall, Described, Form, Given, KeepCall, Returned } from "./protocol.js";
+import type { BuildCall, CallName, ColumnSchema, CreateCall, Described, Form, Given, KeepCall, Returned, SearchCall } from "./protocol.js";
 import type { OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import type { AddManyOptions, AddOptions, BuildOptions, ColumnTypes, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
@@ -27,7 +27,7 @@ export class Index {
   #sums = { searches: 0, distances: 0, hops: 0, requests: 0, bytes: 0 };
 
   /** Only this package makes indexes: see `open`, `Index.build`, `Index.create`, `Index.load`. */
-  protected constructor(link: Link, described: Described, read = { requests: 0, bytes: 0 }) {
+  protected constructor(link: Link, described: Described, read: Read = { requests: 0, bytes: 0 }) {
     this.#link = link;
     this.#info = infoOf(link, described);
     this.#sums.requests = read.requests;
@@ -43,7 +43,6 @@ export class Index {
   static async build(ids: Ids | null, vectors: Vectors, options: BuildOptions): Promise<Index> {
     const dimensions = count(options?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
-    if (options.columns !== undefined) throw unsupported("columns are not there yet");
     const { signal, onProgress } = options;
     throwIfAborted(signal);
     const rows = manyVectors(vectors, { dimensions, element: isBytes(vectors) }, false);
@@ -58,9 +57,10 @@ export class Index {
       originals: word(options.originals, ["keep", "drop"], 0, "originals") === 0,
       ids: ids === null || ids === undefined ? null : manyIds(ids, rows.count),
       payloads: manyPayloads(options.payloads, rows.count),
+      columns: await columnsOf(options, rows.count),
     };
     const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
-    return made("full", options.worker, signal, async (link) => {
+    return made(call.columns ? "columns" : "full", options.worker, signal, async (link) => {
       // A worker gets a copy of what it needs, not of the buffer that the caller's array may be a small view of.
       const whole = rows.data.buffer.byteLength === rows.data.byteLength;
       const vectors = link.worker && !whole ? rows.data.slice() : rows.data;
@@ -84,6 +84,7 @@ export class Index {
       m: count(options.m, 16, "m"),
       efConstruction: count(options.efConstruction, 200, "efConstruction"),
       seed: oneId(options.seed ?? 0, "seed"),
+      ...(await schemaOf(options.columns ?? like?.columns)),
     };
     const { persist, wait = false, signal, worker } = options;
     if (!base && persist === undefined) return LiveIndex.empty(call, worker);
@@ -91,6 +92,7 @@ export class Index {
       info: () => base.info,
       async call(name, given, called) {
         if (name === "has" || name === "get") await base.#byId();
+        if (name === "search" && (given as SearchCall).filter !== undefined) await base.#filters();
         return base.call(name, given, called);
       },
     };
@@ -230,11 +232,17 @@ export class Index {
   async #filter(options: SearchOptions | undefined): Promise<string | undefined> {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
-    if (this instanceof LiveIndex) throw unsupported("filter: an index that can be changed has no columns here; open its file with open()");
     if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
     const text = typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
-    await this.#further();
+    await this.#filters();
     return text;
+  }
+
+  /** Sees to an engine that filters. */
+  async #filters(): Promise<void> {
+    if (this.#info.columns) return;
+    if (this instanceof LiveIndex) throw invalid("filter: this index has no columns: say them when it is made, with `columns` of Index.create");
+    await this.#further();
   }
 
   /** A file in tiles is looked into by another engine than it is searched by. */
@@ -270,31 +278,41 @@ export class Index {
 
 /** An index that rows can be added to, changed in, and deleted from. */
 export class LiveIndex extends Index {
+  /** The columns, and what readies values for them. */
+  #columns: { schema: ColumnSchema; encoded: Columns["encoded"] } | undefined;
+
   /** @internal */
   static async empty(call: CreateCall, worker: boolean | undefined): Promise<LiveIndex> {
-    return made("full", worker, undefined, async (link) => new LiveIndex(link, await link.call("create", call)));
+    return made(call.columns ? "columns" : "full", worker, undefined, async (link) => LiveIndex.#of(link, await link.call("create", call)));
   }
 
   /** @internal */
   static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
     const overlay = base && (await import("./overlay.js"));
     overlay?.demandLike(call.create, base!, invalid);
-    return made("kept", worker, signal, async (local) => {
+    return made(call.create.columns ? "kept-columns" : "kept", worker, signal, async (local) => {
       const kept = await local.call("keep", call, { signal });
-      if (!overlay) return new LiveIndex(local, kept);
+      if (!overlay) return LiveIndex.#of(local, kept);
       const { link, described } = await overlay.over(base!, local, unsupported);
-      return new LiveIndex(link, described);
+      return LiveIndex.#of(link, described);
     });
   }
 
   /** @internal */
   static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
-    return opened("full", source, options, (link, described, read) => new LiveIndex(link, described, read));
+    return opened("full", source, options, (...made) => LiveIndex.#of(...made));
+  }
+
+  static async #of(...made: [link: Link, described: Described, read?: Read]): Promise<LiveIndex> {
+    const live = new LiveIndex(...made);
+    const schema = made[1].columns;
+    if (schema) live.#columns = { schema, encoded: (await import("./columns.js")).encoded };
+    return live;
   }
 
   /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
   async add(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
-    return this.#add([id], oneVector(vector, this.info), options && { ...options, payloads: [options.payload ?? null] }, false);
+    return this.#add([id], oneVector(vector, this.info), ofOne(options), false);
   }
 
   /** Adds many rows; all of them, or none. */
@@ -332,14 +350,37 @@ export class LiveIndex extends Index {
 
   /** Gives the row with this id another vector (and payload), or adds it. */
   async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
-    return this.#add([id], oneVector(vector, this.info), options && { ...options, payloads: [options.payload ?? null] }, true);
+    return this.#add([id], oneVector(vector, this.info), ofOne(options), true);
   }
 
   async #add(ids: Ids, vectors: Form, options: AddManyOptions | undefined, replace: boolean): Promise<void> {
-    if (options?.columns !== undefined) throw unsupported("columns are not there yet");
     const rows = ids.length;
-    return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), replace });
+    const given = options?.columns;
+    if (given !== undefined && !this.#columns) throw invalid("columns: this index has none: say them when it is made, with `columns` of Index.create");
+    const columns = given === undefined ? null : this.#columns!.encoded(this.#columns!.schema, given, rows, invalid);
+    return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
   }
+}
+
+/** What is stored with one row, as with many. */
+const ofOne = (options: AddOptions | undefined): AddManyOptions | undefined =>
+  options && { payloads: [options.payload ?? null], ...(options.columns !== undefined && { columns: [options.columns] }) };
+
+/** The script that readies columns. */
+type Columns = typeof import("./columns.js");
+
+/** The columns that rows are built with; null without. */
+async function columnsOf({ columns, columnTypes }: BuildOptions, rows: number): Promise<BuildCall["columns"]> {
+  if (columns === undefined && columnTypes === undefined) return null;
+  const { encoded, schemaOfRows } = await import("./columns.js");
+  const schema = schemaOfRows(columns ?? {}, columnTypes, rows, invalid);
+  return schema.length > 0 ? { schema, values: encoded(schema, columns ?? {}, rows, invalid) } : null;
+}
+
+/** The columns that an index is made with, if there are any. */
+async function schemaOf(types: ColumnTypes | undefined): Promise<Pick<CreateCall, "columns">> {
+  const columns = types && (await import("./columns.js")).schemaOf(types, invalid);
+  return columns?.length ? { columns } : {};
 }
 
 const LIVE_ELEMENTS = ["f32", "u8", "i8"] as const;
@@ -367,5 +408,6 @@ function infoOf(link: Link, described: Described): IndexInfo {
   } catch {
     // What a builder noted is for people; a file is no worse without it.
   }
-  return { ...described, meta, worker: link.worker };
+  const { columns, ...rest } = described;
+  return { ...rest, ...(columns && { columns: Object.fromEntries(columns) }), meta, worker: link.worker };
 }

@@ -24,13 +24,19 @@ const CHUNK = 4 * 1024 * 1024;
 /** Bytes above which a file that can be read in parts is not read whole unasked. */
 const WHOLE = 4 * 1024 * 1024;
 
-/** Offsets in the superblock; see core/FORMAT.md. */
+/** Offsets in the superblock and the directory; see core/FORMAT.md. */
+const TABLES = 12;
 const FILE_BYTES = 32;
 const PLAN = 54;
 const TILES = 2;
+const DIRECTORY = 4096;
+const ENTRY = 64;
+const COLUMNS = 22;
+/** Bytes of both. */
+const START = 16384;
 
-/** Looks at the first bytes: undefined if this is no file in tiles, else whether it is large. The stream is as before. */
-export async function inTiles(stream: Stream): Promise<{ large: boolean } | undefined> {
+/** The first bytes, up to those of the header, or all there are. The stream is as before. */
+export async function startOf(stream: Stream): Promise<DataView | undefined> {
   const chunks = Symbol.asyncIterator in stream.chunks ? stream.chunks[Symbol.asyncIterator]() : stream.chunks[Symbol.iterator]();
   // A chunk may be as short as it likes.
   let start = new Uint8Array();
@@ -46,12 +52,18 @@ export async function inTiles(stream: Stream): Promise<{ large: boolean } | unde
     await chunks.return?.();
     await close?.();
   };
-  if (start.length < START || start[0] !== 0x89 || start[1] !== 0x53 || start[PLAN] !== TILES) return undefined;
-  return { large: new DataView(start.buffer, start.byteOffset).getBigUint64(FILE_BYTES, true) > WHOLE };
+  return start.length < START || start[0] !== 0x89 || start[1] !== 0x53 ? undefined : new DataView(start.buffer, start.byteOffset, start.length);
 }
 
-/** Bytes that tell. */
-const START = 64;
+/** Undefined if this is no file in tiles, else whether it is large. */
+export const inTiles = (start: DataView | undefined): { large: boolean } | undefined =>
+  start && start.getUint8(PLAN) === TILES ? { large: start.getBigUint64(FILE_BYTES, true) > WHOLE } : undefined;
+
+/** Whether there is a table of columns. */
+export function hasColumns(start: DataView | undefined): boolean {
+  for (let at = DIRECTORY, left = start?.getUint32(TABLES, true) ?? 0; left > 0 && at < START; at += ENTRY, left--) if (start!.getUint16(at, true) === COLUMNS) return true;
+  return false;
+}
 
 /** A chunk, and those behind it. */
 async function* rejoined(first: Uint8Array, rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>): AsyncIterable<Uint8Array> {

@@ -103,15 +103,27 @@ export interface SearchOptions {
    */
   budget?: { bytes?: number; rounds?: number; ms?: number };
   /**
-   * Only rows that meet a condition on the file's columns: `price < 20 and brand in ("a", "b")`, or the same as objects. As many hits as are
-   * wanted, or all that meet it. The first filter of a page loads a further engine, and a file that is read in parts brings the columns that the
-   * filter names, whole, which are then kept. A condition that does not fit the columns is `invalid-argument`.
+   * Only rows that meet a condition on the index's columns: `price < 20 and brand in ("a", "b")`, or the same as objects. As many hits as are
+   * wanted, or all that meet it. Of files that `open` opened the first filter of a page loads a further engine, and one that is read in parts
+   * brings the columns that the filter names, whole, which are then kept. A condition that does not fit the columns is `invalid-argument`.
    */
   filter?: Condition;
 }
 
 /** What a column can be compared with. */
 export type ColumnValue = string | number | bigint | boolean;
+
+/** What the values of a column are: `i64` whole numbers from -2^63 to 2^63 - 1 (as `bigint`s beyond 2^53), `f64` finite numbers. */
+export type ColumnType = "i64" | "f64" | "bool" | "string";
+
+/** Columns by their names, of 1 to 96 bytes; 40 at most. */
+export type ColumnTypes = { readonly [name: string]: ColumnType };
+
+/** The values of one row by the names of their columns. Where there is none, or `null`, the row has none. */
+export type ColumnValues = { readonly [name: string]: ColumnValue | null | undefined };
+
+/** The values of many rows: an object a row, or for each column a list or a typed array with a value a row. */
+export type ManyColumnValues = readonly (ColumnValues | null)[] | { readonly [name: string]: ArrayLike<ColumnValue | null | undefined> };
 
 /** A condition as objects, for programs that would otherwise have to quote. All comparisons of one object must hold. */
 export type Condition =
@@ -224,6 +236,8 @@ export interface IndexInfo {
   readonly backend: string;
   /** Whether changes are kept on disk: see `persist` of `Index.create`. */
   readonly kept: boolean;
+  /** The columns of an index that was built, made or loaded with some. Of one that `open` opened they are not known here. */
+  readonly columns?: ColumnTypes;
   /** Whether searches run in a worker. */
   readonly worker: boolean;
   readonly quality: readonly QualityRow[];
@@ -271,8 +285,13 @@ export interface BuildOptions {
   originals?: "keep" | "drop";
   /** One payload a row. */
   payloads?: readonly Payload[];
-  /** Not there yet: rejects with `unsupported`. */
-  columns?: unknown;
+  /**
+   * Values to filter by: see `filter` of {@link SearchOptions}. Types that `columnTypes` does not say are those of the first values; of numbers
+   * `i64`, and `f64` where one is no whole number.
+   */
+  columns?: ManyColumnValues;
+  /** Which columns there are, and their types. */
+  columnTypes?: ColumnTypes;
   /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
   onProgress?: (progress: BuildProgress) => void | boolean;
   /** Stops the build. Inline nothing else runs while it does: there only what `onProgress` does can fire the signal. */
@@ -297,6 +316,8 @@ export interface CreateOptions {
   m?: number;
   efConstruction?: number;
   seed?: number | bigint;
+  /** The columns that rows may have values in, to filter by: `{ price: "f64", brand: "string" }`. Those of a kept index are given each time. */
+  columns?: ColumnTypes;
   worker?: boolean;
   /**
    * Keeps the index under this name, or opens what is kept under it: in the origin's private file system, where it needs a worker, or in
@@ -317,10 +338,15 @@ export interface CreateOptions {
  * what is deleted or updated of the base, lie in the new index, which `persist` keeps; a later version of the base may then take the
  * place of this one, as all of that goes by ids.
  */
-export interface OverOptions extends Omit<CreateOptions, "base" | "dimensions"> {
+export interface OverOptions extends Omit<CreateOptions, "base" | "dimensions" | "columns"> {
   base: Index;
   /** Those of the base, as `metric`: others are refused. */
   dimensions?: number;
+  /**
+   * Columns of rows over the base, with the types that they have there: a filter asks both sides. Those of the base unless said, where its `info`
+   * has them; those of an index that `open` opened have to be said.
+   */
+  columns?: ColumnTypes;
 }
 
 /** What is kept of an index. */
@@ -334,13 +360,13 @@ export interface Persisted {
 /** What is stored with one added row. */
 export interface AddOptions {
   payload?: Payload;
-  /** Not there yet: rejects with `unsupported`. */
-  columns?: unknown;
+  /** Values in columns that the index has; wrong names and types are `invalid-argument`. */
+  columns?: ColumnValues;
 }
 
 /** What is stored with many added rows. */
 export interface AddManyOptions {
   payloads?: readonly Payload[];
-  /** Not there yet: rejects with `unsupported`. */
-  columns?: unknown;
+  /** Values in columns that the index has; wrong names and types are `invalid-argument`. */
+  columns?: ManyColumnValues;
 }

@@ -69,7 +69,6 @@ test("a build that cannot be right is refused by name", async () => {
 test("what a later version brings is unsupported, in a sentence", async () => {
   const unsupported = failure("unsupported", "not there yet");
   await assert.rejects(open(bytes, { cache: {} }), unsupported);
-  await assert.rejects(Index.build(null, vectors, { dimensions: DIMENSIONS, columns: {} }), unsupported);
   await assert.rejects(open(bytes, { mode: "never" }), invalid(["mode"]));
 });
 

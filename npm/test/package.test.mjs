@@ -26,7 +26,8 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/engine.js", "dist/filter.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
+    "dist/columns.js", "dist/engine.js", "dist/filter.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
+    "dist/nearshore-columns-simd.wasm", "dist/nearshore-columns.wasm",
     "dist/nearshore-filter-simd.wasm", "dist/nearshore-filter.wasm", "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
     "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js", "dist/parts.js",
     "dist/service-worker.js", "dist/shelf.js", "dist/workerd.js", "package.json",
@@ -35,7 +36,7 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
 
 test("no download is above its limit", () => {
   const { downloads } = sizes();
-  assert.equal(downloads.length, 10);
+  assert.equal(downloads.length, 14);
   for (const { name, bytes, limit } of downloads) assert.ok(bytes <= limit, `${name}: ${bytes} bytes, limit ${limit}`);
 });
 
@@ -48,7 +49,7 @@ function count(file, pattern) {
 }
 const SIMD = /\((?:v128|i8x16|i16x8|i32x4|i64x2|f32x4|f64x2)\./g;
 
-for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy", "nearshore-filter"]) {
+for (const engine of ["nearshore", "nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore-columns"]) {
   test(`${engine}: one variant is made of SIMD instructions, the other has none`, () => {
     assert.ok(count(`${engine}-simd.wasm`, SIMD) > 200, `${count(`${engine}-simd.wasm`, SIMD)} SIMD instructions`);
     assert.ok(count(`${engine}-simd.wasm`, /\(i32x4\.dot_i16x8_s/g) > 0, "integer dots");
@@ -73,6 +74,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore/kept.js");
     await import("nearshore/overlay.js");
     await import("nearshore/shelf.js");
+    await import("nearshore/columns.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;
   execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root, stdio: "pipe" });

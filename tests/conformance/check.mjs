@@ -1,6 +1,6 @@
 // What must hold of the npm package, wherever it runs: golden files answer as their JSON says, to the bit, and builds have the digests
 // that the native library gave. Nothing here knows Node or a browser.
-import { largeIds, payload, rows } from "./rows.mjs";
+import { columns, largeIds, payload, rows } from "./rows.mjs";
 
 const word = new DataView(new ArrayBuffer(4));
 
@@ -72,8 +72,8 @@ export async function checkGolden(nearshore, name, source, expected, backend) {
  * Asks the file at `source` what `searches`, those of `filters.json` for it, ask: in one pass with the condition as text, and where it can be put
  * so as objects; says how many there were and which differ.
  */
-export async function checkFilters(nearshore, source, options, queries, searches) {
-  const index = await nearshore.open(source, options);
+export async function checkFilters(nearshore, source, mode, queries, searches) {
+  const index = await (mode === "load" ? nearshore.Index.load(source) : nearshore.open(source, { mode }));
   const differences = [];
   try {
     for (const { filter, options, query, hits, distances, hops } of searches) {
@@ -108,6 +108,7 @@ export async function buildDigest(nearshore, recipe, backend) {
     seed: BigInt(recipe.seed),
     originals: recipe.originals ? "keep" : "drop",
     ...(ids && { payloads: Array.from(ids, payload) }),
+    ...(recipe.columns && { columns: columns(recipe.rows) }),
   });
   try {
     if (index.info.backend !== backend) throw new Error(`the engine is ${index.info.backend}, expected ${backend}`);

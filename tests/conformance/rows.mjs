@@ -1,4 +1,4 @@
-// Rows, ids and payloads by the formulas of `tests/src/rows.rs`: the same numbers, in another language.
+// Rows, ids, payloads and columns by the formulas of `tests/src/rows.rs` and `columns.rs`: the same numbers, in another language.
 
 const CENTRES = 8;
 const u64 = (value) => BigInt.asUintN(64, value);
@@ -40,3 +40,17 @@ export const largeIds = (count) => BigUint64Array.from({ length: count }, (_, ro
 
 /** What travels with the row of an id. */
 export const payload = (id) => `<${id}>`.repeat(Number(id % 4n));
+
+const WORDS = ["", "a", "ab", "b", "caf\u00e9", "z\"'\\z"];
+
+/** Values to filter by, for each column a list of `count`; whole numbers as bigints. */
+export function columns(count) {
+  const each = (value) => Array.from({ length: count }, (_, row) => value(row));
+  return {
+    n: each((row) => [null, -(2n ** 63n) + BigInt(row), 2n ** 63n - 1n - BigInt(row)][row % 7] ?? (row % 7 ? BigInt(((row * 37) % 50) - 25) : null)),
+    x: each((row) => [null, -0][row % 5] ?? (row % 5 ? (((row * 13) % 40) - 20) / 4 : null)),
+    flag: each((row) => (row % 3 ? row % 2 === 0 : null)),
+    word: each((row) => (row % 11 !== 4 ? WORDS[(row * 5) % 6] : null)),
+    full: each((row) => BigInt(row)),
+  };
+}

@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { buildDigest, checkFilters, checkGolden, isAsked, isTiled } from "./check.mjs";
-import { largeIds, payload, rows } from "./rows.mjs";
+import { columns, largeIds, payload, rows } from "./rows.mjs";
 
 const root = join(import.meta.dirname, "../..");
 const dist = join(root, "npm/dist");
@@ -19,7 +19,10 @@ if (!existsSync(join(dist, "index.js"))) throw new Error("npm/dist is missing: `
 const nearshore = await import(pathToFileURL(join(dist, "index.js")).href);
 const { launch, pageAt, serve } = await import(pathToFileURL(join(root, "npm/test/browser.mjs")).href);
 
-/** Readers answer; full engines answer and build; lazy ones answer from files in tiles. Those that filter take over from readers and lazy ones. */
+/**
+ * Readers answer; full engines answer and build; lazy ones answer from files in tiles. Those that filter take over from readers and lazy ones, those of
+ * columns stand beside full ones.
+ */
 const ENGINES = [
   { backend: "wasm128", file: "nearshore-simd.wasm", full: true },
   { backend: "scalar", file: "nearshore.wasm", full: true },
@@ -41,13 +44,13 @@ const recipes = JSON.parse(await readFile(join(root, "tests/conformance/builds.j
 const expected = async (name) => JSON.parse(await readFile(join(root, FOLDER, `${name}.json`), "utf8"));
 
 const filters = JSON.parse(await readFile(join(root, "tests/conformance/filters.json"), "utf8"));
-/** What takes over from an engine where there is a filter. */
-const filterEngine = ({ backend }) => (backend === "scalar" ? "nearshore-filter.wasm" : "nearshore-filter-simd.wasm");
+/** What takes the place of an engine where there is a filter, or rows have columns. */
+const filterEngine = ({ backend, full }) => `nearshore-${full ? "columns" : "filter"}${backend === "scalar" ? "" : "-simd"}.wasm`;
 /** The file with columns that an engine searches, and how it is opened. */
 const filtersFor = ({ full, lazy = false }) => {
   const name = lazy ? "filters-tiles" : "filters";
   const searches = filters.searches.filter((search) => search.file === name);
-  return full ? [] : (lazy ? ["lazy", "whole"] : ["whole"]).map((mode) => ({ name, mode, searches }));
+  return (full ? ["load"] : lazy ? ["lazy", "whole"] : ["whole"]).map((mode) => ({ name, mode, searches }));
 };
 
 test("there are golden files, with searches in each", async () => {
@@ -69,18 +72,16 @@ for (const engine of ENGINES) {
     assert.ok(count > 30, `${count} searches`);
   });
 
-  if (!full) {
-    test(`Node, ${file}: filters answer as the native library`, async () => {
-      await nearshore.init({ wasm: await readFile(join(dist, file)) });
-      await nearshore.init({ wasm: await readFile(join(dist, filterEngine(engine))) });
-      for (const { name, mode, searches } of filtersFor(engine)) {
-        const path = join(root, "tests/conformance", `${name}.shore`);
-        const found = await checkFilters(nearshore, mode === "lazy" ? path : await readFile(path), { mode }, filters.queries, searches);
-        assert.deepEqual(found.differences, []);
-        assert.ok(found.checked > 100, `${found.checked} searches`);
-      }
-    });
-  }
+  test(`Node, ${file}: filters answer as the native library`, async () => {
+    await nearshore.init({ wasm: await readFile(join(dist, file)) });
+    await nearshore.init({ wasm: await readFile(join(dist, filterEngine(engine))) });
+    for (const { name, mode, searches } of filtersFor(engine)) {
+      const path = join(root, "tests/conformance", `${name}.shore`);
+      const found = await checkFilters(nearshore, mode === "lazy" ? path : await readFile(path), mode, filters.queries, searches);
+      assert.deepEqual(found.differences, []);
+      assert.ok(found.checked > 100, `${found.checked} searches`);
+    }
+  });
   if (lazy) continue;
 
   test(`Node, ${file}: files that need a feature it lacks are refused by its number`, async () => {
@@ -94,7 +95,7 @@ for (const engine of ENGINES) {
 
   if (!full) continue;
   test(`Node, ${file}: builds have the native library's digests`, async () => {
-    await nearshore.init({ wasm: await readFile(join(dist, file)) });
+    for (const name of [file, filterEngine(engine)]) await nearshore.init({ wasm: await readFile(join(dist, name)) });
     for (const recipe of recipes) assert.equal(await buildDigest(nearshore, recipe, backend), recipe.sha256, recipe.name);
   });
 }
@@ -118,7 +119,7 @@ test("a file that the command line splits answers as the file does", async () =>
     assert.equal((await readdir(folder)).length, 5, "a list and four parts");
     const searches = filters.searches.filter((search) => search.file === "filters-tiles");
     for (const mode of ["lazy", "whole"]) {
-      const { differences } = await checkFilters(nearshore, list, { mode }, filters.queries, searches);
+      const { differences } = await checkFilters(nearshore, list, mode, filters.queries, searches);
       assert.deepEqual(differences, []);
     }
     const { stdout } = await promisify(execFile)(process.env.NEARSHORE, ["verify", list]);
@@ -131,10 +132,10 @@ test("a file that the command line splits answers as the file does", async () =>
 /** Builds the rows of `recipe` with the command that `NEARSHORE` names, ids and payloads from files; gives the SHA-256 of the file. */
 async function commandDigest(folder, recipe) {
   assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");
-  const base = `${recipe.name}.${recipe.element === "f32" ? "f" : recipe.element}bin`;
+  const base = `${recipe.name}.${recipe.columns ? "jsonl" : recipe.element === "f32" ? "fbin" : `${recipe.element}bin`}`;
   const header = Buffer.from(Uint32Array.of(recipe.rows, recipe.dimensions).buffer);
   const values = rows(recipe.element, recipe.dimensions, recipe.rows, BigInt(recipe.seed));
-  await writeFile(join(folder, base), Buffer.concat([header, Buffer.from(values.buffer)]));
+  await writeFile(join(folder, base), recipe.columns ? lines(recipe, values, columns(recipe.rows)) : Buffer.concat([header, Buffer.from(values.buffer)]));
   const options = ["--metric", recipe.metric, "--m", recipe.m, "--ef-construction", recipe.ef_construction, "--seed", recipe.seed];
   options.push("--originals", recipe.originals ? "keep" : "drop");
   if (recipe.dressed) {
@@ -143,9 +144,17 @@ async function commandDigest(folder, recipe) {
     await writeFile(join(folder, "payloads.txt"), Array.from(ids, (id) => `${payload(id)}\n`).join(""));
     options.push("--ids", "ids.u64", "--payload", "payloads.txt");
   }
+  if (recipe.columns) options.push("--columns", Object.keys(columns(1)).join());
   const command = ["build", base, "--output", "out.shore", "--force", "--quiet", ...options.map(String)];
   await promisify(execFile)(process.env.NEARSHORE, command, { cwd: folder });
   return createHash("sha256").update(await readFile(join(folder, "out.shore"))).digest("hex");
+}
+
+/** Rows as JSONL: vectors, and values by the names of their columns. */
+function lines({ rows, dimensions }, values, columns) {
+  const text = (value) => (typeof value === "bigint" ? String(value) : JSON.stringify(value));
+  const line = (row) => [`"vector":${JSON.stringify([...values.subarray(row * dimensions, (row + 1) * dimensions)])}`, ...Object.entries(columns).map(([name, list]) => `"${name}":${text(list[row])}`)];
+  return Array.from({ length: rows }, (_, row) => `{${line(row).join()}}\n`).join("");
 }
 
 let browser;
@@ -191,7 +200,7 @@ async function runInPage({ backend, file, folder, names, recipes, filtered }) {
   }
   await nearshore.init({ wasm: new URL(`/npm/dist/${filtered.engine}`, location.href) });
   for (const { name, mode, searches } of filtered.files) {
-    const { checked, differences } = await checkFilters(nearshore, `/tests/conformance/${name}.shore`, { mode }, filtered.queries, searches);
+    const { checked, differences } = await checkFilters(nearshore, `/tests/conformance/${name}.shore`, mode, filtered.queries, searches);
     found.filtered += checked;
     found.differences.push(...differences);
   }

@@ -6,12 +6,13 @@
 
 use std::ops::ControlFlow;
 
-use nearshore_core::build::{BuildParams, Input, build};
+use nearshore_core::build::{BuildParams, Input, build_with_columns};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric};
 use nearshore_core::par::Par;
 use nearshore_core::vectors::{Payloads, Vectors};
 
+use crate::columns::Columns;
 use crate::rows;
 
 /// Where recipes and digests are kept, under `tests`.
@@ -40,10 +41,12 @@ pub struct Recipe {
     pub originals: bool,
     /// Whether rows have large ids and payloads.
     pub dressed: bool,
+    /// Whether rows have values to filter by: those of [`Columns`].
+    pub columns: bool,
 }
 
 /// All recipes.
-pub const ALL: [Recipe; 3] = [
+pub const ALL: [Recipe; 4] = [
     Recipe {
         name: "cosine-f32-dressed",
         metric: Metric::Cosine,
@@ -55,6 +58,7 @@ pub const ALL: [Recipe; 3] = [
         seed: 0x1234_5678_9ABC_DEF0,
         originals: true,
         dressed: true,
+        columns: false,
     },
     Recipe {
         name: "l2-u8",
@@ -67,6 +71,7 @@ pub const ALL: [Recipe; 3] = [
         seed: 7,
         originals: true,
         dressed: false,
+        columns: false,
     },
     // Large enough to be built by leaves, several of them.
     Recipe {
@@ -80,6 +85,20 @@ pub const ALL: [Recipe; 3] = [
         seed: 99,
         originals: false,
         dressed: false,
+        columns: false,
+    },
+    Recipe {
+        name: "l2-f32-columns",
+        metric: Metric::L2,
+        element: Element::F32,
+        rows: 1500,
+        dimensions: 12,
+        m: 8,
+        ef_construction: 60,
+        seed: 41,
+        originals: true,
+        dressed: false,
+        columns: true,
     },
 ];
 
@@ -112,19 +131,21 @@ impl Recipe {
             ids: self.dressed.then_some(&ids),
             payloads: if self.dressed { Payloads::new(&bytes, &ends) } else { None },
         };
+        let columns = Columns::new(self.rows);
+        let columns = if self.columns { columns.inputs() } else { Vec::new() };
         let go_on = &mut |_, _, _| ControlFlow::Continue(());
-        build(&input, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe").0
+        build_with_columns(&input, &columns, &params, par, kernels, go_on, Vec::new()).expect("a sound recipe").0
     }
 
     /// The line of `builds.json`.
     #[must_use]
     pub fn describe(&self, sha256: &str) -> String {
         let rows_sha256 = crate::sha256(&self.rows());
-        let Self { name, rows, dimensions, m, ef_construction, seed, originals, dressed, .. } = self;
+        let Self { name, rows, dimensions, m, ef_construction, seed, originals, dressed, columns, .. } = self;
         let (metric, element) = (self.metric.as_str(), self.element.as_str());
         format!(
             "{{\"name\":\"{name}\",\"metric\":\"{metric}\",\"element\":\"{element}\",\"rows\":{rows},\"dimensions\":{dimensions},\
-             \"m\":{m},\"ef_construction\":{ef_construction},\"seed\":\"{seed}\",\"originals\":{originals},\"dressed\":{dressed},\
+             \"m\":{m},\"ef_construction\":{ef_construction},\"seed\":\"{seed}\",\"originals\":{originals},\"dressed\":{dressed},\"columns\":{columns},\
              \"rows_sha256\":\"{rows_sha256}\",\"sha256\":\"{sha256}\"}}"
         )
     }

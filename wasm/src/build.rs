@@ -5,7 +5,11 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ops::ControlFlow;
 
-use nearshore_core::build::{BuildError, BuildParams, Input, build};
+#[cfg(not(feature = "columns"))]
+use nearshore_core::build::build;
+#[cfg(feature = "columns")]
+use nearshore_core::build::build_with_columns;
+use nearshore_core::build::{BuildError, BuildParams, Input};
 use nearshore_core::distance::Kernels;
 use nearshore_core::index::Index;
 use nearshore_core::par::Serial;
@@ -18,7 +22,8 @@ use crate::host;
 
 #[wasm_bindgen]
 impl Engine {
-    /// Builds from the buffers `Vectors`, `Ids` (empty: row numbers), `Payloads` and `Ends` (empty: none), and opens what was built.
+    /// Builds from the buffers `Vectors`, `Ids` (empty: row numbers), `Payloads` and `Ends` (empty: none), and opens what was built. In an
+    /// engine of columns also from the buffer `Columns`, the values of those that were said.
     #[allow(clippy::too_many_arguments, reason = "numbers cross to WebAssembly one by one")]
     pub fn build(
         &mut self,
@@ -63,7 +68,14 @@ impl Engine {
         let mut progress = |stage, done: u64, total: u64| {
             if host::progress(stage as u32, done as f64, total as f64) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
+        #[cfg(not(feature = "columns"))]
         let (bytes, _) = build(&input, &params, &Serial, Kernels::best(), &mut progress, Vec::new())?;
+        #[cfg(feature = "columns")]
+        let (bytes, _) = {
+            let schema = core::mem::take(&mut self.schema);
+            let columns = crate::columns::values(&schema, input.vectors.rows(), &inputs.columns)?;
+            build_with_columns(&input, &columns, &params, &Serial, Kernels::best(), &mut progress, Vec::new())?
+        };
         self.inputs.release();
         self.state = State::File(Box::new(Index::open(bytes)?));
         Ok(())

@@ -49,9 +49,15 @@ pub struct Engine {
     /// Searches that wait for blocks.
     #[cfg(feature = "tiles")]
     pub(crate) pendings: Vec<nearshore_core::search::Pending>,
-    /// What conditions selected, and what is asked of files of which little is here.
+    /// What conditions selected.
     #[cfg(feature = "filter")]
     pub(crate) filters: crate::filter::Filters,
+    /// What is asked of files of which little is here.
+    #[cfg(all(feature = "filter", feature = "tiles"))]
+    pub(crate) questions: crate::question::Questions,
+    /// Columns of the index that is made next.
+    #[cfg(feature = "columns")]
+    pub(crate) schema: Vec<nearshore_core::live::LiveColumn>,
     #[cfg(feature = "whole")]
     pub(crate) payload: Vec<u8>,
     #[cfg(feature = "whole")]
@@ -77,6 +83,10 @@ impl Engine {
             pendings: Vec::new(),
             #[cfg(feature = "filter")]
             filters: crate::filter::Filters::default(),
+            #[cfg(all(feature = "filter", feature = "tiles"))]
+            questions: crate::question::Questions::default(),
+            #[cfg(feature = "columns")]
+            schema: Vec::new(),
             #[cfg(feature = "whole")]
             payload: Vec::new(),
             #[cfg(feature = "whole")]
@@ -120,9 +130,11 @@ impl Engine {
     /// Answers with what the index is:
     /// u64 rows, file bytes, seed, build id; 16 bytes of identity; u32 dimensions, metric, element, plan, refine, flags (1: payloads,
     /// 2: originals, 4: kernels of simd128), quality rows, bytes of `meta`; then the quality rows as in the file, then `meta`. What only
-    /// a file has is zero, or empty, for a live index.
+    /// a file has is zero, or empty, for a live index. An engine of columns adds their schema, as it is given.
     pub fn describe(&mut self) -> u32 {
         let result = self.tell();
+        #[cfg(feature = "columns")]
+        let result = result.and_then(|()| self.tell_columns());
         self.end(result)
     }
 }

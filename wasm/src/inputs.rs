@@ -15,24 +15,27 @@ pub(crate) enum Slot {
     Block,
     #[cfg(feature = "filter")]
     Filter,
+    #[cfg(feature = "columns")]
+    Columns,
 }
 
 impl Slot {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
-        [
-            Self::File,
-            Self::Vectors,
-            Self::Ids,
-            Self::Payloads,
-            Self::Ends,
-            Self::Query,
+        Some(match number {
+            0 => Self::File,
+            1 => Self::Vectors,
+            2 => Self::Ids,
+            3 => Self::Payloads,
+            4 => Self::Ends,
+            5 => Self::Query,
             #[cfg(feature = "tiles")]
-            Self::Block,
+            6 => Self::Block,
             #[cfg(feature = "filter")]
-            Self::Filter,
-        ]
-        .get(number as usize)
-        .copied()
+            7 => Self::Filter,
+            #[cfg(feature = "columns")]
+            8 => Self::Columns,
+            _ => return None,
+        })
     }
 }
 
@@ -57,6 +60,9 @@ pub(crate) struct Inputs {
     /// The condition of the next search; none where it is empty.
     #[cfg(feature = "filter")]
     pub(crate) filter: Vec<u8>,
+    /// Columns of the next index, or values of its rows; none where it is empty.
+    #[cfg(feature = "columns")]
+    pub(crate) columns: Vec<u64>,
 }
 
 impl Inputs {
@@ -73,6 +79,8 @@ impl Inputs {
             Slot::Block => place(&mut self.block, bytes),
             #[cfg(feature = "filter")]
             Slot::Filter => place(&mut self.filter, bytes),
+            #[cfg(feature = "columns")]
+            Slot::Columns => place(&mut self.columns, bytes.div_ceil(8)),
         }
     }
 

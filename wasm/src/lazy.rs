@@ -34,7 +34,7 @@ impl Engine {
         let Self { state, pendings, inputs, .. } = self;
         let result = match state {
             #[cfg(feature = "filter")]
-            State::File(index) if self.filters.asks(slot) => self.filters.feed(index, slot, at, &inputs.block),
+            State::File(index) if self.questions.asks(slot) => self.questions.feed(index, slot, at, &inputs.block),
             State::File(index) => index.feed(&mut pendings[slot], at, &inputs.block).map_err(Failure::from),
             _ => Err(nothing()),
         };
@@ -44,7 +44,7 @@ impl Engine {
     /// Goes on with the search in `slot`, once every block that it wants was fed.
     pub fn advance(&mut self, slot: usize) -> u32 {
         #[cfg(feature = "filter")]
-        if self.filters.asks(slot) {
+        if self.questions.asks(slot) {
             let result = self.advance_question(slot);
             return self.step(slot, result);
         }
@@ -58,7 +58,7 @@ impl Engine {
     /// Answers with the hits of the search in `slot`, as a search does; if it is not done, with those that can be had by now.
     pub fn finish(&mut self, slot: usize) -> u32 {
         #[cfg(feature = "filter")]
-        if self.filters.asks(slot) {
+        if self.questions.asks(slot) {
             return self.finish_question(slot);
         }
         let Self { state: State::File(index), pendings, answer, .. } = self else { return self.end(Err(nothing())) };
@@ -94,7 +94,7 @@ impl Engine {
             let Self { answer, pendings, .. } = self;
             let wanted = pendings[slot].wanted();
             #[cfg(feature = "filter")]
-            let wanted = self.filters.wanted(slot).unwrap_or(wanted);
+            let wanted = self.questions.wanted(slot).unwrap_or(wanted);
             answer.clear();
             answer.u32(u32::from(done));
             answer.u32(wanted.len() as u32);

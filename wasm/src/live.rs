@@ -16,18 +16,22 @@ use crate::engine::{Engine, State, element, metric, query};
 
 #[wasm_bindgen]
 impl Engine {
-    /// Makes an empty index.
+    /// Makes an empty index; in an engine of columns with those that were said.
     pub fn create(&mut self, dimensions: usize, of_element: u32, of_metric: u32, m: usize, ef_construction: usize, seed: u64) -> u32 {
         let result = element(of_element).and_then(|element| {
             let params = LiveParams::new(dimensions, metric(of_metric)?).m(m).ef_construction(ef_construction).seed(seed).element(element);
-            self.state = State::Live(Box::new(Live::new(params)?));
+            #[cfg(not(feature = "columns"))]
+            let live = Live::new(params)?;
+            #[cfg(feature = "columns")]
+            let live = Live::with_columns(params, core::mem::take(&mut self.schema))?;
+            self.state = State::Live(Box::new(live));
             Ok(())
         });
         self.end(result)
     }
 
-    /// Adds the rows in the buffers `Ids`, `Query` (their vectors), `Payloads` and `Ends`: all, or none. `replace` takes the place of the
-    /// row that has the id.
+    /// Adds the rows in the buffers `Ids`, `Query` (their vectors), `Payloads` and `Ends`, in an engine of columns with the values in `Columns`,
+    /// unless it is empty: all, or none. `replace` takes the place of the row that has the id.
     pub fn add(&mut self, form: u32, replace: bool) -> u32 {
         let result = self.add_rows(form, replace);
         self.inputs.release();
@@ -55,11 +59,19 @@ impl Engine {
         let live = live(&mut self.state)?;
         let inputs = &self.inputs;
         let dimensions = live.params().dimensions;
+        #[cfg(feature = "columns")]
+        let schema = live.columns().iter().filter(|_| !inputs.columns.is_empty()).cloned().collect::<alloc::vec::Vec<_>>();
+        #[cfg(feature = "columns")]
+        let columns = crate::columns::values(&schema, inputs.ids.len(), &inputs.columns)?;
         for (row, &id) in inputs.ids.iter().enumerate() {
             let start = if row == 0 { 0 } else { inputs.ends.get(row - 1).copied().unwrap_or(0) };
             let end = inputs.ends.get(row).copied().unwrap_or(start);
             let payload = inputs.payloads.get(start as usize..end as usize).unwrap_or(&[]);
-            let added = query(&inputs.query, form, row, dimensions).and_then(|vector| Ok(put(live, id, vector, payload, replace)?));
+            #[cfg(feature = "columns")]
+            let values = crate::columns::of_row(&columns, row);
+            #[cfg(not(feature = "columns"))]
+            let values = ();
+            let added = query(&inputs.query, form, row, dimensions).and_then(|vector| Ok(put(live, id, vector, payload, &values, replace)?));
             if let Err(failure) = added {
                 if !replace {
                     inputs.ids.iter().take(row).try_for_each(|&id| live.delete(id))?;
@@ -101,7 +113,19 @@ fn tidy(live: &mut Live) {
     }
 }
 
-fn put(live: &mut Live, id: u64, vector: Query<'_>, payload: &[u8], replace: bool) -> Result<(), LiveError> {
+/// The values of a row, where rows have some.
+#[cfg(feature = "columns")]
+type Values = alloc::vec::Vec<Option<nearshore_core::filter::Value>>;
+#[cfg(not(feature = "columns"))]
+type Values = ();
+
+#[cfg(feature = "columns")]
+fn put(live: &mut Live, id: u64, vector: Query<'_>, payload: &[u8], values: &Values, replace: bool) -> Result<(), LiveError> {
+    if replace { live.update_with(id, vector, payload, values) } else { live.insert_with(id, vector, payload, values) }
+}
+
+#[cfg(not(feature = "columns"))]
+fn put(live: &mut Live, id: u64, vector: Query<'_>, payload: &[u8], _: &Values, replace: bool) -> Result<(), LiveError> {
     if replace { live.update(id, vector, payload) } else { live.insert(id, vector, payload) }
 }
 

@@ -10,6 +10,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::answer::NONE;
 use crate::code::Failure;
 use crate::engine::{Engine, State, nothing, query};
+#[cfg(feature = "filter")]
+use crate::filter::Among;
 
 #[wasm_bindgen]
 impl Engine {
@@ -88,7 +90,7 @@ impl Engine {
 
     fn find(&mut self, form: u32, queries: usize, params: &SearchParams, payload: bool) -> Result<(), Failure> {
         #[cfg(feature = "filter")]
-        let rows = self.selected()?;
+        let among = self.among()?;
         let Self { state, inputs, scratch, hits, answer, .. } = self;
         answer.clear();
         for number in 0..queries {
@@ -97,9 +99,9 @@ impl Engine {
                 State::File(index) => {
                     let query = query(&inputs.query, form, number, index.dimensions())?;
                     #[cfg(feature = "filter")]
-                    let stats = match &rows {
-                        Some(rows) => index.search_where(query, params, rows, scratch, hits)?,
-                        None => index.search(query, params, scratch, hits)?,
+                    let stats = match &among {
+                        Among::File(rows) => index.search_where(query, params, rows, scratch, hits)?,
+                        _ => index.search(query, params, scratch, hits)?,
                     };
                     #[cfg(not(feature = "filter"))]
                     let stats = index.search(query, params, scratch, hits)?;
@@ -108,6 +110,12 @@ impl Engine {
                 #[cfg(feature = "full")]
                 State::Live(live) => {
                     let query = query(&inputs.query, form, number, live.params().dimensions)?;
+                    #[cfg(feature = "columns")]
+                    let stats = match &among {
+                        Among::Live(rows) => live.search_where(query, params, rows, scratch, hits)?,
+                        _ => live.search(query, params, scratch, hits)?,
+                    };
+                    #[cfg(not(feature = "columns"))]
                     let stats = live.search(query, params, scratch, hits)?;
                     answer.hits(hits, stats, |hit, out| {
                         out.extend_from_slice(if payload { live.payload_of(hit) } else { &[] });

@@ -1,12 +1,15 @@
 //! `cargo xtask wasm`: the engines as WebAssembly, in `npm/wasm/`.
 //!
 //! One crate, built once for each engine that JavaScript can choose ([`VARIANTS`]); wasm-bindgen (its CLI support linked as a library, so
-//! the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue of a full engine serves the readers as well,
-//! which is checked; engines that fetch have one of their own; either serves those that filter. Each is wrapped into a function: every index has an instance of its own.
+//! the versions cannot part) writes the glue, binaryen's wasm-opt shrinks the code. The glue of an engine of columns serves the full ones and the
+//! readers as well, which is checked; engines that fetch have one of their own; either serves those that filter. Each is wrapped into a function:
+//! every index has an instance of its own.
 //!
 //! ```text
 //! npm/wasm/nearshore.wasm               builds, changes, opens; no SIMD
 //! npm/wasm/nearshore-simd.wasm          the same with simd128
+//! npm/wasm/nearshore-columns.wasm       builds, changes, opens, with columns, and filters by them; no SIMD
+//! npm/wasm/nearshore-columns-simd.wasm  the same with simd128
 //! npm/wasm/nearshore-reader.wasm        only opens and searches; no SIMD
 //! npm/wasm/nearshore-reader-simd.wasm   the same with simd128
 //! npm/wasm/nearshore-lazy.wasm          only searches files whose blocks are fetched; no SIMD
@@ -32,8 +35,8 @@ use crate::{setup, workspace};
 struct Variant {
     /// File name without `.wasm`.
     stem: &'static str,
-    /// The feature that it is compiled with.
-    feature: &'static str,
+    /// The features that it is compiled with.
+    features: &'static str,
     /// With simd128.
     simd: bool,
 }
@@ -41,28 +44,30 @@ struct Variant {
 impl Variant {
     /// File name without `.js` of the glue that it needs.
     fn glue(&self) -> &'static str {
-        if self.feature == "tiles" { "glue-lazy" } else { "glue" }
+        if self.features == "tiles" { "glue-lazy" } else { "glue" }
     }
 
     /// Whether its glue serves all that need one of that name.
     fn writes_glue(&self) -> bool {
-        !matches!(self.feature, "whole" | "filter")
+        matches!(self.features, "columns" | "tiles")
     }
 }
 
-/// The same four without and with SIMD, which are made at the same time: most of making one runs on one core.
+/// The same five without and with SIMD, which are made at the same time: most of making one runs on one core.
 const VARIANTS: [&[Variant]; 2] = [
     &[
-        Variant { stem: "nearshore", feature: "full", simd: false },
-        Variant { stem: "nearshore-reader", feature: "whole", simd: false },
-        Variant { stem: "nearshore-lazy", feature: "tiles", simd: false },
-        Variant { stem: "nearshore-filter", feature: "filter", simd: false },
+        Variant { stem: "nearshore", features: "full", simd: false },
+        Variant { stem: "nearshore-columns", features: "columns", simd: false },
+        Variant { stem: "nearshore-reader", features: "whole", simd: false },
+        Variant { stem: "nearshore-lazy", features: "tiles", simd: false },
+        Variant { stem: "nearshore-filter", features: "filter,tiles", simd: false },
     ],
     &[
-        Variant { stem: "nearshore-simd", feature: "full", simd: true },
-        Variant { stem: "nearshore-reader-simd", feature: "whole", simd: true },
-        Variant { stem: "nearshore-lazy-simd", feature: "tiles", simd: true },
-        Variant { stem: "nearshore-filter-simd", feature: "filter", simd: true },
+        Variant { stem: "nearshore-simd", features: "full", simd: true },
+        Variant { stem: "nearshore-columns-simd", features: "columns", simd: true },
+        Variant { stem: "nearshore-reader-simd", features: "whole", simd: true },
+        Variant { stem: "nearshore-lazy-simd", features: "tiles", simd: true },
+        Variant { stem: "nearshore-filter-simd", features: "filter,tiles", simd: true },
     ],
 ];
 
@@ -208,7 +213,7 @@ fn compile(variant: &Variant) -> Result<std::path::PathBuf> {
     let folder = workspace::target().join("wasm").join(if variant.simd { "simd128" } else { "plain" });
     let simd = if variant.simd { "-Ctarget-feature=+simd128" } else { "" };
     cargo(&["build", "--package", "nearshore-wasm", "--profile", "wasm", "--target", setup::WASM])
-        .args(["--no-default-features", "--features", variant.feature, "--target-dir"])
+        .args(["--no-default-features", "--features", variant.features, "--target-dir"])
         .arg(&folder)
         .env("RUSTFLAGS", [simd, CODE, &remap()].join(" "))
         .run()?;

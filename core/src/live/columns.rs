@@ -113,6 +113,29 @@ impl Live {
         updated
     }
 
+    /// As [`LiveReader::select`].
+    ///
+    /// # Errors
+    /// As [`LiveReader::select`].
+    pub fn select(&self, selection: &mut LiveSelection) -> Result<alloc::sync::Arc<LiveSet>, SelectError> {
+        selection.of(&self.shared)
+    }
+
+    /// As [`LiveReader::search_where`], among rows that this index selected since it was compacted last.
+    ///
+    /// # Errors
+    /// As [`LiveReader::search_where`].
+    pub fn search_where(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        rows: &LiveSet,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        self.shared.search_set(query, params, rows, scratch, hits)
+    }
+
     /// The values of `id`, one a column; empty where it has none, or there is no such row.
     pub fn values(&self, id: u64) -> &[Option<Value>] {
         self.slots.get(id).map_or(&[], |slot| self.shared.store.values(slot))
@@ -277,6 +300,21 @@ impl LiveSelection {
 }
 
 impl Shared {
+    /// Searches among a set of this state.
+    fn search_set(
+        &self,
+        query: Query<'_>,
+        params: &SearchParams,
+        rows: &LiveSet,
+        scratch: &mut Scratch,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Stats, SearchError> {
+        if !alloc::sync::Arc::ptr_eq(&rows.token, &self.schema.token) {
+            return Err(SearchError::Parameter { parameter: "rows", must: "selected here, after the last compaction" });
+        }
+        self.search_where(query, params, &rows.set, scratch, hits)
+    }
+
     /// Pairs (node, exact duplicate behind it) of the first `rows` rows.
     fn pairs(&self, rows: u32) -> Vec<(u32, u32)> {
         let mut pairs = Vec::new();
@@ -334,10 +372,7 @@ impl LiveReader {
         scratch: &mut Scratch,
         hits: &mut Vec<Hit>,
     ) -> Result<Stats, SearchError> {
-        if !alloc::sync::Arc::ptr_eq(&rows.token, &self.shared.schema.token) {
-            return Err(SearchError::Parameter { parameter: "rows", must: "selected by this reader, after which it did not search" });
-        }
-        self.shared.search_where(query, params, &rows.set, scratch, hits)
+        self.shared.search_set(query, params, rows, scratch, hits)
     }
 
     /// The columns, in the order of values.

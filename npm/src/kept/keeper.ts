@@ -6,7 +6,7 @@ import { guarded, readFrom, writeTo } from "./handle.js";
 import { Journal } from "./journal.js";
 import { FILES, type Place } from "./place.js";
 import type { Change } from "./record.js";
-import { readRoot, writeRoot, type Root } from "./root.js";
+import { demandRoom, readRoot, writeRoot, type Root } from "./root.js";
 
 /** What a snapshot is made of. */
 export interface State {
@@ -50,6 +50,7 @@ export class Keeper {
       throw new NearshoreError("corrupt", "root is damaged: remove the index with Index.remove, or use another name");
     }
     const root: Root = { generation: 0, made: { ...call, seed: String(call.seed) }, over, snapshot: NOTHING };
+    demandRoom(root);
     writeRoot(files.root, root);
     return new Keeper(place, root);
   }
@@ -195,5 +196,7 @@ function demandLike({ made, over }: Root, call: CreateCall, wanted: boolean): vo
   for (const name of ["dimensions", "metric", "element"] as const) {
     if (made[name] !== call[name]) throw invalid(`${name} is ${call[name]}, and ${made[name]} in what is kept under this name: use another name, or remove that one with Index.remove`);
   }
+  const [columns, asked] = [made, call].map(({ columns }) => (columns ? JSON.stringify(Object.fromEntries([...columns].sort(([a], [b]) => (a < b ? -1 : 1)))) : "none"));
+  if (columns !== asked) throw invalid(`columns is ${asked}, and ${columns} in what is kept under this name: use another name, or remove that one with Index.remove`);
   if (over !== wanted) throw invalid(`what is kept under this name was made ${over ? "over a base, which has to be given" : "without a base"}`);
 }

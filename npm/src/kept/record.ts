@@ -7,8 +7,8 @@
 //   8  u32 generation of the journal        24  u64 bytes of the body
 //  12  u32 number of the change, from 0     32  the body
 //
-// The body of rows: u32 rows, u32 element, u32 1 with payloads, u32 ids of the base, u32 bytes of the vectors, u32 zero; ids; ids that the base
-// has; vectors, padded; ends of the payloads; payloads, padded. The body of a deletion: its id.
+// The body of rows: u32 rows, u32 element, u32 1 with payloads, u32 ids of the base, u32 bytes of the vectors, u32 bytes of the columns; ids; ids
+// that the base has; vectors, padded; ends of the payloads; payloads, padded; columns, as the engine takes them. The body of a deletion: its id.
 import { crc32c } from "./crc.js";
 import { elementOf } from "../instance.js";
 import type { AddCall } from "../protocol.js";
@@ -19,8 +19,9 @@ export const HEAD = 32;
 /** What is done to the index. */
 export type Change = { kind: "add"; call: AddCall } | { kind: "delete" | "mask"; id: bigint };
 
-/** Numbers of the kinds; a row that replaces is a kind of its own. */
+/** Numbers of the kinds; a row that replaces is a kind of its own, and so is one with columns, as a version that does not know them must stop. */
 const KIND = { add: 1, replace: 2, delete: 3, mask: 4 } as const;
+const WITH_COLUMNS = 4;
 
 /** Where a record stands in its journal. */
 export interface Standing {
@@ -38,12 +39,13 @@ export function encode(change: Change, { generation, number, flushed }: Standing
   const parts: Uint8Array[] = [];
   let kind: number;
   if (change.kind === "add") {
-    const { ids, vectors, payloads, replace, taken } = change.call;
-    kind = replace ? KIND.replace : KIND.add;
-    parts.push(bytesOf(Uint32Array.of(ids.length, elementOf(vectors), Number(payloads !== null), taken?.length ?? 0, vectors.byteLength, 0)), bytesOf(ids));
+    const { ids, vectors, payloads, columns, replace, taken } = change.call;
+    kind = (replace ? KIND.replace : KIND.add) + (columns ? WITH_COLUMNS : 0);
+    parts.push(bytesOf(Uint32Array.of(ids.length, elementOf(vectors), Number(payloads !== null), taken?.length ?? 0, vectors.byteLength, columns?.length ?? 0)), bytesOf(ids));
     if (taken) parts.push(bytesOf(taken));
     parts.push(bytesOf(vectors));
     if (payloads) parts.push(bytesOf(payloads.ends), payloads.bytes);
+    if (columns) parts.push(columns);
   } else {
     kind = KIND[change.kind];
     parts.push(bytesOf(BigUint64Array.of(change.id)));
@@ -77,10 +79,11 @@ export function recordAt(bytes: Uint8Array, at: number, generation: number): (St
 export function decode(bytes: Uint8Array, at: number, end: number): Change | undefined {
   const record = bytes.slice(at, end); // aligned, and nobody else's
   const { buffer } = record;
-  const kind = new Uint32Array(buffer, 4, 1)[0];
+  const kind = new Uint32Array(buffer, 4, 1)[0]!;
   if (kind === KIND.delete || kind === KIND.mask) return { kind: kind === KIND.mask ? "mask" : "delete", id: new BigUint64Array(buffer, HEAD, 1)[0]! };
-  if (kind !== KIND.add && kind !== KIND.replace) return undefined;
-  const [rows = 0, element = 0, hasPayloads = 0, ofBase = 0, vectorBytes = 0] = new Uint32Array(buffer, HEAD, 6);
+  const plain = kind > WITH_COLUMNS ? kind - WITH_COLUMNS : kind;
+  if (plain !== KIND.add && plain !== KIND.replace) return undefined;
+  const [rows = 0, element = 0, hasPayloads = 0, ofBase = 0, vectorBytes = 0, columnBytes = 0] = new Uint32Array(buffer, HEAD, 6);
   let place = HEAD + 24;
   const longs = (count: number): BigUint64Array<ArrayBuffer> => {
     const found = new BigUint64Array(buffer, place, count);
@@ -92,7 +95,9 @@ export function decode(bytes: Uint8Array, at: number, end: number): Change | und
   place += padded(vectorBytes);
   const ends = hasPayloads ? longs(rows) : undefined;
   const payloads = ends ? { bytes: new Uint8Array(buffer, place, Number(ends[rows - 1] ?? 0n)), ends } : null;
-  return { kind: "add", call: { ids, vectors, payloads, replace: kind === KIND.replace, taken } };
+  if (payloads) place += padded(payloads.bytes.length);
+  const columns = kind === plain ? null : new Uint8Array(buffer, place, columnBytes);
+  return { kind: "add", call: { ids, vectors, payloads, columns, replace: plain === KIND.replace, taken } };
 }
 
 const FORMS = [Float32Array, Uint8Array, Int8Array] as const;

@@ -3,13 +3,15 @@
 // and on the disk.
 //
 // A slot: u32 checksum of what follows, u32 bytes of the text, the text, which is JSON.
-import { NearshoreError } from "../errors.js";
+import { NearshoreError, invalid } from "../errors.js";
 import type { CreateCall } from "../protocol.js";
 import { crc32c } from "./crc.js";
 import { guarded, readFrom, writeTo, type Handle } from "./handle.js";
 
 const SLOT = 4096;
+/** Of the layout; a version of the package that knows nothing of columns must not open what has some. */
 const VERSION = 1;
+const WITH_COLUMNS = 2;
 
 /** What holds. */
 export interface Root {
@@ -36,13 +38,24 @@ function slotOf(slot: Uint8Array): Root | undefined {
   const end = 8 + view.getUint32(4, true);
   if (end > slot.length || view.getUint32(0, true) !== crc32c(slot.subarray(4, end))) return undefined;
   const { version, ...root } = JSON.parse(new TextDecoder().decode(slot.subarray(8, end))) as Root & { version: number };
-  if (version !== VERSION) throw new NearshoreError("unsupported", `root was written by another version of this package (its layout is ${version}, this version knows ${VERSION})`);
+  if (version !== VERSION && version !== WITH_COLUMNS) throw new NearshoreError("unsupported", `root was written by another version of this package (its layout is ${version}, this version knows ${VERSION} and ${WITH_COLUMNS})`);
   return root;
 }
 
+const textOf = (root: Root): Uint8Array => new TextEncoder().encode(JSON.stringify({ version: root.made.columns ? WITH_COLUMNS : VERSION, ...root }));
+
+/** Refuses names of columns for which a slot has no room, the numbers of later roots being longer. */
+export function demandRoom(root: Root): void {
+  const { length } = textOf(root);
+  if (length > SLOT - NUMBERS) throw invalid(`columns: their names are too long to be kept, by ${length - SLOT + NUMBERS} bytes in all`);
+}
+
+/** Bytes that a slot has for other things. */
+const NUMBERS = 128;
+
 /** Makes this root hold; or makes good the slot at `stale`, when it holds already. */
 export function writeRoot(handle: Handle, root: Root, stale?: number): void {
-  const text = new TextEncoder().encode(JSON.stringify({ version: VERSION, ...root }));
+  const text = textOf(root);
   // Always as long, so that no switch ever needs more room than there is.
   const slot = new Uint8Array(SLOT);
   slot.set(text, 8);

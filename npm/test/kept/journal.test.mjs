@@ -15,13 +15,14 @@ function change(n) {
   if (n % 5 === 4) return { kind: n % 10 === 4 ? "delete" : "mask", id };
   const ids = BigUint64Array.of(id, BigInt(n));
   const payloads = n % 2 === 0 ? null : { bytes: new TextEncoder().encode(`row ${n}`), ends: BigUint64Array.of(0n, BigInt(`row ${n}`.length)) };
-  return { kind: "add", call: { ids, vectors: Float32Array.of(n, 1, n, 2), payloads, replace: true, taken: BigUint64Array.of(...(n % 3 === 0 ? [id] : [])) } };
+  const columns = n % 3 === 1 ? new Uint8Array(8 * (1 + (n % 4))).fill(n) : null;
+  return { kind: "add", call: { ids, vectors: Float32Array.of(n, 1, n, 2), payloads, columns, replace: true, taken: BigUint64Array.of(...(n % 3 === 0 ? [id] : [])) } };
 }
 
 /** What a state of the index is to these tests: for each id what it holds. */
 function made(state, change) {
   if (change.kind !== "add") state.delete(change.id);
-  else change.call.ids.forEach((id, i) => state.set(id, `${change.call.vectors.slice(i * 2, i * 2 + 2)} ${i === 1 ? Buffer.from(change.call.payloads?.bytes ?? "") : ""}`));
+  else change.call.ids.forEach((id, i) => state.set(id, `${change.call.vectors.slice(i * 2, i * 2 + 2)} ${i === 1 ? Buffer.from(change.call.payloads?.bytes ?? "") : ""} ${change.call.columns}`));
   return state;
 }
 
@@ -327,6 +328,27 @@ test("at no moment are both slots of the root unsound: not while one is repaired
   }
 });
 
+test("what has columns is of a layout that versions without them refuse; what has none is as it was", () => {
+  const schema = [["price", "f64"], ["brand", "string"]];
+  const layoutOf = (made) => {
+    const disk = new SimulatedDisk();
+    Keeper.open(disk.place(), made, false);
+    const root = Buffer.from(disk.files.get("root").safe);
+    return { disk, version: JSON.parse(root.subarray(8, 8 + root.readUInt32LE(4)).toString()).version };
+  };
+  assert.equal(layoutOf(MADE).version, 1);
+  const { disk, version } = layoutOf({ ...MADE, columns: schema });
+  assert.equal(version, 2);
+  const opened = (columns) => Keeper.open(disk.after().place(), { ...MADE, ...(columns && { columns }) }, false).made.columns;
+  assert.deepEqual(opened(schema), schema);
+  assert.deepEqual(opened([...schema].reverse()), schema, "whatever their order");
+  for (const other of [undefined, [["price", "i64"], schema[1]], [schema[0]]]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
+  const long = Array.from({ length: 40 }, (_, i) => [`${i}`.padStart(96, "x"), "f64"]);
+  const empty = new SimulatedDisk();
+  assert.throws(() => Keeper.open(empty.place(), { ...MADE, columns: long }, false), failure("invalid-argument", "too long"));
+  Keeper.open(empty.place(), { ...MADE, columns: long.slice(0, 30) }, false);
+});
+
 test("records are what they were, whatever they hold; checksums are CRC-32C", () => {
   assert.equal(crc32c(new TextEncoder().encode("123456789")), 0xe3069283);
   const standing = { generation: 1, number: 2, flushed: 2 };
@@ -334,11 +356,15 @@ test("records are what they were, whatever they hold; checksums are CRC-32C", ()
   for (const vectors of [Float32Array.of(1, -2, 3.5), Uint8Array.of(1, 2, 255), Int8Array.of(-128, 0, 127)]) {
     for (const payloads of [null, { bytes: Uint8Array.of(9, 8, 7), ends: BigUint64Array.of(0n, 2n, 3n) }, { bytes: new Uint8Array(0), ends: new BigUint64Array(3) }]) {
       for (const replace of [false, true]) {
-        const call = { ids, vectors, payloads, replace, taken: BigUint64Array.of(5n) };
-        const record = encode({ kind: "add", call }, standing);
-        assert.equal(record.length % 8, 0);
-        assert.deepEqual(recordAt(record, 0, 1), { ...standing, end: record.length });
-        assert.deepEqual(decode(record, 0, record.length), { kind: "add", call });
+        for (const columns of [null, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), new Uint8Array(0)]) {
+          const call = { ids, vectors, payloads, columns, replace, taken: BigUint64Array.of(5n) };
+          const record = encode({ kind: "add", call }, standing);
+          assert.equal(record.length % 8, 0);
+          assert.deepEqual(recordAt(record, 0, 1), { ...standing, end: record.length });
+          assert.deepEqual(decode(record, 0, record.length), { kind: "add", call });
+          // Kinds that versions without columns know are those of rows without.
+          assert.equal(new Uint32Array(record.buffer, 4, 1)[0], (replace ? 2 : 1) + (columns ? 4 : 0));
+        }
       }
     }
   }

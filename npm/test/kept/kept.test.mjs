@@ -62,6 +62,49 @@ test("what was changed is there when the index is opened again, from its journal
   await live.close();
 });
 
+test("columns are kept: filters find what they found, from the journal and from a snapshot; others are refused", async () => {
+  const place = folder();
+  const columns = { price: "f64", brand: "string", sold: "bool" };
+  const valuesOf = (i) => ({ price: i % 5 ? i / 4 : null, brand: ["north", "caf\u00e9"][i % 3], sold: i % 2 === 0 });
+  let live = await kept(place, { columns });
+  const ids = Array.from({ length: 150 }, (_, i) => i);
+  await live.addMany(ids, vectors.subarray(0, 150 * DIMENSIONS), { columns: ids.map(valuesOf), payloads: ids.map((i) => `row ${i}`) });
+  await live.add(200, row(200), { columns: { brand: "caf\u00e9" } });
+  await live.add(201, row(201));
+  await live.update(3, row(300), { columns: { price: 1000 } });
+  await live.delete(4);
+  const answers = async () => {
+    const all = [];
+    for (const filter of ["price < 20 and not sold", "brand = 'caf\u00e9'", "price is null", "price = 1000"]) all.push((await live.search(row(0), { k: 200, filter })).map(({ id, distance }) => [id, distance]));
+    return all;
+  };
+  const wanted = await answers();
+  assert.deepEqual(wanted.map((hits) => hits.length), [Array.from(ids, valuesOf).filter(({ price, sold }, i) => i !== 3 && i !== 4 && price !== null && price < 20 && !sold).length, 50, 32, 1]);
+  for (const way of ["journal", "snapshot", "snapshot and journal"]) {
+    if (way === "snapshot") await live.compact();
+    await live.close();
+    live = await kept(place, { columns: Object.fromEntries(Object.entries(columns).reverse()) });
+    assert.deepEqual(live.info.columns, columns, way);
+    assert.deepEqual(await answers(), wanted, way);
+    if (way === "snapshot") {
+      await live.add(500, row(3), { columns: { price: 1000 } });
+      await live.delete(500);
+    }
+  }
+  await live.close();
+  for (const other of [undefined, {}, { price: "f64" }, { ...columns, price: "i64" }]) await assert.rejects(kept(place, { columns: other }), failure("invalid-argument", "columns is", "kept under this name"));
+  live = await kept(place, { columns });
+  await live.clear();
+  await live.close();
+  live = await kept(place, { columns });
+  await live.add(1, row(1), { columns: { price: 2 } });
+  assert.deepEqual((await live.search(row(1), { filter: "price = 2" })).map(({ id }) => id), [1]);
+  await live.close();
+  const plain = folder();
+  await (await kept(plain)).close();
+  await assert.rejects(kept(plain, { columns }), failure("invalid-argument", '"price":"f64"', "and none in what is kept"));
+});
+
 test("a change that nobody waited for is there after close", async () => {
   const place = folder();
   const live = await kept(place);
@@ -196,7 +239,7 @@ test("a process that is killed, again and again, loses nothing that it was told 
     assert.ok(lines.length > 0);
     for (const line of lines) line[0] === "+" ? there.add(Number(line.slice(1))) : there.delete(Number(line.slice(1)));
     const last = Math.max(...lines.map((line) => Number(line.slice(1))));
-    const live = await kept(place);
+    const live = await kept(place, { columns: { n: "i64", tag: "string" } });
     // The change that was under way may be there as well: one row more, or one less.
     const maybe = new Set([last + 1, last - 1]);
     for (const id of there) assert.ok(maybe.has(id) || (await live.has(id)), `row ${id} of round ${round}`);
@@ -213,6 +256,9 @@ test("a process that is killed, again and again, loses nothing that it was told 
       assert.ok(hit.distance <= exact(all, DIMENSIONS, row(id % 4000), 1, "l2")[0].distance + 0.01);
       assert.equal((await live.get(id)).text(), `row ${id}`);
     }
+    const tagged = (await live.search(row(0), { k: 4000, filter: "tag = 't1'", plan: "scan" })).map(({ id }) => id);
+    assert.deepEqual(tagged.sort((a, b) => a - b), ids.filter((id) => id % 2 && id % 3 === 1).sort((a, b) => a - b));
+    assert.deepEqual((await live.search(row(0), { filter: `n = ${ids[0]}` })).map(({ id }) => id), [ids[0]]);
     await live.close();
     from = last + 2;
   }

@@ -87,6 +87,97 @@ test("random changes over a whole base: searches, has, get and size are those of
   }
 });
 
+/** Values of a row: `odd` is none in every third. */
+const valuesOf = (n) => ({ n, odd: n % 3 ? n % 2 === 1 : null });
+const FILTERS = [["odd", ({ odd }) => odd === true], ["n < 40 and not odd", ({ n, odd }) => n < 40 && odd !== true], [{ column: "odd", is_null: true }, ({ odd }) => odd === null], ["n >= 0", () => true]];
+
+test("a filter asks both sides, wherever the columns of the base are known from, kept or not", async () => {
+  for (const [way, persist] of [["built", undefined], ["opened", join(home, "columns")], ["live", undefined]]) {
+    const next = random(17);
+    const vectors = numbers(120, 12);
+    const any = numbers(400, 13);
+    const ids = Array.from({ length: 120 }, (_, i) => i * 2);
+    const columns = { n: "i64", odd: "bool" };
+    const map = new Map(ids.map((id, i) => [id, { vector: vector(vectors, DIMENSIONS, i), values: valuesOf(id / 2) }]));
+    let base = await Index.build(ids, vectors, { dimensions: DIMENSIONS, columns: ids.map((id) => valuesOf(id / 2)) });
+    if (way === "opened") base = await open(await base.save());
+    if (way === "live") base = await Index.load(await base.save());
+    const options = { base, ...(persist && { persist }), ...(way === "opened" && { columns }) };
+    let live = await Index.create(options);
+    assert.deepEqual(live.info.columns, columns, way);
+    for (let step = 0; step < 150; step++) {
+      const id = Math.floor(next() * 260);
+      const given = vector(any, DIMENSIONS, step);
+      if (step % 2) assert.equal(await live.delete(id), map.delete(id));
+      else {
+        await live.update(id, given, { columns: valuesOf(step) });
+        map.set(id, { vector: given, values: valuesOf(step) });
+      }
+      if (persist && step % 40 === 39) {
+        if (step > 100) await live.compact();
+        await live.close();
+        live = await Index.create(options);
+      }
+      const [filter, meets] = FILTERS[step % FILTERS.length];
+      const [query, k] = [vector(any, DIMENSIONS, 399 - step), 1 + Math.floor(next() * 20)];
+      const some = new Map([...map].filter(([, { values }]) => meets(values)));
+      assert.deepEqual((await live.search(query, { k, filter, plan: "scan" })).map((hit) => [hit.id, hit.distance]), nearest(some, query, k), `${way}, step ${step}, ${filter}`);
+    }
+    const batch = await live.searchBatch(any.subarray(0, 70 * DIMENSIONS), { k: 300, filter: "odd", plan: "scan" });
+    const some = new Map([...map].filter(([, { values }]) => values.odd === true));
+    batch.forEach((hits, i) => assert.deepEqual(hits.map((hit) => [hit.id, hit.distance]), nearest(some, vector(any, DIMENSIONS, i), 300)));
+    await assert.rejects(live.search(any.subarray(0, DIMENSIONS), { filter: "even" }), failure("invalid-argument", "no column even"));
+    await live.close();
+    await base.close();
+  }
+});
+
+test("columns that are not those of the base, or that nobody said, are refused", async () => {
+  const vectors = numbers(20, 7);
+  const query = vectors.subarray(0, DIMENSIONS);
+  const built = await Index.build(null, vectors, { dimensions: DIMENSIONS, columns: { n: Array.from({ length: 20 }, (_, i) => i) } });
+  await assert.rejects(Index.create({ base: built, columns: { n: "f64" } }), failure("invalid-argument", "column n is f64", "i64 in the base"));
+  await assert.rejects(Index.create({ base: built, columns: { toString: "f64" } }), failure("invalid-argument", "column toString", "not there in the base"));
+  const opened = await open(await built.save());
+  const silent = await Index.create({ base: opened });
+  await assert.rejects(silent.search(query, { filter: "n < 3" }), failure("invalid-argument", "columns"));
+  // What the base turns out not to have is said by the search that asks for it.
+  const wrong = await Index.create({ base: opened, columns: { m: "f64" } });
+  await assert.rejects(wrong.search(query, { filter: "m < 3" }), failure("invalid-argument", "no column m"));
+  const none = await Index.create({ base: await Index.create({ dimensions: DIMENSIONS, element: "i8" }), columns: { n: "i64" } });
+  await assert.rejects(none.search(query, { filter: "n < 3" }), failure("invalid-argument", "no columns"));
+});
+
+test("a filter over a base that is read in parts, by HTTP", async () => {
+  const server = await serveFile(new Uint8Array(readFileSync(join(import.meta.dirname, "../../../tests/conformance/filters-tiles.shore"))));
+  const persist = join(home, "filtered");
+  try {
+    const base = await open(`${server.url}/plain/x`, { mode: "lazy" });
+    const { dimensions } = base.info;
+    const columns = { price: "i64", brand: "string" };
+    let live = await Index.create({ base, persist, columns });
+    const query = new Float32Array(dimensions);
+    const ask = async (filter) => (await live.search(query, { k: 20, filter, recall: 0.99 })).map(({ id }) => id);
+    const before = await ask("price < 20");
+    assert.equal(before.length, 20);
+    await live.delete(before[0]);
+    await live.update(before[1], query, { columns: { price: 19, brand: "acme" } });
+    await live.add(1_000_001, query, { columns: { price: 21 } });
+    const after = await ask("price < 20");
+    assert.deepEqual([after[0], after.includes(before[0]), after.includes(1_000_001), after.length], [before[1], false, false, 20]);
+    await live.close();
+    live = await Index.create({ base, persist, columns });
+    assert.deepEqual(await ask("price < 20"), after);
+    assert.deepEqual((await ask("price = 21 and brand is null")).slice(0, 1), [1_000_001]);
+    const cut = await live.search(query, { filter: "price < 20", budget: { rounds: 0 } });
+    assert.ok(cut.length > 0);
+    await live.close();
+    await base.close();
+  } finally {
+    server.close();
+  }
+});
+
 test("however many of the nearest are hidden, k are found", async () => {
   const { base, map } = await baseOf(400, 5);
   const live = await Index.create({ base });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { Index, open } from "nearshore";
+import { open } from "nearshore";
 import { serveFile } from "./server.mjs";
 
 const folder = new URL("../../../tests/conformance/", import.meta.url);
@@ -142,11 +142,4 @@ test("rows by id are those of the whole file, and fetch little", async () => {
   const here = await open(file);
   assert.deepEqual([here.info.mode, (await here.get(7)).text(), await here.has(8)], ["whole", "row 1", false]);
   await Promise.all([index, all, here].map((each) => each.close()));
-});
-
-test("an index that can be changed does not filter, and says so", async () => {
-  const live = await Index.load(whole);
-  await assert.rejects(live.search(queries[0], { filter: "price < 3" }), { code: "unsupported" });
-  assert.equal(await live.has(7), true);
-  await live.close();
 });

@@ -1,0 +1,143 @@
+// Columns as users give them, checked, and as engines take them. Loaded where an index has some.
+import type { ColumnSchema } from "./protocol.js";
+import type { ColumnType, ColumnTypes, ColumnValues, ManyColumnValues } from "./types.js";
+
+/** Makes the error: this script has no class of errors that users know. */
+type Invalid = (message: string) => Error;
+
+/** Limits of a file: columns, and bytes of a name. */
+const COLUMNS = 40;
+const NAME = 96;
+
+/** What a value of each type is. */
+const EXPECTED: Record<ColumnType, string> = {
+  i64: "a whole number, as a bigint beyond 2^53",
+  f64: "a finite number",
+  bool: "true or false",
+  string: "a string",
+};
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const shown = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : typeof value === "bigint" ? `${value}n` : String(value));
+const noun = (value: unknown): string => (value === null ? "null" : `of type ${typeof value}`);
+
+/** Types of columns, checked, in their order. */
+export function schemaOf(types: ColumnTypes, invalid: Invalid): ColumnSchema {
+  if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`columns is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
+  const schema = Object.entries(types);
+  if (schema.length > COLUMNS) throw invalid(`there are ${schema.length} columns, expected ${COLUMNS} at most`);
+  for (const [name, type] of schema) {
+    const { length } = bytesOf(name);
+    if (length < 1 || length > NAME) throw invalid(`the name of column ${JSON.stringify(name)} has ${length} bytes, expected 1 to ${NAME}`);
+    if (!Object.hasOwn(EXPECTED, type)) throw invalid(`column ${name} has the type ${shown(type)}, expected one of ${Object.keys(EXPECTED).map(shown).join(", ")}`);
+  }
+  return schema;
+}
+
+/** The columns of rows that are built from; types that nobody said are those of the values. */
+export function schemaOfRows(columns: ManyColumnValues, types: ColumnTypes | undefined, rows: number, invalid: Invalid): ColumnSchema {
+  if (types !== undefined) return schemaOf(types, invalid);
+  demandObject(columns, invalid);
+  const names = new Set(byRow(columns) ? [] : Object.keys(columns));
+  if (byRow(columns)) for (const row of columns) for (const name of Object.keys(row ?? {})) names.add(name);
+  return schemaOf(Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)])), invalid);
+}
+
+/** The type of some values: that of the first; of numbers `f64` as soon as one is no whole number. */
+function typeOf(name: string, valueOf: (row: number) => unknown, rows: number, invalid: Invalid): ColumnType {
+  let type: ColumnType | undefined;
+  for (let row = 0; row < rows; row++) {
+    const value = valueOf(row);
+    if (value === undefined || value === null) continue;
+    const whole = typeof value === "bigint" || Number.isSafeInteger(value);
+    if (type === undefined) type = typeof value === "string" ? "string" : typeof value === "boolean" ? "bool" : whole ? "i64" : "f64";
+    if (type !== "i64") return type;
+    if (typeof value === "number" && !whole) return "f64";
+  }
+  if (type === undefined) throw invalid(`column ${name} has no value in any row, so its type is not known: say it in columnTypes`);
+  return type;
+}
+
+function demandObject(columns: ManyColumnValues, invalid: Invalid): void {
+  if (typeof columns !== "object" || columns === null) throw invalid(`columns is ${noun(columns)}, expected values by the names of their columns`);
+}
+
+const byRow = (columns: ManyColumnValues): columns is readonly (ColumnValues | null)[] => Array.isArray(columns);
+
+/** What gives the value of a column in a row. */
+function valuesOf(columns: ManyColumnValues, name: string, rows: number, invalid: Invalid): (row: number) => unknown {
+  if (byRow(columns)) return (row) => (columns[row] && Object.hasOwn(columns[row], name) ? columns[row][name] : undefined);
+  const list = Object.hasOwn(columns, name) ? columns[name] : undefined;
+  if (list === undefined) return () => undefined;
+  if (typeof list !== "object" || typeof list?.length !== "number") throw invalid(`column ${name} is ${noun(list)}, expected a list of values`);
+  if (list.length !== rows) throw invalid(`column ${name} has ${list.length} values, expected ${rows}, one a vector`);
+  return (row) => list[row];
+}
+
+/** Values of rows as the engine takes them: see its `columns`. */
+export function encoded(schema: ColumnSchema, columns: ManyColumnValues, rows: number, invalid: Invalid): Uint8Array<ArrayBuffer> {
+  demandObject(columns, invalid);
+  const known = new Set(schema.map(([name]) => name));
+  const demandKnown = (of: object, where: string): void => {
+    for (const name of Object.keys(of)) if (!known.has(name)) throw invalid(`${where}there is no column ${name}, there are: ${[...known].join(", ")}`);
+  };
+  if (byRow(columns)) {
+    if (columns.length !== rows) throw invalid(`columns has ${columns.length} entries, expected ${rows}, one a vector`);
+    columns.forEach((row, i) => {
+      if (typeof row !== "object") throw invalid(`columns of row ${i} is ${noun(row)}, expected values by the names of their columns`);
+      if (row) demandKnown(row, `row ${i}: `);
+    });
+  } else demandKnown(columns, "");
+  const parts = schema.flatMap(([name, type]) => partsOf(name, type, valuesOf(columns, name, rows, invalid), rows, invalid));
+  const padded = ({ byteLength }: Part): number => Math.ceil(byteLength / 8) * 8;
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + padded(part), 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), at);
+    at += padded(part);
+  }
+  return out;
+}
+
+type Part = Uint8Array | BigInt64Array | BigUint64Array | Float64Array;
+
+/** The parts of one column: which rows have no value, the values, and of strings their text. */
+function partsOf(name: string, type: ColumnType, valueOf: (row: number) => unknown, rows: number, invalid: Invalid): Part[] {
+  const nulls = new Uint8Array(Math.ceil(rows / 64) * 8);
+  /** Gives every value there is to `take`, which says whether it is of the type. */
+  const each = (take: (value: unknown, row: number) => boolean): void => {
+    for (let row = 0; row < rows; row++) {
+      const value = valueOf(row);
+      if (value === undefined || value === null) nulls[row >> 3]! |= 1 << (row & 7);
+      else if (!take(value, row)) throw invalid(`column ${name} of row ${row} is ${shown(value)}, expected ${EXPECTED[type]}, or null`);
+    }
+  };
+  if (type === "string") {
+    const [texts, ends] = [[] as Uint8Array[], new BigUint64Array(rows)];
+    let end = 0;
+    each((value, row) => {
+      if (typeof value !== "string") return false;
+      const text = bytesOf(value);
+      texts.push(text);
+      ends[row] = BigInt((end += text.length));
+      return true;
+    });
+    // The text of a row without a value is empty.
+    for (let row = 1; row < rows; row++) if (ends[row]! < ends[row - 1]!) ends[row] = ends[row - 1]!;
+    const text = new Uint8Array(end);
+    texts.reduce((at, part) => (text.set(part, at), at + part.length), 0);
+    return [nulls, ends, text];
+  }
+  const values = type === "i64" ? new BigInt64Array(rows) : type === "f64" ? new Float64Array(rows) : new Uint8Array(rows);
+  each((value, row) => {
+    if (type === "i64") {
+      const whole = typeof value === "bigint" ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
+      if (whole) (values as BigInt64Array)[row] = BigInt(value as number | bigint);
+      return whole;
+    }
+    const right = type === "f64" ? Number.isFinite(value) : typeof value === "boolean";
+    if (right) (values as Float64Array)[row] = Number(value);
+    return right;
+  });
+  return [nulls, values];
+}
