@@ -7,17 +7,21 @@ const HIT = 16;
 /** Payload length of a hit that brings none. */
 const NONE = 0xffff_ffff;
 
-const text = (payload: Uint8Array | undefined): string => (payload ? new TextDecoder().decode(payload) : "");
-const json = (payload: Uint8Array | undefined): unknown => (payload ? JSON.parse(text(payload)) : undefined);
-
-class FoundRow implements Hit {
+/** What rows bring back. */
+class Stored {
   declare readonly payload?: Uint8Array;
-  constructor(readonly id: Id, readonly distance: number) {}
+  constructor(readonly id: Id) {}
   text(): string {
-    return text(this.payload);
+    return this.payload ? new TextDecoder().decode(this.payload) : "";
   }
   json(): unknown {
-    return json(this.payload);
+    return this.payload && JSON.parse(this.text());
+  }
+}
+
+class FoundRow extends Stored implements Hit {
+  constructor(id: Id, readonly distance: number) {
+    super(id);
   }
 }
 
@@ -71,14 +75,9 @@ export function decodeHits(answer: ArrayBuffer, count: number, ms: number): Hits
   return all;
 }
 
-class StoredRow implements Row {
-  declare readonly payload?: Uint8Array;
-  constructor(readonly id: Id, readonly vector: Float32Array) {}
-  text(): string {
-    return text(this.payload);
-  }
-  json(): unknown {
-    return json(this.payload);
+class StoredRow extends Stored implements Row {
+  constructor(id: Id, readonly vector: Float32Array) {
+    super(id);
   }
 }
 
