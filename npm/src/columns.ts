@@ -1,6 +1,7 @@
 // Columns as users give them, checked, and as engines take them. Loaded where an index has some.
-import type { ColumnSchema } from "./protocol.js";
-import type { ColumnType, ColumnTypes, ColumnValues, ManyColumnValues } from "./types.js";
+import type { BuildCall } from "./protocol.js";
+import { schemaOf, schemaText, type Column } from "./schema.js";
+import type { BuildOptions, ColumnType, ColumnTypes, ColumnValues, ManyColumnValues } from "./types.js";
 
 /** Makes the error: this script has no class of errors that users know. */
 type Invalid = (message: string) => Error;
@@ -21,26 +22,53 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const shown = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : typeof value === "bigint" ? `${value}n` : String(value));
 const noun = (value: unknown): string => (value === null ? "null" : `of type ${typeof value}`);
 
-/** Types of columns, checked, in their order. */
-export function schemaOf(types: ColumnTypes, invalid: Invalid): ColumnSchema {
+/** What there is to know of the columns of an index. */
+export interface Columns {
+  readonly types: ColumnTypes;
+  /** Values of rows as the engine takes them. */
+  values(columns: ManyColumnValues, rows: number): Uint8Array;
+}
+
+/** What is said of columns where there are none. */
+export function none(invalid: Invalid): never {
+  throw invalid("this index has no columns: say them when it is made, with `columns` of Index.create");
+}
+
+/** The columns of a schema. */
+export function columnsOf(schema: string, invalid: Invalid): Columns {
+  const list = schemaOf(schema);
+  return { types: Object.fromEntries(list), values: (columns, rows) => encoded(list, columns, rows, invalid) };
+}
+
+/** The schema of an index that is made with these columns: of the same ones the same, in whatever order. */
+export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The columns of rows that are built from, in their order, and the values; types that nobody said are those of the values. Undefined without any. */
+export function columnsOfRows({ columns = {}, columnTypes }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
+  const schema = schemaText(checked(columnTypes ?? typesOf(columns, rows, invalid), invalid));
+  if (schema === "") return undefined;
+  const all = columnsOf(schema, invalid);
+  return { ...all, built: { schema, values: all.values(columns, rows) } };
+}
+
+function checked(types: ColumnTypes, invalid: Invalid): Column[] {
   if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`columns is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
-  const schema = Object.entries(types);
-  if (schema.length > COLUMNS) throw invalid(`there are ${schema.length} columns, expected ${COLUMNS} at most`);
-  for (const [name, type] of schema) {
+  const list = Object.entries(types);
+  if (list.length > COLUMNS) throw invalid(`there are ${list.length} columns, expected ${COLUMNS} at most`);
+  for (const [name, type] of list) {
     const { length } = bytesOf(name);
     if (length < 1 || length > NAME) throw invalid(`the name of column ${JSON.stringify(name)} has ${length} bytes, expected 1 to ${NAME}`);
     if (!Object.hasOwn(EXPECTED, type)) throw invalid(`column ${name} has the type ${shown(type)}, expected one of ${Object.keys(EXPECTED).map(shown).join(", ")}`);
   }
-  return schema;
+  return list;
 }
 
-/** The columns of rows that are built from; types that nobody said are those of the values. */
-export function schemaOfRows(columns: ManyColumnValues, types: ColumnTypes | undefined, rows: number, invalid: Invalid): ColumnSchema {
-  if (types !== undefined) return schemaOf(types, invalid);
+/** Types by the values. */
+function typesOf(columns: ManyColumnValues, rows: number, invalid: Invalid): ColumnTypes {
   demandObject(columns, invalid);
   const names = new Set(byRow(columns) ? [] : Object.keys(columns));
   if (byRow(columns)) for (const row of columns) for (const name of Object.keys(row ?? {})) names.add(name);
-  return schemaOf(Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)])), invalid);
+  return Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
 }
 
 /** The type of some values: that of the first; of numbers `f64` as soon as one is no whole number. */
@@ -75,7 +103,7 @@ function valuesOf(columns: ManyColumnValues, name: string, rows: number, invalid
 }
 
 /** Values of rows as the engine takes them: see its `columns`. */
-export function encoded(schema: ColumnSchema, columns: ManyColumnValues, rows: number, invalid: Invalid): Uint8Array<ArrayBuffer> {
+function encoded(schema: readonly Column[], columns: ManyColumnValues, rows: number, invalid: Invalid): Uint8Array<ArrayBuffer> {
   demandObject(columns, invalid);
   const known = new Set(schema.map(([name]) => name));
   const demandKnown = (of: object, where: string): void => {

@@ -1,14 +1,11 @@
 // What an index is, decoded from the engine's answer.
-import type { ColumnSchema, Described } from "./protocol.js";
-import type { ColumnType, Element, Metric, QualityRow } from "./types.js";
+import type { Described } from "./protocol.js";
+import type { Element, Metric, QualityRow } from "./types.js";
 
 export const METRICS: readonly Metric[] = ["l2", "ip", "cosine"];
 export const ELEMENTS: readonly Element[] = ["f32", "f16", "u8", "i8"];
 export const PLANS = ["scan", "walk", "tiles"] as const;
 export const REFINES = ["records", "originals"] as const;
-
-/** Types of columns, by their numbers. */
-export const TYPES: readonly ColumnType[] = ["i64", "f64", "bool", "string"];
 
 /** Bytes before the quality rows, and of one of them. */
 const HEAD = 80;
@@ -27,9 +24,8 @@ export function describe(answer: ArrayBuffer): Described {
   const flags = u32(68);
   const quality = Array.from({ length: u32(72) }, (_, i) => qualityRow(view, HEAD + i * QUALITY));
   const meta = HEAD + quality.length * QUALITY;
-  const columns = columnsOf(new Uint8Array(answer, meta + u32(76)));
+  const text = (at: number, length?: number): string => new TextDecoder().decode(new Uint8Array(answer, at, length));
   return {
-    ...(columns.length > 0 && { columns }),
     rows: Number(u64(0)),
     dimensions: u32(48),
     metric: METRICS[u32(52)]!,
@@ -46,19 +42,9 @@ export function describe(answer: ArrayBuffer): Described {
     identity: Array.from(new Uint8Array(answer, 32, 16), (byte) => byte.toString(16).padStart(2, "0")).join(""),
     backend: (flags & HAS_SIMD) !== 0 ? "wasm128" : "scalar",
     quality,
-    meta: new TextDecoder().decode(new Uint8Array(answer, meta, u32(76))),
+    meta: text(meta, u32(76)),
+    columns: text(meta + u32(76)),
   };
-}
-
-/** A schema: for each column a byte for its type, one for the length of its name, the name. */
-function columnsOf(bytes: Uint8Array): ColumnSchema {
-  const columns: [string, ColumnType][] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const end = at + 2 + bytes[at + 1]!;
-    columns.push([new TextDecoder().decode(bytes.subarray(at + 2, end)), TYPES[bytes[at]!]!]);
-    at = end;
-  }
-  return columns;
 }
 
 /** One row as the file has it. */

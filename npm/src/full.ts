@@ -1,9 +1,9 @@
 // The engine of files that are here as a whole, and of what is built.
 import { make } from "../wasm/glue.js";
-import { ELEMENTS, METRICS, TYPES } from "./describe.js";
+import { ELEMENTS, METRICS } from "./describe.js";
 import { NearshoreError, unsupported } from "./errors.js";
 import { Engine as Instance, SLOT, elementOf } from "./instance.js";
-import type { AddCall, BuildCall, ColumnSchema, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
+import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
 
 /** The calls to a reader, and to a full engine, which can make all. */
 export class Engine extends Instance {
@@ -111,13 +111,10 @@ export class Engine extends Instance {
   }
 
   /** Says the columns of the index that is made next. */
-  #schema(columns: ColumnSchema): void {
-    const bytes = columns.flatMap(([name, type]) => {
-      const text = new TextEncoder().encode(name);
-      return [TYPES.indexOf(type), text.length, ...text];
-    });
-    this.fill(SLOT.columns, Uint8Array.from(bytes));
-    this.check(this.core.schema(columns.length));
+  #schema(schema: string): void {
+    const bytes = new TextEncoder().encode(schema);
+    this.fill(SLOT.columns, bytes);
+    this.check(this.core.schema(bytes.length));
   }
 
   #payloads(payloads: PayloadsCall | null): void {

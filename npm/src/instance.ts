@@ -6,7 +6,7 @@ import { describe } from "./describe.js";
 import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
 
 /** The buffers that the engine lets us fill, in the order of `Slot` there. */
-export const SLOT = { file: 0, vectors: 1, ids: 2, payloads: 3, ends: 4, query: 5, block: 6, filter: 7, columns: 8 } as const;
+export const enum SLOT { file, vectors, ids, payloads, ends, query, block, filter, columns }
 
 /** What messages call the engine that filters. */
 export const FILTERS = "engine for filters";

@@ -44,7 +44,7 @@ export async function init(options: InitOptions = {}): Promise<void> {
 
 /** @internal The compiled engine for a purpose. A failure is not kept: the next call tries again. */
 export async function engineModule(of: Kind): Promise<WebAssembly.Module> {
-  const kind = of === "kept" ? "full" : of === "kept-columns" ? "columns" : of;
+  const kind = of.endsWith("-columns") ? "columns" : of === "kept" ? "full" : (of as EngineKind);
   await initialising;
   if (kind === "reader" && !engines.reader && engines.full) return engines.full;
   const current = (engines[kind] ??= compile(own(kind)));

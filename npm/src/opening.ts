@@ -18,27 +18,27 @@ type Make<T> = (link: Link, described: Described, read?: Read) => T | Promise<T>
 
 /** Modes, those that read in parts first. */
 const MODES = ["lazy", "codes", "auto", "whole"] as const;
-const AUTO = 2;
+const enum Mode { auto = 2 }
 const CACHES = ["auto", "memory", "none"] as const;
 
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
-  const mode = word(options.mode, MODES, AUTO, "mode");
+  const mode = word(options.mode, MODES, Mode.auto, "mode");
   if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet, use "auto", "memory" or "none"');
   word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
     source = await (await import("./parts.js")).partsSource(String(source), options, NearshoreError);
   }
-  if (mode < AUTO) return inPieces(kind, source, options, make);
+  if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   const stream = await streamOf(source, options);
   try {
     // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
     const start = await startOf(stream);
     const tiles = kind === "reader" ? inTiles(start) : undefined;
-    if (kind === "full" && hasColumns(start)) kind = "columns";
-    const parts = tiles?.large && mode === AUTO && options.integrity === undefined ? partsOf(source, options) : undefined;
+    if (kind === "full" && hasColumns(start)) kind = "full-columns";
+    const parts = tiles?.large && mode === Mode.auto && options.integrity === undefined ? partsOf(source, options) : undefined;
     if (parts) {
       if (parts.theirs) delete stream.close;
       await stream.close?.();

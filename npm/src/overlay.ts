@@ -7,11 +7,12 @@ import type { NearshoreError } from "./errors.js";
 import type { CallOptions, Link } from "./link.js";
 import type { CallName, CreateCall, Described, Form, Given, Returned, SearchCall } from "./protocol.js";
 import { encodeAnswers, merged, type Answer } from "./overlay/merge.js";
+import { schemaOf } from "./schema.js";
 import type { IndexInfo } from "./types.js";
 
 /** The base, as far as it is needed. */
 export interface Base {
-  info(): IndexInfo;
+  readonly info: IndexInfo;
   call<K extends CallName>(name: K, given: Given<K>, options?: CallOptions): Promise<Returned<K>>;
 }
 
@@ -28,10 +29,10 @@ type Fail = (message: string) => NearshoreError;
 
 /** What goes over a base must be like it. */
 export function demandLike(call: CreateCall, base: Base, invalid: Fail): void {
-  const info = base.info();
+  const info = base.info;
   for (const name of ["dimensions", "metric"] as const) if (call[name] !== info[name]) throw invalid(`${name} is ${call[name]}, and ${info[name]} in the base`);
   // The columns of a base may not be known.
-  for (const [name, type] of (info.columns && call.columns) ?? []) {
+  for (const [name, type] of schemaOf((info.columns && call.columns) ?? "")) {
     const there = Object.hasOwn(info.columns!, name) ? info.columns![name] : "not there";
     if (type !== there) throw invalid(`column ${name} is ${type}, and ${there} in the base`);
   }
@@ -39,7 +40,7 @@ export function demandLike(call: CreateCall, base: Base, invalid: Fail): void {
 
 /** Puts `local` over `base`. */
 export async function over(base: Base, local: Link, unsupported: Fail): Promise<{ link: Link; described: Described }> {
-  const lazy = base.info().mode === "lazy";
+  const lazy = base.info.mode === "lazy";
   /** Which of these the base has. One that is read in parts cannot tell. */
   const inBase = async (ids: BigUint64Array): Promise<BigUint64Array> => {
     const has = await Promise.all(Array.from(ids, (id) => base.call("has", id)));
@@ -50,8 +51,8 @@ export async function over(base: Base, local: Link, unsupported: Fail): Promise<
   let described: Described;
   const describe = async (): Promise<Described> => {
     const { rows, payload, kept, over, columns } = await local.call("describe", null);
-    const { worker: _, meta, columns: __, ...info } = base.info();
-    return (described = { ...info, ...(columns && { columns }), rows: info.rows - over!.covered + rows, payload: info.payload || payload, kept, over: over!, meta: JSON.stringify(meta) });
+    const { worker: _, meta, columns: __, ...info } = base.info;
+    return (described = { ...info, columns, rows: info.rows - over!.covered + rows, payload: info.payload || payload, kept, over: over!, meta: JSON.stringify(meta) });
   };
   // Changes look into the base first; what is asked after them waits for that.
   let changes: Promise<unknown> = Promise.resolve();
@@ -107,7 +108,7 @@ async function search(base: Base, local: Link, hidden: number, call: SearchCall,
   const here = { ...call, plan: call.plan === PLAN_TILES ? ABSENT : call.plan, refine: ABSENT, rerank: 0, budget: undefined };
   const answers: (Answer | undefined)[] = Array.from({ length: count });
   let open = Array.from({ length: count }, (_, query) => query);
-  const rows = Math.max(base.info().rows, 1);
+  const rows = Math.max(base.info.rows, 1);
   let want = Math.min(k + Math.min(hidden, MARGIN + Math.ceil((2 * k * hidden) / rows)), Math.max(rows, k));
   while (open.length > 0) {
     const data = open.length === count ? call.data : gather(call.data, open, each);

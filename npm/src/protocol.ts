@@ -1,7 +1,7 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
-import type { ColumnType, Element, IndexInfo, Metric, SearchOptions } from "./types.js";
+import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -48,9 +48,6 @@ export interface PayloadsCall {
   ends: BigUint64Array;
 }
 
-/** Columns in the order in which the engine has them. */
-export type ColumnSchema = readonly (readonly [name: string, type: ColumnType])[];
-
 export interface BuildCall {
   vectors: Form;
   dimensions: number;
@@ -61,7 +58,7 @@ export interface BuildCall {
   originals: boolean;
   ids: BigUint64Array | null;
   payloads: PayloadsCall | null;
-  columns: { schema: ColumnSchema; values: Uint8Array } | null;
+  columns: { schema: string; values: Uint8Array } | null;
 }
 
 export interface CreateCall {
@@ -71,7 +68,8 @@ export interface CreateCall {
   m: number;
   efConstruction: number;
   seed: bigint;
-  columns?: ColumnSchema;
+  /** The schema, where there is one. */
+  columns?: string;
 }
 
 export interface AddCall {
@@ -99,8 +97,8 @@ export interface KeepCall {
 /** What an index is, as the engine knows it. */
 export type Described = Omit<IndexInfo, "worker" | "meta" | "columns"> & {
   meta: string;
-  /** Of an engine of columns whose index has some. */
-  columns?: ColumnSchema;
+  /** The schema; empty without columns, and where the engine knows nothing of them. */
+  columns: string;
   /** Over a base: how many ids hide rows of the base, and of how many of these it is known, or taken for granted, that it has them. */
   over?: { hidden: number; covered: number };
 };
@@ -159,8 +157,8 @@ export type Method<K extends CallName> = (given: Given<K>, signal?: AbortSignal)
  */
 export type EngineKind = "reader" | "lazy" | "full" | "columns" | "filter";
 
-/** An engine and its script: the full one, and that of columns, keep indexes in another script. */
-export type Kind = EngineKind | "kept" | "kept-columns";
+/** An engine and its script: what the full one does, that of columns does in the same; both keep indexes in another. */
+export type Kind = Exclude<EngineKind, "columns"> | "kept" | "full-columns" | "kept-columns";
 
 /** Reports of a long call; `false` asks it to stop. */
 export type Report = (stage: number, done: number, total: number) => boolean;

@@ -1,19 +1,19 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The index as users hold it.
-import { invalid, throwIfAborted, unsupported } from "./errors.js";
+import type { Columns } from "./columns.js";
+import { invalid, unsupported } from "./errors.js";
 import { decodeHits, decodeRow } from "./hits.js";
 import type { CallOptions, Link } from "./link.js";
 import { engineModule } from "./module.js";
 import { closed, made, opened, type Read } from "./opening.js";
-import type { Base } from "./overlay.js";
-import type { BuildCall, CallName, ColumnSchema, CreateCall, Described, Form, Given, KeepCall, Returned, SearchCall } from "./protocol.js";
+import type { CallName, CreateCall, Described, Form, Given, Kind, Returned, SearchCall } from "./protocol.js";
 import type { OpenSource } from "./sources.js";
-import type { AddManyOptions, AddOptions, BuildOptions, ColumnTypes, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
-import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
+import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
+import { count, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
 /** Queries of a batch that the engine answers in one go; other calls and signals get their turn in between. */
-const BATCH = 64;
+const enum Batch { queries = 64 }
 
 /** The stages of a build, as `onProgress` names them, in the engine's order. */
 const STAGES = ["encode", "link", "measure", "write"] as const;
@@ -26,10 +26,14 @@ export class Index {
   #given: Promise<void> | undefined;
   #sums = { searches: 0, distances: 0, hops: 0, requests: 0, bytes: 0 };
 
+  /** @internal Undefined where an index has none, or nothing is known of them here. */
+  protected readonly columns: Columns | undefined;
+
   /** Only this package makes indexes: see `open`, `Index.build`, `Index.create`, `Index.load`. */
-  protected constructor(link: Link, described: Described, read: Read = { requests: 0, bytes: 0 }) {
+  protected constructor(link: Link, described: Described, read: Read = { requests: 0, bytes: 0 }, columns?: Columns) {
+    this.columns = columns;
     this.#link = link;
-    this.#info = infoOf(link, described);
+    this.#info = infoOf(link, described, columns);
     this.#sums.requests = read.requests;
     this.#sums.bytes = read.bytes;
   }
@@ -44,9 +48,9 @@ export class Index {
     const dimensions = count(options?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
     const { signal, onProgress } = options;
-    throwIfAborted(signal);
-    const rows = manyVectors(vectors, { dimensions, element: isBytes(vectors) }, false);
+    const rows = manyVectors(vectors, { dimensions, element: elementOf(Array.isArray(vectors) ? vectors[0] : vectors) }, false);
     if (rows.count === 0) throw invalid("vectors is empty, expected at least one vector");
+    const columns = options.columns || options.columnTypes ? (await script()).columnsOfRows(options, rows.count, invalid) : undefined;
     const call = {
       vectors: rows.data,
       dimensions,
@@ -57,14 +61,14 @@ export class Index {
       originals: word(options.originals, ["keep", "drop"], 0, "originals") === 0,
       ids: ids === null || ids === undefined ? null : manyIds(ids, rows.count),
       payloads: manyPayloads(options.payloads, rows.count),
-      columns: await columnsOf(options, rows.count),
+      columns: columns?.built ?? null,
     };
     const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
-    return made(call.columns ? "columns" : "full", options.worker, signal, async (link) => {
+    return made(having("full", columns), options.worker, signal, async (link) => {
       // A worker gets a copy of what it needs, not of the buffer that the caller's array may be a small view of.
       const whole = rows.data.buffer.byteLength === rows.data.byteLength;
       const vectors = link.worker && !whole ? rows.data.slice() : rows.data;
-      return new Index(link, await link.call("build", { ...call, vectors }, { signal, report }));
+      return new Index(link, await link.call("build", { ...call, vectors }, { signal, report }), undefined, columns);
     });
   }
 
@@ -77,26 +81,25 @@ export class Index {
     const like = base?.info;
     const dimensions = count(options?.dimensions ?? like?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
-    const call = {
+    const call: CreateCall = {
       dimensions,
       metric: METRICS[word(options.metric ?? like?.metric, METRICS, 0, "metric")]!,
       element: LIVE_ELEMENTS[word(options.element ?? (like?.element === "f16" ? "f32" : like?.element), LIVE_ELEMENTS, 0, "element")]!,
       m: count(options.m, 16, "m"),
       efConstruction: count(options.efConstruction, 200, "efConstruction"),
       seed: oneId(options.seed ?? 0, "seed"),
-      ...(await schemaOf(options.columns ?? like?.columns)),
     };
+    const columns = options.columns ?? like?.columns;
+    if (columns) call.columns = (await script()).schemaOfTypes(columns, invalid);
     const { persist, wait = false, signal, worker } = options;
-    if (!base && persist === undefined) return LiveIndex.empty(call, worker);
-    const below: Base | undefined = base && {
-      info: () => base.info,
-      async call(name, given, called) {
-        if (name === "has" || name === "get") await base.#byId();
-        if (name === "search" && (given as SearchCall).filter !== undefined) await base.#filters();
-        return base.call(name, given, called);
-      },
-    };
-    return LiveIndex.kept({ create: call, persist, wait, over: !!base }, worker, signal, below);
+    if (!base && persist === undefined) return made(having("full", call.columns), worker, undefined, async (link) => LiveIndex.of(link, await link.call("create", call)));
+    const overlay = base && (await import("./overlay.js"));
+    overlay?.demandLike(call, base!, invalid);
+    return made(having("kept", call.columns), worker, signal, async (local) => {
+      const kept = await local.call("keep", { create: call, persist, wait, over: !!base }, { signal });
+      const { link, described } = overlay ? await overlay.over(base!, local, unsupported) : { link: local, described: kept };
+      return LiveIndex.of(link, described);
+    });
   }
 
   /** Removes what `Index.create` with `persist` keeps under this name; `busy` while an index is open there. */
@@ -110,7 +113,7 @@ export class Index {
    * behind: distances are then those of the 8-bit records.
    */
   static async load(source: OpenSource, options: OpenOptions = {}): Promise<LiveIndex> {
-    return LiveIndex.over(source, options);
+    return opened("full", source, options, LiveIndex.of);
   }
 
   /** @internal Opens a file for searching; see `open`. */
@@ -143,8 +146,8 @@ export class Index {
     const rows = manyVectors(vectors, this.#info, true);
     const call = { ...searchOptions(options), filter: await this.#filter(options) };
     const all: Hits[] = [];
-    for (let at = 0; at < rows.count; at += BATCH) {
-      const count = Math.min(BATCH, rows.count - at);
+    for (let at = 0; at < rows.count; at += Batch.queries) {
+      const count = Math.min(Batch.queries, rows.count - at);
       const data = rows.data.slice(at * this.#info.dimensions, (at + count) * this.#info.dimensions);
       const answer = await this.call("search", { data, count, ...call }, { signal: options?.signal });
       all.push(...this.#decode(answer, count, start));
@@ -160,15 +163,12 @@ export class Index {
 
   /** Is there a row with this id? */
   async has(id: Id): Promise<boolean> {
-    const key = oneId(id);
-    await this.#byId();
-    return this.call("has", key);
+    return this.call("has", oneId(id));
   }
 
   /** The row with this id; undefined if there is none. */
   async get(id: Id): Promise<Row | undefined> {
     const key = oneId(id);
-    await this.#byId();
     const answer = await this.call("get", key);
     return answer ? decodeRow(answer, key, this.#info.dimensions) : undefined;
   }
@@ -212,9 +212,15 @@ export class Index {
     return this.close();
   }
 
-  /** @internal */
-  protected call<K extends CallName>(name: K, given: Given<K>, options?: CallOptions): Promise<Returned<K>> {
-    return this.#closed ? Promise.reject(closed()) : this.#link.call(name, given, options);
+  /** @internal Makes a call, after seeing to an engine that can serve it. */
+  async call<K extends CallName>(name: K, given: Given<K>, options?: CallOptions): Promise<Returned<K>> {
+    if (this.#closed) throw closed();
+    const filters = name === "search" && (given as SearchCall).filter !== undefined && !this.columns;
+    if (this instanceof LiveIndex) {
+      if (filters) (await script()).none(invalid);
+      // A file in tiles is looked into by another engine than it is searched by.
+    } else if (filters || (this.#info.plan === "tiles" && (name === "has" || name === "get"))) await this.#further();
+    return this.#link.call(name, given, options);
   }
 
   /** @internal Makes a call that changes the index, and looks what has become of it: a call that failed may have made a file live. */
@@ -224,7 +230,7 @@ export class Index {
     try {
       return await done;
     } finally {
-      this.#info = infoOf(this.#link, await described);
+      this.#info = infoOf(this.#link, await described, this.columns);
     }
   }
 
@@ -233,21 +239,7 @@ export class Index {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
     if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
-    const text = typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
-    await this.#filters();
-    return text;
-  }
-
-  /** Sees to an engine that filters. */
-  async #filters(): Promise<void> {
-    if (this.#info.columns) return;
-    if (this instanceof LiveIndex) throw invalid("filter: this index has no columns: say them when it is made, with `columns` of Index.create");
-    await this.#further();
-  }
-
-  /** A file in tiles is looked into by another engine than it is searched by. */
-  async #byId(): Promise<void> {
-    if (this.#info.plan === "tiles" && !(this instanceof LiveIndex)) await this.#further();
+    return typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
   }
 
   /** Gives the engine, once, the module of the one that filters. */
@@ -278,39 +270,15 @@ export class Index {
 
 /** An index that rows can be added to, changed in, and deleted from. */
 export class LiveIndex extends Index {
-  /** The columns, and what readies values for them. */
-  #columns: { schema: ColumnSchema; encoded: Columns["encoded"] } | undefined;
-
   /** @internal */
-  static async empty(call: CreateCall, worker: boolean | undefined): Promise<LiveIndex> {
-    return made(call.columns ? "columns" : "full", worker, undefined, async (link) => LiveIndex.#of(link, await link.call("create", call)));
+  static async of(link: Link, described: Described, read?: Read): Promise<LiveIndex> {
+    return new LiveIndex(link, described, read, described.columns ? (await script()).columnsOf(described.columns, invalid) : undefined);
   }
 
-  /** @internal */
-  static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
-    const overlay = base && (await import("./overlay.js"));
-    overlay?.demandLike(call.create, base!, invalid);
-    return made(call.create.columns ? "kept-columns" : "kept", worker, signal, async (local) => {
-      const kept = await local.call("keep", call, { signal });
-      if (!overlay) return LiveIndex.#of(local, kept);
-      const { link, described } = await overlay.over(base!, local, unsupported);
-      return LiveIndex.#of(link, described);
-    });
-  }
-
-  /** @internal */
-  static async over(source: OpenSource, options: OpenOptions): Promise<LiveIndex> {
-    return opened("full", source, options, (...made) => LiveIndex.#of(...made));
-  }
-
-  static async #of(...made: [link: Link, described: Described, read?: Read]): Promise<LiveIndex> {
-    const live = new LiveIndex(...made);
-    const schema = made[1].columns;
-    if (schema) live.#columns = { schema, encoded: (await import("./columns.js")).encoded };
-    return live;
-  }
-
-  /** Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. */
+  /**
+   * Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. Over a base that is read in parts, which cannot tell
+   * its ids, only those here count; the base's row of that id, if it has one, is found no more.
+   */
   async add(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
     return this.#add([id], oneVector(vector, this.info), ofOne(options), false);
   }
@@ -318,10 +286,10 @@ export class LiveIndex extends Index {
   /** Adds many rows; all of them, or none. */
   async addMany(ids: Ids, vectors: Vectors, options?: AddManyOptions): Promise<void> {
     const { data, count } = manyVectors(vectors, this.info, true);
-    if (count > 0) await this.#add(manyIds(ids, count), data, options, false);
+    if (count > 0) await this.#add(ids, data, options, false);
   }
 
-  /** Deletes a row; whether it was there. */
+  /** Deletes a row; whether it was there. Over a base that is read in parts any id was, unless it was deleted here. */
   async delete(id: Id): Promise<boolean> {
     return this.change("delete", oneId(id));
   }
@@ -348,40 +316,30 @@ export class LiveIndex extends Index {
     return bytes === undefined ? undefined : { bytes, durable: (await globalThis.navigator?.storage?.persisted?.()) ?? true };
   }
 
-  /** Gives the row with this id another vector (and payload), or adds it. */
+  /** Gives the row with this id another vector, payload and columns, or adds it; what is not given it has no more. */
   async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
     return this.#add([id], oneVector(vector, this.info), ofOne(options), true);
   }
 
-  async #add(ids: Ids, vectors: Form, options: AddManyOptions | undefined, replace: boolean): Promise<void> {
-    const rows = ids.length;
-    const given = options?.columns;
-    if (given !== undefined && !this.#columns) throw invalid("columns: this index has none: say them when it is made, with `columns` of Index.create");
-    const columns = given === undefined ? null : this.#columns!.encoded(this.#columns!.schema, given, rows, invalid);
+  async #add(ids: Ids, vectors: Form, options: Stored | undefined, replace: boolean): Promise<void> {
+    const rows = vectors.length / this.info.dimensions;
+    const columns = options?.columns ? (this.columns ?? (await script()).none(invalid)).values(options.columns, rows) : null;
     return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
   }
 }
 
+/** What is stored with rows. */
+type Stored = Pick<AddManyOptions, "payloads"> & { columns?: AddManyOptions["columns"] | undefined };
+
+/** The script that knows of columns. */
+const script = (): Promise<typeof import("./columns.js")> => import("./columns.js");
+
+/** The kind of engine for these columns, if there are any. */
+const having = (kind: "full" | "kept", columns: unknown): Kind => (columns ? `${kind}-columns` : kind);
+
 /** What is stored with one row, as with many. */
-const ofOne = (options: AddOptions | undefined): AddManyOptions | undefined =>
-  options && { payloads: [options.payload ?? null], ...(options.columns !== undefined && { columns: [options.columns] }) };
-
-/** The script that readies columns. */
-type Columns = typeof import("./columns.js");
-
-/** The columns that rows are built with; null without. */
-async function columnsOf({ columns, columnTypes }: BuildOptions, rows: number): Promise<BuildCall["columns"]> {
-  if (columns === undefined && columnTypes === undefined) return null;
-  const { encoded, schemaOfRows } = await import("./columns.js");
-  const schema = schemaOfRows(columns ?? {}, columnTypes, rows, invalid);
-  return schema.length > 0 ? { schema, values: encoded(schema, columns ?? {}, rows, invalid) } : null;
-}
-
-/** The columns that an index is made with, if there are any. */
-async function schemaOf(types: ColumnTypes | undefined): Promise<Pick<CreateCall, "columns">> {
-  const columns = types && (await import("./columns.js")).schemaOf(types, invalid);
-  return columns?.length ? { columns } : {};
-}
+const ofOne = (options: AddOptions | undefined): Stored | undefined =>
+  options && { payloads: [options.payload ?? null], columns: options.columns && [options.columns] };
 
 const LIVE_ELEMENTS = ["f32", "u8", "i8"] as const;
 
@@ -395,19 +353,12 @@ export async function open(source: OpenSource, options: OpenOptions = {}): Promi
   return Index.open(source, options);
 }
 
-/** The element type of rows to be built from: whatever they are. */
-function isBytes(vectors: Vectors): "f32" | "u8" | "i8" {
-  const first: unknown = Array.isArray(vectors) ? vectors[0] : vectors;
-  return first instanceof Uint8Array ? "u8" : first instanceof Int8Array ? "i8" : "f32";
-}
-
-function infoOf(link: Link, described: Described): IndexInfo {
+function infoOf(link: Link, described: Described, columns: Columns | undefined): IndexInfo {
   let meta: Record<string, unknown> = {};
   try {
     meta = described.meta ? JSON.parse(described.meta) : {};
   } catch {
     // What a builder noted is for people; a file is no worse without it.
   }
-  const { columns, ...rest } = described;
-  return { ...rest, ...(columns && { columns: Object.fromEntries(columns) }), meta, worker: link.worker };
+  return { ...described, columns: columns?.types, meta, worker: link.worker };
 }

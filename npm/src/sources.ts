@@ -24,51 +24,45 @@ const CHUNK = 4 * 1024 * 1024;
 /** Bytes above which a file that can be read in parts is not read whole unasked. */
 const WHOLE = 4 * 1024 * 1024;
 
-/** Offsets in the superblock and the directory; see core/FORMAT.md. */
-const TABLES = 12;
-const FILE_BYTES = 32;
-const PLAN = 54;
-const TILES = 2;
-const DIRECTORY = 4096;
-const ENTRY = 64;
-const COLUMNS = 22;
-/** Bytes of both. */
-const START = 16384;
+/** Places in the superblock and the directory, and what is looked for there; see core/FORMAT.md. */
+const enum At { tables = 12, fileBytes = 32, plan = 54, directory = 4096, entry = 64, end = 16384 }
+const enum Is { tiles = 2, columns = 22 }
 
 /** The first bytes, up to those of the header, or all there are. The stream is as before. */
 export async function startOf(stream: Stream): Promise<DataView | undefined> {
-  const chunks = Symbol.asyncIterator in stream.chunks ? stream.chunks[Symbol.asyncIterator]() : stream.chunks[Symbol.iterator]();
+  const chunks = joined([], stream.chunks);
   // A chunk may be as short as it likes.
   let start = new Uint8Array();
-  while (start.length < START) {
+  while (start.length < At.end) {
     const { value, done } = await chunks.next();
     if (done) break;
     start = start.length > 0 ? new Uint8Array(await new Blob([start, value as Uint8Array<ArrayBuffer>]).arrayBuffer()) : (value as Uint8Array<ArrayBuffer>);
   }
-  const close = stream.close;
-  stream.chunks = rejoined(start, chunks);
+  const { close } = stream;
+  stream.chunks = joined(start.length > 0 ? [start] : [], chunks);
   stream.close = async () => {
     delete stream.close;
-    await chunks.return?.();
+    await chunks.return();
     await close?.();
   };
-  return start.length < START || start[0] !== 0x89 || start[1] !== 0x53 ? undefined : new DataView(start.buffer, start.byteOffset, start.length);
+  return start.length < At.end || start[0] !== 0x89 || start[1] !== 0x53 ? undefined : new DataView(start.buffer, start.byteOffset, start.length);
 }
 
 /** Undefined if this is no file in tiles, else whether it is large. */
 export const inTiles = (start: DataView | undefined): { large: boolean } | undefined =>
-  start && start.getUint8(PLAN) === TILES ? { large: start.getBigUint64(FILE_BYTES, true) > WHOLE } : undefined;
+  start?.getUint8(At.plan) === Is.tiles ? { large: start.getBigUint64(At.fileBytes, true) > WHOLE } : undefined;
 
 /** Whether there is a table of columns. */
 export function hasColumns(start: DataView | undefined): boolean {
-  for (let at = DIRECTORY, left = start?.getUint32(TABLES, true) ?? 0; left > 0 && at < START; at += ENTRY, left--) if (start!.getUint16(at, true) === COLUMNS) return true;
+  let left = start ? start.getUint32(At.tables, true) : 0;
+  for (let at: number = At.directory; left-- > 0 && at < At.end; at += At.entry) if (start!.getUint16(at, true) === Is.columns) return true;
   return false;
 }
 
-/** A chunk, and those behind it. */
-async function* rejoined(first: Uint8Array, rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>): AsyncIterable<Uint8Array> {
-  if (first.length > 0) yield first;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+/** Some chunks, and those behind them. */
+async function* joined(first: Uint8Array[], rest: Stream["chunks"]): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* first;
+  yield* rest;
 }
 
 /** Reads all of a stream into the engine; returns what that took. */

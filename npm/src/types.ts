@@ -237,7 +237,7 @@ export interface IndexInfo {
   /** Whether changes are kept on disk: see `persist` of `Index.create`. */
   readonly kept: boolean;
   /** The columns of an index that was built, made or loaded with some. Of one that `open` opened they are not known here. */
-  readonly columns?: ColumnTypes;
+  readonly columns?: ColumnTypes | undefined;
   /** Whether searches run in a worker. */
   readonly worker: boolean;
   readonly quality: readonly QualityRow[];

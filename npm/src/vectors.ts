@@ -43,8 +43,8 @@ export function manyVectors(vectors: Vectors, shape: Shape, own: boolean, name =
   return { data, count: list.length };
 }
 
-/** The element type that an array of vectors has. */
-export const elementOf = (data: Form): Element => (data instanceof Float32Array ? "f32" : data instanceof Uint8Array ? "u8" : "i8");
+/** The element type of an array of numbers, or of a list of them. */
+export const elementOf = (data: unknown): "f32" | "u8" | "i8" => (data instanceof Uint8Array ? "u8" : data instanceof Int8Array ? "i8" : "f32");
 
 const isForm = (value: unknown): value is Form => value instanceof Float32Array || value instanceof Uint8Array || value instanceof Int8Array;
 
@@ -129,7 +129,7 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
   throw invalid(`${name} is ${JSON.stringify(value)}, expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}`);
 }
 
-/** Options of a search as the engine takes them. `ABSENT`, 0 and NaN mean: as the index says. */
+/** Options of a search as the engine takes them. 255, 0 and NaN mean: as the index says. */
 export function searchOptions(options: SearchOptions | undefined): Omit<SearchCall, "data" | "count" | "filter"> {
   const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget } = options ?? {};
   if (recall !== undefined && !(recall > 0 && recall <= 1)) throw invalid(`recall is ${String(recall)}, expected a number above 0, at most 1`);
@@ -139,8 +139,8 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
     k: count(k, 10, "k"),
     ef: count(ef, 0, "ef"),
     recall: recall ?? NaN,
-    plan: word(plan, ["scan", "walk", "tiles"], ABSENT, "plan"),
-    refine: word(refine, ["records", "originals"], ABSENT, "refine"),
+    plan: word(plan, ["scan", "walk", "tiles"], Word.absent, "plan"),
+    refine: word(refine, ["records", "originals"], Word.absent, "refine"),
     rerank: count(rerank, 0, "rerank"),
     radius: radius ?? NaN,
     payload,
@@ -148,8 +148,8 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
   };
 }
 
-/** A word that was not said. */
-const ABSENT = 255;
+/** In place of a word that was not said. */
+const enum Word { absent = 255 }
 
 /** What a value is, for an error message. */
 const kind = (value: unknown): string => (value === null ? "null" : typeof value === "object" ? `a ${value.constructor?.name ?? "object"}` : `of type ${typeof value}`);

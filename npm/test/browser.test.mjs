@@ -51,6 +51,31 @@ test("searches run in a worker, and the bytes are those that Node builds", async
   assert.deepEqual(there.hits, hits.map(({ id, distance }) => [id, distance]));
 });
 
+test("columns in a worker, built and changed: bytes and answers are those of Node", async () => {
+  const work = async ({ Index, rows, vector }) => {
+    const data = rows(600, 16);
+    const valuesOf = (i) => ({ price: i % 7 ? i / 4 : null, brand: ["north", "caf\u00e9"][i % 3], n: 2n ** 60n + BigInt(i) });
+    const built = await Index.build(null, data, { dimensions: 16, columns: Array.from({ length: 600 }, (_, i) => valuesOf(i)) });
+    const live = await Index.load(await built.save());
+    await live.delete(5);
+    await live.update(6, vector(data, 16, 5), { columns: { price: 1 } });
+    const ask = async (index) => (await index.search(vector(data, 16, 5), { k: 5, filter: "price < 20 or n = 1152921504606847000" })).map(({ id, distance }) => [id, distance]);
+    const answers = [await ask(built), await ask(live)];
+    // A change is made before what was asked after it, columns or not.
+    const many = [live.add(1000, vector(data, 16, 5), { columns: { price: 2 } }), ask(live), live.delete(1000), ask(live)];
+    const [, first, , second] = await Promise.all(many);
+    return { worker: built.info.worker, types: live.info.columns, answers: [...answers, first, second], bytes: Array.from(await built.save()) };
+  };
+  const { rows, vector } = await import("./rows.mjs");
+  const here = await work({ Index, rows, vector });
+  const there = await inPage(work);
+  assert.deepEqual(there, { ...here, worker: true });
+  assert.deepEqual(here.types, { price: "f64", brand: "string", n: "i64" });
+  const [, before, first, second] = here.answers;
+  assert.ok(first.some(([id]) => id === 1000) && before[0][0] === 6);
+  assert.deepEqual(second, before);
+});
+
 test("without SIMD the other engine is taken: the same bytes", async () => {
   const run = async ({ build }) => {
     const index = await build(600);

@@ -69,7 +69,7 @@ export async function checkGolden(nearshore, name, source, expected, backend) {
 }
 
 /**
- * Asks the file at `source` what `searches`, those of `filters.json` for it, ask: in one pass with the condition as text, and where it can be put
+ * Asks the file at `source`, opened by `mode` or loaded, what `searches`, those of `filters.json` for it, ask: in one pass with the condition as text, and where it can be put
  * so as objects; says how many there were and which differ.
  */
 export async function checkFilters(nearshore, source, mode, queries, searches) {

@@ -109,6 +109,40 @@ test("the command line writes the bytes of Index.build", async () => {
   }
 });
 
+test("what was changed with columns, and saved, the command line filters alike", async () => {
+  assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");
+  const folder = await mkdtemp(join(tmpdir(), "conformance-"));
+  try {
+    const [count, dimensions] = [2400, 12];
+    const data = rows("f32", dimensions, count, 5n);
+    const values = columns(count);
+    const types = { n: "i64", x: "f64", flag: "bool", word: "string", full: "i64" };
+    const live = await nearshore.Index.create({ dimensions, m: 8, efConstruction: 60, columns: types });
+    const some = (first, last) => Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.slice(first, last)]));
+    await live.addMany(Array.from({ length: count }, (_, row) => row), data, { columns: some(0, count) });
+    for (let row = 0; row < 300; row++) await live.delete(row * 3);
+    for (let row = 1000; row < 1100; row++) await live.update(row, data.subarray((row - 900) * dimensions, (row - 899) * dimensions), { columns: { x: row, word: "caf\u00e9" } });
+    const bytes = await live.save();
+    await writeFile(join(folder, "live.shore"), bytes);
+    const queries = rows("f32", dimensions, 5, 6n);
+    await writeFile(join(folder, "queries.fbin"), Buffer.concat([Buffer.from(Uint32Array.of(5, dimensions).buffer), Buffer.from(queries.buffer)]));
+    const opened = await nearshore.open(bytes.slice());
+    for (const filter of ["n < 0", "x >= 1000 and word = 'caf\u00e9'", "flag", "word > \"a\" and word <= \"b\"", "full < 4", "n is null or x is null"]) {
+      const command = ["search", "live.shore", "--queries", "queries.fbin", "--filter", filter, "--k", "10", "--json"];
+      const { results } = JSON.parse((await promisify(execFile)(process.env.NEARSHORE, command, { cwd: folder })).stdout);
+      const wanted = results.map(({ hits }) => hits.map(({ id, distance }) => [id, Math.fround(distance)]));
+      assert.ok(wanted[0].length > 0, filter);
+      for (const index of [live, opened]) {
+        const found = await index.searchBatch(queries, { k: 10, filter });
+        assert.deepEqual(found.map((hits) => hits.map(({ id, distance }) => [id, distance])), wanted, filter);
+        assert.deepEqual(found.map(({ stats }) => [stats.distances, stats.hops]), results.map(({ distances, hops }) => [distances, hops]), filter);
+      }
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("a file that the command line splits answers as the file does", async () => {
   assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));

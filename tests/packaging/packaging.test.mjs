@@ -48,6 +48,7 @@ test("Node", () => {
   assert.deepEqual(expected.payload, { row: String(2n ** 60n) });
   assert.equal(expected.themselves, 20);
   assert.deepEqual(expected.rows, [300, true]);
+  assert.deepEqual(expected.cheap, [1]);
   assert.equal(expected.error, "invalid-argument");
   assert.deepEqual([expected.parts.length, ...expected.parts.slice(0, 3)], [6, "lazy", true, 3]);
 });

@@ -1,7 +1,7 @@
 //! Columns of rows that are built or added here, as JavaScript gives them: first which there are, then values, both in the buffer `Columns`.
 //!
 //! ```text
-//! schema, for each column:  u8 type, u8 bytes of its name, the name
+//! schema, for each column:  a digit for its type, a byte for the length of its name, the name: all of it UTF-8
 //! values, for each column:  bits of the rows without a value, the lowest of a byte first
 //!                           i64 or f64: 8 bytes a row; bool: a byte a row; string: u64 a row, where its text ends, then the texts
 //! ```
@@ -22,12 +22,13 @@ use crate::engine::{Engine, State};
 
 #[wasm_bindgen]
 impl Engine {
-    /// Says the columns of the index that is created or built next: `columns` of them, whose schema is in the buffer `Columns`, which is empty
+    /// Says the columns of the index that is created or built next: their schema is the first `bytes` of the buffer `Columns`, which is empty
     /// afterwards.
-    pub fn schema(&mut self, columns: usize) -> u32 {
-        let bytes = core::mem::take(&mut self.inputs.columns);
-        let result = read(bytemuck::cast_slice(&bytes), columns).map(|schema| self.schema = schema);
-        self.end(result.ok_or_else(|| wrong("columns: no such schema")))
+    pub fn schema(&mut self, bytes: usize) -> u32 {
+        let words = core::mem::take(&mut self.inputs.columns);
+        let schema = bytemuck::cast_slice(&words).get(..bytes).and_then(read);
+        let result = schema.map(|schema| self.schema = schema).ok_or_else(|| wrong("columns: no such schema"));
+        self.end(result)
     }
 }
 
@@ -45,16 +46,16 @@ impl Engine {
 }
 
 fn tell(answer: &mut Answer, name: &str, kind: ColumnType) {
-    answer.slice(&[kind as u8, name.len() as u8]);
+    answer.slice(&[b'0' + kind as u8, name.len() as u8]);
     answer.slice(name.as_bytes());
 }
 
-fn read(mut bytes: &[u8], columns: usize) -> Option<Vec<LiveColumn>> {
+fn read(mut bytes: &[u8]) -> Option<Vec<LiveColumn>> {
     let mut schema = Vec::new();
-    for _ in 0..columns {
-        let (&[kind, length], rest) = bytes.split_first_chunk()?;
+    while !bytes.is_empty() {
+        let (&[digit, length], rest) = bytes.split_first_chunk()?;
         let (name, rest) = rest.split_at_checked(length.into())?;
-        let (name, kind) = (core::str::from_utf8(name).ok()?.to_owned(), *ColumnType::ALL.get(usize::from(kind))?);
+        let (name, kind) = (core::str::from_utf8(name).ok()?.to_owned(), *ColumnType::ALL.get(usize::from(digit.wrapping_sub(b'0')))?);
         schema.push(LiveColumn { name, kind });
         bytes = rest;
     }

@@ -100,8 +100,8 @@ fn targets(_: &mut Tally) -> Result<()> {
             .env("RUSTFLAGS", flags)
             .run()?;
     }
-    // The bindings as the engines that leave out what a browser does not need to search.
-    for engine in ["whole", "tiles"] {
+    // The bindings as each of the other engines.
+    for engine in ["whole", "tiles", "filter,tiles", "columns"] {
         cargo(&[
             "clippy",
             "-p",

@@ -1,6 +1,7 @@
 // An index that outlives its page: a snapshot, a journal of what was changed since, and a root that says which of two of each hold.
 import { NearshoreError, invalid } from "../errors.js";
 import type { CreateCall } from "../protocol.js";
+import { schemaOf } from "../schema.js";
 import { crc32c } from "./crc.js";
 import { guarded, readFrom, writeTo } from "./handle.js";
 import { Journal } from "./journal.js";
@@ -196,7 +197,7 @@ function demandLike({ made, over }: Root, call: CreateCall, wanted: boolean): vo
   for (const name of ["dimensions", "metric", "element"] as const) {
     if (made[name] !== call[name]) throw invalid(`${name} is ${call[name]}, and ${made[name]} in what is kept under this name: use another name, or remove that one with Index.remove`);
   }
-  const [columns, asked] = [made, call].map(({ columns }) => (columns ? JSON.stringify(Object.fromEntries([...columns].sort(([a], [b]) => (a < b ? -1 : 1)))) : "none"));
-  if (columns !== asked) throw invalid(`columns is ${asked}, and ${columns} in what is kept under this name: use another name, or remove that one with Index.remove`);
+  const words = ({ columns = "" }: { columns?: string }): string => (columns ? JSON.stringify(Object.fromEntries(schemaOf(columns))) : "none");
+  if (words(made) !== words(call)) throw invalid(`columns is ${words(call)}, and ${words(made)} in what is kept under this name: use another name, or remove that one with Index.remove`);
   if (over !== wanted) throw invalid(`what is kept under this name was made ${over ? "over a base, which has to be given" : "without a base"}`);
 }

@@ -171,7 +171,7 @@ test("a browser that is killed, again and again, loses nothing that it said is s
       await context.exposeBinding("told", (_, id) => void told.push(id));
       const page = await pageOf(context);
       const found = await page.evaluate(async (beyond) => {
-        globalThis.live = await kept("notes", { efConstruction: 20 });
+        globalThis.live = await kept("notes", { efConstruction: 20, columns: { n: "i64" } });
         const ids = [];
         for (let id = 0; id < beyond; id++) ids.push(live.has(id));
         const there = (await Promise.all(ids)).flatMap((has, id) => (has ? [id] : []));
@@ -182,6 +182,9 @@ test("a browser that is killed, again and again, loses nothing that it said is s
           const [hit] = await live.search(row(id), { k: 1, plan: "scan" });
           if (!(hit.distance < 0.01)) wrong.push(id);
         }
+        const filtered = await live.search(row(0), { k: live.size + 1, filter: "n >= 0", plan: "scan" });
+        if (filtered.length !== live.size) wrong.push(-1);
+        for (const { id } of filtered.slice(-3)) if ((await live.search(row(0), { filter: `n = ${id}` }))[0].id !== id) wrong.push(id);
         return { size: live.size, there, wrong };
       }, from + 3000);
       assert.deepEqual(found.wrong, []);
@@ -193,7 +196,7 @@ test("a browser that is killed, again and again, loses nothing that it said is s
       from = Math.max(-1, ...there) + 1;
       await page.evaluate(([from, together]) => {
         const one = async (id) => {
-          await live.add(id, row(id), { payload: `row ${id}` });
+          await live.add(id, row(id), { payload: `row ${id}`, columns: { n: id } });
           told(id);
         };
         (async () => {

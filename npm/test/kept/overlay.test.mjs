@@ -200,7 +200,7 @@ test("asking again spends what is left of the budget, and what a cut search know
   const stats = { distances: 5, hops: 1, ef: 8, rounds: 2, requests: 3, bytes: 700, cached: 1, ms: 0, complete: true };
   const asked = [];
   const base = {
-    info: () => ({ rows: 1000, meta: {}, mode: "lazy" }),
+    info: { rows: 1000, meta: {}, mode: "lazy" },
     call: async (name, { k, budget }) => {
       asked.push([k, budget.bytes, budget.rounds]);
       // All but the last are hidden; the second time the budget cuts it.

@@ -1,5 +1,5 @@
 // Compiled, never run: what must type-check, and (under @ts-expect-error) what must not.
-import { Index, LiveIndex, NearshoreError, init, open, type ErrorCode, type Hit, type Hits, type Id, type Source } from "nearshore";
+import { Index, LiveIndex, NearshoreError, init, open, type ColumnTypes, type ErrorCode, type Hit, type Hits, type Id, type Source } from "nearshore";
 
 export async function searches(): Promise<void> {
   await using index: Index = await open("https://example.com/x.shore", { mode: "whole", worker: false, headers: { accept: "*/*" } });
@@ -32,6 +32,17 @@ export async function builds(): Promise<void> {
   const live: LiveIndex = await Index.create({ dimensions: 4 });
   await live.add(1n, [1, 2, 3, 4], { payload: "text" });
   await live.addMany(Uint32Array.of(1), new Float32Array(4), { payloads: [null] });
+  const shop: LiveIndex = await Index.create({ dimensions: 4, columns: { price: "f64", brand: "string" } });
+  await shop.add(1, [1, 2, 3, 4], { columns: { price: 9.5, brand: null } });
+  await shop.addMany([2], new Float32Array(4), { columns: [{ price: 3 }] });
+  await shop.addMany([3], new Float32Array(4), { columns: { price: Float64Array.of(3), n: BigInt64Array.of(3n), brand: ["a"] } });
+  await Index.build(null, new Float32Array(4), { dimensions: 4, columns: { price: [3, null] }, columnTypes: { price: "f64" } });
+  const types: ColumnTypes | undefined = shop.info.columns;
+  void types;
+  // @ts-expect-error no such type
+  await Index.create({ dimensions: 4, columns: { price: "float" } });
+  // @ts-expect-error a value is no object
+  await shop.add(1, [1, 2, 3, 4], { columns: { price: {} } });
   const kept: LiveIndex = await Index.create({ dimensions: 4, persist: "notes", wait: true, signal: AbortSignal.timeout(5) });
   const bytes: number | undefined = (await kept.persisted())?.bytes;
   await kept.clear();

@@ -5,7 +5,7 @@ import { build } from "esbuild";
 const here = import.meta.dirname;
 mkdirSync(`${here}/dist`, { recursive: true });
 await build({ entryPoints: [`${here}/main.js`], outfile: `${here}/dist/main.js`, bundle: true, format: "esm", target: "es2022", logLevel: "warning" });
-const engines = ["nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore"].flatMap((name) => [name, `${name}-simd`]);
+const engines = ["nearshore-reader", "nearshore-lazy", "nearshore-filter", "nearshore-columns", "nearshore"].flatMap((name) => [name, `${name}-simd`]);
 for (const file of ["engine.js", "lazy.js", "kept.js", ...engines.map((name) => `${name}.wasm`)]) {
   copyFileSync(`${here}/node_modules/nearshore/dist/${file}`, `${here}/dist/${file}`);
 }

@@ -1,4 +1,4 @@
-// What every consumer does with the package: build, search, save, open again, keep an index, and open a file in parts. The report must be the same everywhere, the bytes included.
+// What every consumer does with the package: build, search, save, open again, keep an index, filter, and open a file in parts. The report must be the same everywhere, the bytes included.
 
 const ROWS = 300;
 const DIMENSIONS = 24;
@@ -22,6 +22,10 @@ export async function check({ Index, NearshoreError, init, open }, tiles) {
   const lazy = await open(tiles, { mode: "lazy" });
   const parts = await lazy.search(new Float32Array(lazy.info.dimensions).fill(0.5), { k: 3 });
   const rows = await keep(Index, ids, vectors).catch((error) => error.code);
+  const shop = await Index.create({ dimensions: 2, columns: { price: "f64" } });
+  await shop.addMany([1, 2, 3], Float32Array.of(1, 1, 0, 0, 2, 2), { columns: [{ price: 9.5 }, { price: 30 }, {}] });
+  const cheap = await shop.search([0, 0], { filter: "price < 20" });
+  await shop.close();
   await built.close();
   await index.close();
   return {
@@ -33,6 +37,7 @@ export async function check({ Index, NearshoreError, init, open }, tiles) {
     payload: hits[0].json(),
     themselves: batch.filter(([hit], i) => hit.id === ids[i]).length,
     rows,
+    cheap: cheap.map(({ id }) => id),
     error: error instanceof NearshoreError && error.code,
     parts: [lazy.info.mode, lazy.info.worker === worker, parts.stats.rounds, ...parts.map(({ id, distance }) => [id, distance])],
   };

@@ -8,7 +8,7 @@ await build({
   entryPoints: [`${here}/main.js`], outfile: `${here}/dist/main.js`,
   bundle: true, format: "esm", target: "es2022", conditions: ["workerd", "worker", "browser"], external: ["*.wasm"], logLevel: "warning",
 });
-const engines = ["nearshore-simd.wasm", "nearshore-lazy-simd.wasm", "nearshore-filter-simd.wasm"];
+const engines = ["nearshore-simd.wasm", "nearshore-lazy-simd.wasm", "nearshore-filter-simd.wasm", "nearshore-columns-simd.wasm"];
 for (const file of engines) copyFileSync(`${here}/node_modules/nearshore/dist/${file}`, `${here}/dist/${file}`);
 writeFileSync(`${here}/dist/config.capnp`, `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
