@@ -7,6 +7,7 @@ import { engineModule } from "./module.js";
 import { closed, made, opened, type Read } from "./opening.js";
 import type { Base } from "./overlay.js";
 import type { BuildCall, CallName, ColumnSchema, CreateCall, Described, Form, Given, KeepCall, Returned, SearchCall } from "./protocol.js";
+import { loaded } from "./scripts.js";
 import type { OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, ColumnTypes, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
@@ -233,7 +234,7 @@ export class Index {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
     if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
-    const text = typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
+    const text = typeof filter === "string" ? filter : (await loaded(import("./filter.js"))).textOf(filter, invalid);
     await this.#filters();
     return text;
   }
@@ -288,7 +289,7 @@ export class LiveIndex extends Index {
 
   /** @internal */
   static async kept(call: KeepCall, worker: boolean | undefined, signal: AbortSignal | undefined, base?: Base): Promise<LiveIndex> {
-    const overlay = base && (await import("./overlay.js"));
+    const overlay = base && (await loaded(import("./overlay.js")));
     overlay?.demandLike(call.create, base!, invalid);
     return made(call.create.columns ? "kept-columns" : "kept", worker, signal, async (local) => {
       const kept = await local.call("keep", call, { signal });
@@ -306,7 +307,7 @@ export class LiveIndex extends Index {
   static async #of(...made: [link: Link, described: Described, read?: Read]): Promise<LiveIndex> {
     const live = new LiveIndex(...made);
     const schema = made[1].columns;
-    if (schema) live.#columns = { schema, encoded: (await import("./columns.js")).encoded };
+    if (schema) live.#columns = { schema, encoded: (await loaded(import("./columns.js"))).encoded };
     return live;
   }
 
@@ -372,14 +373,14 @@ type Columns = typeof import("./columns.js");
 /** The columns that rows are built with; null without. */
 async function columnsOf({ columns, columnTypes }: BuildOptions, rows: number): Promise<BuildCall["columns"]> {
   if (columns === undefined && columnTypes === undefined) return null;
-  const { encoded, schemaOfRows } = await import("./columns.js");
+  const { encoded, schemaOfRows } = await loaded(import("./columns.js"));
   const schema = schemaOfRows(columns ?? {}, columnTypes, rows, invalid);
   return schema.length > 0 ? { schema, values: encoded(schema, columns ?? {}, rows, invalid) } : null;
 }
 
 /** The columns that an index is made with, if there are any. */
 async function schemaOf(types: ColumnTypes | undefined): Promise<Pick<CreateCall, "columns">> {
-  const columns = types && (await import("./columns.js")).schemaOf(types, invalid);
+  const columns = types && (await loaded(import("./columns.js"))).schemaOf(types, invalid);
   return columns?.length ? { columns } : {};
 }
 
