@@ -1,8 +1,10 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, sentence, unsupported, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, type ErrorCode } from "./errors.js";
+import type { Engine as Instance } from "./instance.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
 import { WORKER_NAME, type CallName, type Given, type Kind, type Reply, type Report, type Request, type Returned } from "./protocol.js";
+import { loaded } from "./scripts.js";
 
 /** What can be said along with a call. */
 export interface CallOptions {
@@ -30,10 +32,8 @@ export async function connect(kind: Kind, worker: boolean | undefined): Promise<
 }
 
 async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Link> {
-  const { Engine } = await (kind === "lazy" ? import("./lazy.js") : kind.startsWith("kept") ? import("./kept.js") : import("./engine.js")).catch((thrown: unknown) => {
-    throw unsupported(`the engine's script cannot be imported (${sentence(thrown)}); in a service worker import "nearshore/service-worker"`);
-  });
-  let engine: InstanceType<typeof Engine> | undefined = new Engine(module);
+  const { Engine } = await loaded<{ Engine: new (module: WebAssembly.Module) => Instance }>(kind === "lazy" ? import("./lazy.js") : kind.startsWith("kept") ? import("./kept.js") : import("./engine.js"));
+  let engine: Instance | undefined = new Engine(module);
   let ended: NearshoreError | undefined;
   return {
     worker: false,

@@ -3,6 +3,7 @@ import { NearshoreError, throwIfAborted, unsupported } from "./errors.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
+import { loaded } from "./scripts.js";
 import { hasColumns, inTiles, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
 import { word } from "./vectors.js";
@@ -28,7 +29,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
-    source = await (await import("./parts.js")).partsSource(String(source), options, NearshoreError);
+    source = await (await loaded(import("./parts.js"))).partsSource(String(source), options, NearshoreError);
   }
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure

@@ -7,6 +7,7 @@ import type { CallOptions, Link } from "./link.js";
 import { engineModule } from "./module.js";
 import { closed, made, opened, type Read } from "./opening.js";
 import type { CallName, CreateCall, Described, Form, Given, Kind, Returned, SearchCall } from "./protocol.js";
+import { loaded } from "./scripts.js";
 import type { OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
 import { count, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
@@ -93,7 +94,7 @@ export class Index {
     if (columns) call.columns = (await script()).schemaOfTypes(columns, invalid);
     const { persist, wait = false, signal, worker } = options;
     if (!base && persist === undefined) return made(having("full", call.columns), worker, undefined, async (link) => LiveIndex.of(link, await link.call("create", call)));
-    const overlay = base && (await import("./overlay.js"));
+    const overlay = base && (await loaded(import("./overlay.js")));
     overlay?.demandLike(call, base!, invalid);
     return made(having("kept", call.columns), worker, signal, async (local) => {
       const kept = await local.call("keep", { create: call, persist, wait, over: !!base }, { signal });
@@ -239,7 +240,7 @@ export class Index {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
     if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
-    return typeof filter === "string" ? filter : (await import("./filter.js")).textOf(filter, invalid);
+    return typeof filter === "string" ? filter : (await loaded(import("./filter.js"))).textOf(filter, invalid);
   }
 
   /** Gives the engine, once, the module of the one that filters. */
@@ -332,7 +333,7 @@ export class LiveIndex extends Index {
 type Stored = Pick<AddManyOptions, "payloads"> & { columns?: AddManyOptions["columns"] | undefined };
 
 /** The script that knows of columns. */
-const script = (): Promise<typeof import("./columns.js")> => import("./columns.js");
+const script = (): Promise<typeof import("./columns.js")> => loaded(import("./columns.js"));
 
 /** The kind of engine for these columns, if there are any. */
 const having = (kind: "full" | "kept", columns: unknown): Kind => (columns ? `${kind}-columns` : kind);

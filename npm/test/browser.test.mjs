@@ -193,6 +193,46 @@ test("where the worker's script is not found the search runs inline", async () =
   assert.equal(worker, false);
 });
 
+test("a script that is not there is an error that says so, and is asked for again", async () => {
+  let missing = false;
+  const asked = [];
+  const found = await inPage(async ({ open, build, Index, NearshoreError }) => {
+    const index = await open(new Blob([await (await build(50)).save()]));
+    const told = (work) => work().then(() => "fine", (error) => (error instanceof NearshoreError ? `${error.code}: ${error.message}` : `raw ${error}`));
+    const filtered = () => index.search(new Float32Array(16), { filter: { column: "a", eq: 1 } });
+    const over = () => Index.create({ base: index });
+    const list = () => open("/nothing.json");
+    const engine = () => open(new Blob([new Uint8Array(9)]), { worker: false });
+    const works = [filtered, over, list, engine];
+    const all = [];
+    await fetch("/away");
+    for (const work of works) all.push(await told(work), await told(work));
+    await fetch("/there");
+    for (const work of works) all.push(await told(work));
+    all.push(await told(over));
+    return all;
+  }, null, {
+    prepare: async (page) => {
+      await page.route(/\/dist\/(filter|overlay|parts|engine)\.js/, (route) => {
+        asked.push(route.request().url());
+        return missing ? route.fulfill({ status: 404 }) : route.continue();
+      });
+      await page.route(/\/(there|away)$/, (route) => {
+        missing = route.request().url().endsWith("away");
+        return route.fulfill({ status: 204 });
+      });
+    },
+  });
+  for (const text of found.slice(0, 8)) assert.match(text, /^network: .*\.js.*beside each other/);
+  assert.match(found[8], /^invalid-argument: .*column/, "the filter was read");
+  assert.equal(found[9], "fine");
+  assert.match(found[10], /^network: GET .*nothing.json/);
+  assert.match(found[11], /^(truncated|corrupt)/);
+  assert.equal(found[12], "fine");
+  // What came is not asked for again.
+  assert.equal(asked.filter((address) => address.includes("overlay.js")).length, 4, asked.join());
+});
+
 test("inside a worker of one's own the search runs inline", async () => {
   const report = await inPage(() => new Promise((resolve, reject) => {
     const script = `import { Index } from "${location.origin}/dist/index.js";

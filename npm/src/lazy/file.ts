@@ -49,6 +49,8 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;
   else if (short()) throw new NearshoreError("truncated", `the first ${first.length} bytes came of a file of ${head.fileBytes}`);
+  const there = reader.whole?.length ?? reader.size ?? Infinity;
+  if (there < head.fileBytes) throw cut(head, there);
   if (!(head.hotEnd <= head.fileBytes)) throw new NearshoreError("corrupt", `the file says that it has ${head.fileBytes} bytes, and that what opening needs ends at ${head.hotEnd}`);
   const whole = first.length >= head.fileBytes;
   const end = whole ? first.length : head.hotEnd;
@@ -63,12 +65,19 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   return { head, pieces, whole };
 }
 
+/** For a file of which the beginning alone is there. */
+const cut = ({ fileBytes }: Head, found: number | string): NearshoreError => new NearshoreError("truncated", `the file was cut short: ${found} bytes are there, expected ${fileBytes}`);
+
 /** The blocks of an open file; what is wrong with one is looked into. */
 export function blocksOf(reader: Reader, store: Store, head: Head, traffic: Traffic): Blocks {
   let looking: Promise<void> | undefined;
   const look = async (): Promise<void> => {
     const now = headOf(await reader.read(0, HEADER, { meter: traffic, upTo: true }));
     if (now?.identity !== head.identity) throw new NearshoreError("changed", "the file was replaced while it was read; open it again");
+    // Is its end there?
+    await reader.read(head.fileBytes - 1, 1, { meter: traffic }).catch((thrown: NearshoreError) => {
+      throw thrown.code === "range" ? cut(head, reader.size ?? "fewer") : thrown;
+    });
   };
   // Many blocks fail at once; one look serves them all.
   return new Blocks(reader, store, () => (looking ??= look().finally(() => (looking = undefined))));

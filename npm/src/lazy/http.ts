@@ -42,6 +42,7 @@ class Again {
 /** A file at an address. */
 export class Http implements Reader {
   whole: Uint8Array | undefined;
+  size: number | undefined;
   readonly #gate: Gate;
 
   constructor(readonly url: string, readonly options: HttpOptions = {}) {
@@ -99,13 +100,14 @@ export class Http implements Reader {
         this.whole = await bodyOf(response, keep, refusal, alive, meter);
         return this.#part(offset, bytes, upTo, wrong);
       }
+      // Hidden across origins, unless the host exposes it; what it says is checked where it can be read.
+      const place = header("content-range");
+      this.size = Number(/\/(\d+)$/.exec(place)?.[1] ?? NaN) || this.size;
       if (status === 416) throw fail("range", "is not in the file (status 416)");
       if (BUSY.includes(status)) throw new Again(fail("network", `was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS, retryAfter(header("retry-after")));
       if (status !== 206) throw fail("network", `was answered with status ${status}, expected 206`);
       const encoding = header("content-encoding");
       if (encoding && encoding !== "identity") throw fail("range", `was answered with parts of the file compressed as ${encoding}; ${NEED} (a name that ends in .gz keeps some hosts from compressing)`);
-      // Hidden across origins, unless the host exposes it; what it says is checked where it can be read.
-      const place = header("content-range");
       const from = /^bytes (\d+)-/.exec(place)?.[1];
       if ((place && Number(from) !== offset) || header("content-type").startsWith("multipart/")) throw wrong(`was answered with other bytes (${place || "in several parts"})`);
       const body = await bodyOf(response, bytes, wrong("was answered with more bytes"), alive, meter);

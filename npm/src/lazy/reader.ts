@@ -26,6 +26,8 @@ export interface Reader {
   read(offset: number, bytes: number, options?: ReadOptions): Promise<Uint8Array>;
   /** Bytes that reading these would take, where that is not their own. */
   cost?(ranges: readonly Range[]): number;
+  /** The file's bytes, where that is known. */
+  readonly size?: number | undefined;
   /** The whole file, once a host has sent it unasked. */
   readonly whole?: Uint8Array | undefined;
   /** Lets go of what this reader itself has opened, and of an own source. */
@@ -51,7 +53,7 @@ export async function readerOf(source: LazySource, options: HttpOptions): Promis
     return { ...readerOfFile(handle), close: () => handle.close() };
   }
   if (source instanceof Blob) {
-    return parts(async (offset, bytes) => new Uint8Array(await source.slice(offset, offset + bytes).arrayBuffer()));
+    return { ...parts(async (offset, bytes) => new Uint8Array(await source.slice(offset, offset + bytes).arrayBuffer())), size: source.size };
   }
   if (isHandle(source)) return readerOfFile(source);
   const size = await Promise.resolve()
@@ -65,9 +67,9 @@ export async function readerOf(source: LazySource, options: HttpOptions): Promis
   const close = (): unknown => source.close?.();
   if ("cost" in source) {
     const { cost } = source as Whole;
-    return { ...parts((offset, bytes, signal, meter) => (source as Whole).read(offset, least(offset, bytes), signal, meter), false), cost, close };
+    return { ...parts((offset, bytes, signal, meter) => (source as Whole).read(offset, least(offset, bytes), signal, meter), false), size, cost, close };
   }
-  return { ...parts((offset, bytes, signal) => source.read(offset, least(offset, bytes), signal)), close };
+  return { ...parts((offset, bytes, signal) => source.read(offset, least(offset, bytes), signal)), size, close };
 }
 
 const isHandle = (source: FileHandleLike | Source): source is FileHandleLike => "stat" in source;

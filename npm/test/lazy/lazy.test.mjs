@@ -126,6 +126,31 @@ test("a file that is replaced while it is open is told from a damaged one", asyn
   await same(index, "restored");
 });
 
+test("a file that was cut short on its host is named so, when it is opened or when its end is wanted", async () => {
+  const [at, whole] = [file.length - 20_000, String(file.length)];
+  const cut = file.slice(0, at);
+  try {
+    server.file = cut;
+    const truncated = failure("truncated", "cut short", `${at} bytes`, whole);
+    await assert.rejects(lazy(), truncated);
+    await assert.rejects(lazy("whole"), truncated);
+    await assert.rejects(open(new Blob([cut]), { mode: "lazy" }), truncated);
+    await assert.rejects(open({ size: async () => at, read: async (offset, length) => cut.slice(offset, offset + length) }, { mode: "lazy" }), truncated);
+    // A host that hides how long it is; and one that was cut while it was open.
+    const hidden = await lazy("hidden");
+    await assert.rejects(hidden.searchBatch(queries), failure("truncated", "cut short", "fewer bytes", whole));
+    server.file = file;
+    const index = await lazy();
+    server.file = cut;
+    await assert.rejects(index.searchBatch(queries), truncated);
+    // Answers that are short, from a host that has it all.
+    server.file = file;
+    await assert.rejects((await lazy("shortbehind")).search(query(0)), failure("range"));
+  } finally {
+    server.file = file;
+  }
+});
+
 test("a file without tiles is read whole, or not at all", async () => {
   const graph = await (await Index.build(null, vectors, { dimensions: DIMENSIONS })).save();
   try {

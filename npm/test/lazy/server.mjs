@@ -44,6 +44,8 @@ const WAYS = {
   forbidden: () => ({ status: 403 }),
   beyond: () => ({ status: 416 }),
   short: ({ part }) => ({ ...part, body: part.body.subarray(0, part.body.length - 10) }),
+  /** Behind the head, unless it is one byte that is asked for. */
+  shortbehind: ({ part, from }) => (from < 65536 || part.body.length === 1 ? part : { ...part, headers: {}, body: part.body.subarray(0, part.body.length - 10) }),
   shortonce: ({ part, nth }) => (nth === 1 ? { ...part, body: part.body.subarray(0, 5) } : part),
   long: ({ part, file, from }) => ({ ...part, headers: {}, body: file.subarray(from, from + part.body.length + 7) }),
   shifted: ({ part, file, from }) => ({ ...part, headers: {}, body: from < 65536 ? part.body : file.subarray(from - 1, from - 1 + part.body.length) }),
