@@ -42,7 +42,9 @@ pub enum Error {
     Segment {
         /// Which set.
         set: PathBuf,
-        /// What is wrong with the file.
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
         source: Box<Error>,
     },
     /// The search was asked for the impossible, or met damage.
@@ -62,7 +64,10 @@ impl fmt::Display for Error {
             Self::Open { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Stand { path, what } => write!(f, "{}: {what}", path.display()),
             Self::Set { path, what } => write!(f, "{}: {what}", path.display()),
-            Self::Segment { set, source } => write!(f, "{}: its segment {source}", set.display()),
+            Self::Segment { set, path, source } => match &**source {
+                Self::Search(error) => write!(f, "{}: its segment {}: {error}", set.display(), path.display()),
+                other => write!(f, "{}: its segment {other}", set.display()),
+            },
             Self::Search(error) => error.fmt(f),
         }
     }

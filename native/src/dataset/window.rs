@@ -124,7 +124,7 @@ mod tests {
         let path: PathBuf = folder.path().join("x.jsonl");
         let line = |row: u64| {
             let id = if with_ids { format!(", \"id\": {}", 1000 - row) } else { String::new() };
-            let year = if row % 3 == 0 { "null".to_owned() } else { row.to_string() };
+            let year = if row.is_multiple_of(3) { "null".to_owned() } else { row.to_string() };
             format!(
                 "{{\"vector\": [{row}, 1]{id}, \"t\": \"{}\", \"year\": {year}, \"word\": \"w{}\", \"odd\": {}}}\n",
                 "x".repeat(row as usize),
@@ -147,7 +147,8 @@ mod tests {
                 let input = window.input();
                 assert_eq!(input.vectors.rows(), rows.len());
                 assert_eq!((input.ids.is_some(), input.payloads.unwrap().rows()), (with_ids || rows.start > 0, rows.len()));
-                let columns = window.columns();
+                let mut columns = window.columns();
+                columns.sort_by_key(|column| column.name);
                 assert_eq!(columns.iter().map(|column| column.name).collect::<Vec<_>>(), ["odd", "word", "year"]);
                 for (place, row) in rows.enumerate() {
                     assert_eq!(input.vectors.row(place), data.vectors().row(row));

@@ -46,7 +46,7 @@ impl Segments {
 fn merge(found: &[Found], k: usize) -> Result<Answer, SegmentError<SearchError>> {
     let mut answer = Answer::default();
     for (segment, found) in found.iter().enumerate() {
-        let (hits, stats) = found.as_ref().map_err(|error| SegmentError { segment, error: error.clone() })?;
+        let (hits, stats) = found.as_ref().map_err(|error| SegmentError { segment, error: *error })?;
         answer.add(segment, hits, stats, k);
     }
     Ok(answer)

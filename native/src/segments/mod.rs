@@ -95,11 +95,12 @@ impl Segments {
             let segments = vec![Segment { path: path.to_owned(), index: Index::open_with(path, driver)? }];
             return Ok(Self { path: path.to_owned(), segments, is_set: false, work: Mutex::default() });
         };
-        let in_set = |source| Error::Segment { set: path.to_owned(), source: Box::new(source) };
         let mut segments: Vec<Segment> = Vec::new();
         for entry in &entries {
             let file = path.with_file_name(&entry.name);
-            let index = Index::open_with(&file, driver).map_err(in_set)?;
+            let opened = Index::open_with(&file, driver);
+            let in_set = |source| Error::Segment { set: path.to_owned(), path: file.clone(), source: Box::new(source) };
+            let index = opened.map_err(in_set)?;
             check_entry(path, entry, &index)?;
             if let Some(first) = segments.first() {
                 check_kind((&first.path, &first.index), (&file, &index)).map_err(|what| Error::Set { path: path.to_owned(), what })?;
@@ -194,10 +195,8 @@ impl Segments {
     pub fn derive_neighbor_codes(&mut self, par: &impl Par) -> Result<(), Error> {
         for segment in 0..self.segments.len() {
             let index = &mut self.segments[segment].index;
-            if !index.has_neighbor_codes()
-                && let Err(error) = index.derive_neighbor_codes(par)
-            {
-                return Err(if self.is_set { Error::Segment { set: self.path.clone(), source: Box::new(error) } } else { error });
+            if !index.has_neighbor_codes() {
+                index.derive_neighbor_codes(par).map_err(|error| self.in_set(segment, error))?;
             }
         }
         Ok(())
@@ -301,16 +300,19 @@ impl Segments {
         self.first().element()
     }
 
-    /// An error of a segment as one of the set, or of the single file.
-    fn explain(&self, error: SegmentError<SearchError>) -> Error {
-        let SegmentError { segment, error } = error;
+    /// An error of a segment as one of the set, or of the single file; what is wrong with a query is nobody's fault but its own.
+    fn explain(&self, SegmentError { segment, error }: SegmentError<SearchError>) -> Error {
         match error {
-            SearchError::Corrupt(_) if self.is_set => {
-                let source = Box::new(Error::Search(error));
-                Error::Segment { set: self.segments[segment].path.clone(), source }
-            }
+            SearchError::Corrupt(_) | SearchError::Unsupported { .. } => self.in_set(segment, Error::Search(error)),
             _ => Error::Search(error),
         }
+    }
+
+    fn in_set(&self, segment: usize, error: Error) -> Error {
+        if !self.is_set {
+            return error;
+        }
+        Error::Segment { set: self.path.clone(), path: self.segments[segment].path.clone(), source: Box::new(error) }
     }
 }
 
