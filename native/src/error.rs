@@ -24,6 +24,29 @@ pub enum Error {
         /// What is wrong with it.
         source: OpenError,
     },
+    /// The file is JSON that stands for an index in other files, where one in this file is needed.
+    Stand {
+        /// Which file.
+        path: PathBuf,
+        /// What it is, and what would be right.
+        what: &'static str,
+    },
+    /// A set of segments says what cannot be, or its files do not fit together.
+    Set {
+        /// Which set.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file of a set.
+    Segment {
+        /// Which set.
+        set: PathBuf,
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// The search was asked for the impossible, or met damage.
     Search(SearchError),
 }
@@ -39,6 +62,12 @@ impl fmt::Display for Error {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Open { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Stand { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Set { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Segment { set, path, source } => match &**source {
+                Self::Search(error) => write!(f, "{}: its segment {}: {error}", set.display(), path.display()),
+                other => write!(f, "{}: its segment {other}", set.display()),
+            },
             Self::Search(error) => error.fmt(f),
         }
     }
@@ -49,7 +78,9 @@ impl std::error::Error for Error {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Open { source, .. } => Some(source),
+            Self::Segment { source, .. } => Some(source),
             Self::Search(error) => Some(error),
+            Self::Stand { .. } | Self::Set { .. } => None,
         }
     }
 }

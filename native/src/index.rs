@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use nearshore_core::error::OpenError;
 use nearshore_core::filter::RowSet;
 use nearshore_core::format::{HEADER_BYTES, Header, Kind};
 use nearshore_core::index;
@@ -18,6 +19,7 @@ use nearshore_core::vectors::Query;
 use crate::error::Error;
 use crate::io::blocks::Method;
 use crate::io::{LoadedFile, MappedFile, memory};
+use crate::segments::{self, Stand};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl Driver {
     #[must_use]
     pub fn for_many_searches(self, path: &Path) -> Self {
         match self {
-            Self::Auto if path.metadata().is_ok_and(|file| fits_twice(file.len())) => Self::Slice,
+            Self::Auto if segments::bytes_at(path).is_some_and(fits_twice) => Self::Slice,
             Self::Auto => Self::Mmap,
             chosen => chosen,
         }
@@ -84,6 +86,19 @@ fn searched_bytes(path: &Path) -> std::io::Result<u64> {
     // A header that says nothing leaves all to be loaded; what is wrong with it is for `open` to say.
     let originals = Header::parse(&start, length).ok().and_then(|header| Some(header.table(Kind::Originals, 0)?.offset));
     Ok(originals.unwrap_or(length))
+}
+
+/// Why the file at `path` is no index: one that stands for an index in others says so.
+fn refused(path: &Path, source: OpenError) -> Error {
+    let stand = if source == OpenError::NotShore { segments::read_stand(path).ok().flatten() } else { None };
+    let what = match stand {
+        Some(Stand::Parts) => {
+            "the list of a file in parts, for the npm package; the file that `nearshore export` writes without --split would be right"
+        }
+        Some(Stand::Segments(_)) => "a set of segments, where a single index is needed; one of its files would be right",
+        None => return Error::Open { path: path.to_owned(), source },
+    };
+    Error::Stand { path: path.to_owned(), what }
 }
 
 impl FromStr for Driver {
@@ -174,7 +189,7 @@ impl Index {
 
     /// Opens bytes of the file at `path`.
     pub(crate) fn of(bytes: FileBytes, path: &Path) -> Result<Self, Error> {
-        let index = index::Index::open(bytes).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        let index = index::Index::open(bytes).map_err(|source| refused(path, source))?;
         Ok(Self { index, scratch: Mutex::new(Vec::new()) })
     }
 

@@ -7,7 +7,7 @@
 //! - [`io`]: maps, loaded files, blocks on demand, destinations that appear complete or not at all;
 //! - [`Pool`]: the threads of a build;
 //! - [`partitioned`]: a build whose memory has a bound, in steps that survive what ends the program;
-//! - [`Index`]: a file that is searched; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
+//! - [`Index`]: a file that is searched; [`Segments`]: one or several, as one; [`mod@bench`]: how well and how fast; [`mod@tune`]: with what effort, for these queries;
 //! - [`collection`]: rows that are inserted, searched, deleted and saved; [`server`]: the same over HTTP and gRPC (features `server`, `grpc`).
 //!
 //! The core's vocabulary is re-exported, so that one dependency is enough.
@@ -30,6 +30,7 @@ mod par;
 pub mod partitioned;
 pub mod parts;
 mod queries;
+pub mod segments;
 mod selections;
 #[cfg(feature = "server")]
 pub mod server;
@@ -40,6 +41,7 @@ pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};
 pub use par::Pool;
 pub use queries::Queries;
+pub use segments::Segments;
 pub use selections::Selections;
 
 pub use nearshore_core::distance::Kernels;

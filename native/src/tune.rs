@@ -161,7 +161,7 @@ impl fmt::Display for TuneError {
             Self::TruthQueries { found, wanted } => write!(f, "answers of {found} queries; {wanted} would be right"),
             Self::TruthK { found, wanted } => write!(f, "{found} answers a query; at least {wanted} would be right"),
             Self::TruthId { query, id } => write!(f, "query {query}: {id} is no id of the index; the answers of another index?"),
-            Self::Query(QueryError { query, error }) => write!(f, "query {query}: {error}"),
+            Self::Query(QueryError { query, error, .. }) => write!(f, "query {query}: {error}"),
             Self::Interrupted => write!(f, "interrupted"),
         }
     }
@@ -225,7 +225,7 @@ pub fn tune<B: AsRef<[u8]> + Sync, P: Par>(
             }
         }
     }
-    let old = index.quality().map_err(|error| TuneError::Query(QueryError { query: 0, error }))?;
+    let old = index.quality().map_err(|error| TuneError::Query(QueryError { query: 0, segment: 0, error }))?;
     let mut targets = Vec::new();
     for &recall in &params.recalls {
         let mut by = |table: &[QualityRow]| {
@@ -289,7 +289,7 @@ fn check<B: AsRef<[u8]>>(index: &Index<B>, queries: &Queries, truth: Option<&Tru
     // A table measured by the answers of other rows would make every later search wrong about its recall.
     for query in 0..queries.len() {
         for &id in truth.right_ids(query, params.k) {
-            let row = index.row_of(u64::from(id)).map_err(|error| TuneError::Query(QueryError { query, error }))?;
+            let row = index.row_of(u64::from(id)).map_err(|error| TuneError::Query(QueryError { query, segment: 0, error }))?;
             row.ok_or(TuneError::TruthId { query, id })?;
         }
     }
@@ -361,7 +361,10 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
                 }
             }
         });
-        let failed = probes.iter_mut().enumerate().find_map(|(query, probe)| probe.error.take().map(|error| QueryError { query, error }));
+        let failed = probes
+            .iter_mut()
+            .enumerate()
+            .find_map(|(query, probe)| probe.error.take().map(|error| QueryError { query, segment: 0, error }));
         match failed {
             Some(error) => Err(TuneError::Query(error)),
             None if stopped.into_inner() => Err(TuneError::Interrupted),
@@ -409,7 +412,9 @@ impl<B: AsRef<[u8]> + Sync, P: Par> Tuner<'_, B, P> {
     fn row(&mut self, setting: Setting, refine: Refine) -> Result<QualityRow, TuneError> {
         let measured = self.measure(setting, refine)?;
         let rerank = match self.layout {
-            Layout::Lean => self.index.rerank_count(self.k).map_err(|error| TuneError::Query(QueryError { query: 0, error }))?,
+            Layout::Lean => {
+                self.index.rerank_count(self.k).map_err(|error| TuneError::Query(QueryError { query: 0, segment: 0, error }))?
+            }
             Layout::Fast => (2 * self.k).max(20),
         };
         let again = refine == Refine::Originals || self.index.reader().section(Kind::CodesRows, 0).is_some();

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use nearshore::io::{LoadedFile, MappedFile};
+use nearshore::Segments;
+use nearshore::io::{FileSink, LoadedFile, MappedFile};
+use nearshore::search::SearchParams;
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Plan, Refine};
 use nearshore_core::index::Index;
@@ -13,6 +15,10 @@ use nearshore_tests::{compare, keep, place, sha256};
 
 /// Bytes that all golden files and their answers may have together.
 const BYTES_MAX: u64 = 3600 * 1024;
+
+/// A set of two of them whose ids differ.
+const SET: &str = "l2-f32-1120.shores";
+const SEGMENTS: [&str; 2] = ["l2-f32-1000.shore", "l2-f32-120-duplicates.shore"];
 
 fn kept(golden: &Golden) -> (Vec<u8>, Expected) {
     let path = |ending| place(&format!("{FOLDER}/{}.{ending}", golden.name()));
@@ -42,6 +48,7 @@ fn golden_files_are_made_again_to_the_byte() {
 #[test]
 fn golden_files_are_small_and_none_is_a_stray() {
     let mut names: Vec<String> = all().iter().flat_map(|golden| ["json", "shore"].map(|end| format!("{}.{end}", golden.name()))).collect();
+    names.push(SET.to_owned());
     names.sort();
     let (mut found, mut bytes) = (Vec::new(), 0);
     for entry in fs::read_dir(place(FOLDER)).expect("the folder") {
@@ -52,6 +59,27 @@ fn golden_files_are_small_and_none_is_a_stray() {
     found.sort();
     assert_eq!(found, names);
     assert!(bytes <= BYTES_MAX, "{bytes} bytes in {FOLDER}");
+}
+
+#[test]
+fn the_golden_set_is_made_again_to_the_byte_and_answers_as_its_segments_do() {
+    let [set, first, second] = [SET, SEGMENTS[0], SEGMENTS[1]].map(|name| place(&format!("{FOLDER}/{name}")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = folder.path().join(SET);
+    let sink = FileSink::create(&made, false).expect("a file");
+    Segments::make(&[&first, &second], &set, sink, &mut |_, _| {}).expect("files that fit together");
+    keep(&format!("{FOLDER}/{SET}"), &fs::read(made).expect("the set")).expect("the same bytes");
+    let opened = Segments::open(set).expect("a sound set");
+    let query = vec![0.1f32; opened.dimensions()];
+    let hits = opened.search(&query, &SearchParams::default().k(2000)).expect("a sound search");
+    let mut wanted = Vec::new();
+    for (segment, path) in [first, second].into_iter().enumerate() {
+        let found = nearshore::Index::open(path).expect("a sound file").search(&query, &SearchParams::default().k(2000));
+        wanted.extend(found.expect("a sound search").into_iter().map(|hit| (hit.distance, hit.id, segment, hit.row)));
+    }
+    wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    assert_eq!(hits.len(), 1120);
+    assert!(hits.iter().map(|hit| (hit.distance, hit.id, hit.segment, hit.row)).eq(wanted));
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl<B: AsRef<[u8]>> Index<B> {
             #[cfg(feature = "whole")]
             {
                 pending.stats = self.search(query, params, scratch, hits)?;
+                if pending.with_payloads {
+                    pending.payloads.resize_with(pending.hits.len(), alloc::vec::Vec::new);
+                    let mut pairs = pending.hits.iter().zip(&mut pending.payloads);
+                    pairs.try_for_each(|(hit, payload)| self.payload(hit.row, payload))?;
+                }
                 return Ok(());
             }
             #[cfg(not(feature = "whole"))]

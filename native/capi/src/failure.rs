@@ -51,7 +51,8 @@ impl From<nearshore::Error> for Failure {
     fn from(error: nearshore::Error) -> Self {
         let status = match &error {
             nearshore::Error::Io { .. } => Status::Io,
-            nearshore::Error::Open { .. } => Status::Damaged,
+            nearshore::Error::Stand { .. } => Status::Unsupported,
+            nearshore::Error::Open { .. } | nearshore::Error::Set { .. } | nearshore::Error::Segment { .. } => Status::Damaged,
             nearshore::Error::Search(error) => return error.into(),
         };
         Self { status, message: error.to_string() }

@@ -203,7 +203,7 @@ struct Outcome {
 
 impl Outcome {
     fn check(&self) -> Result<(), ConcurrentError> {
-        let failed = self.error.map(|(query, error)| ConcurrentError::Query(QueryError { query, error }));
+        let failed = self.error.map(|(query, error)| ConcurrentError::Query(QueryError { query, segment: 0, error }));
         failed.map_or(Ok(()), Err)
     }
 }

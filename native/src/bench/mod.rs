@@ -18,11 +18,11 @@ use nearshore_core::filter::RowSet;
 use nearshore_core::format::Plan;
 use nearshore_core::index::Index;
 use nearshore_core::par::Par;
-use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
-use nearshore_core::vectors::Query;
+use nearshore_core::search::{SearchError, SearchParams, Stats};
 
 use crate::dataset::truth::Truth;
 use crate::queries::Queries;
+use crate::segments::{self, Work, search_each};
 
 /// Queries that a thread takes at a time when there are several.
 const GROUP: usize = 32;
@@ -62,16 +62,18 @@ pub struct Run {
 pub struct QueryError {
     /// Number of the query.
     pub query: usize,
+    /// The segment that failed; 0 of an index in one file.
+    pub segment: usize,
     /// What is wrong.
     pub error: SearchError,
 }
 
 /// Answers of all queries, with what they cost; its buffers serve run after run.
 pub struct Bench<'a, B> {
-    index: &'a Index<B>,
+    segments: Vec<&'a Index<B>>,
     queries: &'a Queries,
     truth: Option<&'a Truth>,
-    only: Option<&'a RowSet>,
+    only: Option<&'a [RowSet]>,
     answers: Vec<Answer>,
     workers: Vec<Worker>,
 }
@@ -80,28 +82,34 @@ struct Answer {
     ids: Vec<u64>,
     nanos: u64,
     stats: Stats,
-    error: Option<SearchError>,
+    error: Option<(usize, SearchError)>,
 }
 
 #[derive(Default)]
 struct Worker {
-    scratch: Scratch,
-    hits: Vec<Hit>,
+    work: Work,
+    found: segments::Answer,
     cpu: Duration,
 }
 
 impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
     /// Prepares for `k` hits a query by the threads of `par`.
     pub fn new(index: &'a Index<B>, queries: &'a Queries, truth: Option<&'a Truth>, k: usize, par: &impl Par) -> Self {
-        let answer = || Answer { ids: Vec::with_capacity(k.min(index.len())), nanos: 0, stats: Stats::default(), error: None };
-        let answers = (0..queries.len()).map(|_| answer()).collect();
-        let workers = (0..par.threads()).map(|_| Worker::default()).collect();
-        Self { index, queries, truth, only: None, answers, workers }
+        Self::of_segments(vec![index], queries, truth, k, par)
     }
 
-    /// Searches among `rows` alone.
+    /// The same of an index in segments: a query's time is that of all of them, one after the other on one thread.
+    pub fn of_segments(segments: Vec<&'a Index<B>>, queries: &'a Queries, truth: Option<&'a Truth>, k: usize, par: &impl Par) -> Self {
+        let rows = segments.iter().map(|index| index.len()).sum();
+        let answer = || Answer { ids: Vec::with_capacity(k.min(rows)), nanos: 0, stats: Stats::default(), error: None };
+        let answers = (0..queries.len()).map(|_| answer()).collect();
+        let workers = (0..par.threads()).map(|_| Worker::default()).collect();
+        Self { segments, queries, truth, only: None, answers, workers }
+    }
+
+    /// Searches among `rows` alone: a set of them for each segment.
     #[must_use]
-    pub fn only(self, rows: Option<&'a RowSet>) -> Self {
+    pub fn only(self, rows: Option<&'a [RowSet]>) -> Self {
         Self { only: rows, ..self }
     }
 
@@ -155,16 +163,20 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
 
     /// Mean blocks and bytes that a query touches when nothing is in memory yet.
     fn touched(&self, params: &SearchParams) -> Result<(f64, f64), QueryError> {
-        let count = if params.plan.unwrap_or(self.index.plan()) == Plan::Scan { 1 } else { COUNTED.min(self.queries.len()) };
-        let (mut scratch, mut hits, mut blocks, mut bytes) = (Scratch::new(), Vec::new(), 0, 0);
+        let scans = self.segments.iter().all(|index| params.plan.unwrap_or(index.plan()) == Plan::Scan);
+        let count = if scans { 1 } else { COUNTED.min(self.queries.len()) };
+        let (mut work, mut found, mut blocks, mut bytes) = (Work::default(), segments::Answer::default(), 0, 0);
         for query in (0..count).map(|place| place * self.queries.len() / count) {
-            // It was opened before; a file that shrank since would have ended the timed passes.
-            let Ok(index) = Index::open(self.index.reader().bytes()) else { continue };
-            let index = index.with_kernels(self.index.kernels()).with_neighbor_codes_of(self.index);
-            let asked = self.queries.get(query);
-            search(&index, asked, params, self.only, &mut scratch, &mut hits).map_err(|error| QueryError { query, error })?;
-            let touched = index.reader().touched();
-            (blocks, bytes) = (blocks + touched.0, bytes + touched.1);
+            // They were opened before; a file that shrank since would have ended the timed passes.
+            let again = |index: &&'a Index<B>| {
+                Some(Index::open(index.reader().bytes()).ok()?.with_kernels(index.kernels()).with_neighbor_codes_of(index))
+            };
+            let Some(fresh) = self.segments.iter().map(again).collect::<Option<Vec<_>>>() else { continue };
+            search_each(fresh.iter(), self.queries.get(query), params, self.only, &mut work, &mut found)
+                .map_err(|(segment, error)| QueryError { query, segment, error })?;
+            for touched in fresh.iter().map(|index| index.reader().touched()) {
+                (blocks, bytes) = (blocks + touched.0, bytes + touched.1);
+            }
         }
         let mean = |sum| sum as f64 / count.max(1) as f64;
         Ok((mean(blocks), mean(bytes)))
@@ -172,7 +184,7 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
 
     /// Asks every query once.
     fn pass(&mut self, params: &SearchParams, limit: usize, par: &impl Par) -> Result<(), QueryError> {
-        let Self { index, queries, only, answers, workers, .. } = self;
+        let Self { segments, queries, only, answers, workers, .. } = self;
         let count = limit.min(answers.len());
         let group = if par.threads() == 1 { count } else { GROUP };
         par.chunks(&mut answers[..count], group, workers, |index_of_group, answers, worker| {
@@ -180,19 +192,17 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
             for (place, answer) in answers.iter_mut().enumerate() {
                 let query = queries.get(index_of_group * group + place);
                 let started = Instant::now();
-                let found = search(index, query, params, *only, &mut worker.scratch, &mut worker.hits);
+                let found = search_each(segments.iter().copied(), query, params, *only, &mut worker.work, &mut worker.found);
                 answer.nanos = started.elapsed().as_nanos() as u64;
-                match found {
-                    Ok(stats) => answer.stats = stats,
-                    Err(error) => answer.error = Some(error),
-                }
+                answer.error = found.err();
+                answer.stats = worker.found.stats;
                 answer.ids.clear();
-                answer.ids.extend(worker.hits.iter().map(|hit| hit.id));
+                answer.ids.extend(worker.found.hits.iter().map(|hit| hit.id));
             }
             worker.cpu += thread_time().saturating_sub(before);
         });
         let failed = self.answers.iter_mut().enumerate().find_map(|(query, answer)| answer.error.take().map(|error| (query, error)));
-        failed.map_or(Ok(()), |(query, error)| Err(QueryError { query, error }))
+        failed.map_or(Ok(()), |(query, (segment, error))| Err(QueryError { query, segment, error }))
     }
 
     /// Mean share of the `k` nearest that were found. An id as near as the `k`-th counts as right, whichever of several
@@ -200,20 +210,6 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
     fn recall(&self, truth: &Truth, k: usize) -> f64 {
         let right = self.answers.iter().enumerate().map(|(query, answer)| truth.found(query, k, &answer.ids));
         right.sum::<usize>() as f64 / (k.min(truth.k()).max(1) * self.answers.len()) as f64
-    }
-}
-
-fn search<B: AsRef<[u8]>>(
-    index: &Index<B>,
-    query: Query<'_>,
-    params: &SearchParams,
-    only: Option<&RowSet>,
-    scratch: &mut Scratch,
-    hits: &mut Vec<Hit>,
-) -> Result<Stats, SearchError> {
-    match only {
-        Some(rows) => index.search_where(query, params, rows, scratch, hits),
-        None => index.search(query, params, scratch, hits),
     }
 }
 

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// The last step of a build in partitions: what they found becomes one index
     #[command(after_help = super::partitioned::MERGE_EXAMPLES)]
     Merge(super::partitioned::MergeArgs),
+    /// Makes one index of several that lie in their files: a set of segments
+    #[command(after_help = super::set::EXAMPLES)]
+    Set(super::set::SetArgs),
     /// Searches an index
     #[command(after_help = SEARCH_EXAMPLES)]
     Search(SearchArgs),
@@ -177,6 +180,10 @@ pub(crate) struct BuildArgs {
     /// What searches can be filtered by: columns of Parquet or JSONL, or `all` of them that hold single values
     #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
+    /// Rows of a file at most: an input of more becomes a set of segments, of about as many rows each. For -o base.shore that is base.shores,
+    /// which lists base.0.shore, base.1.shore and so on; an output that is called .shores is a set in any case [default: 4294967294]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::segments::ROWS_MAX))]
+    pub(crate) segment_rows: Option<u32>,
     #[command(flatten)]
     pub(crate) bound: super::partitioned::BoundArgs,
     #[command(flatten)]

@@ -5,18 +5,17 @@ use std::io::Write;
 use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
-use nearshore::filter::RowSet;
 use nearshore::format::{Element, Plan, Refine};
 use nearshore::search::quality::TileSetting;
 use nearshore::search::{Effort, SearchParams};
-use nearshore::{Driver, Index, Pool, Queries};
+use nearshore::{Driver, Index, Pool, Queries, Segments};
 use serde_json::{Map, Value, json};
 
 use super::args::{BenchArgs, BenchMode, Common};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, open, params};
+use super::search::{check_dimensions, matching, open_all, params, path_of, select};
 use super::{bench_disk, billion, concurrent};
 
 /// Queries of the untimed pass.
@@ -33,26 +32,28 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     }
     let opening = std::time::Instant::now();
     let driver = args.plan.driver.for_many_searches(args.file());
-    let index = open(args.file(), driver, args.plan.layout, common)?;
+    let index = open_all(args.file(), driver, args.plan.layout, common)?;
     let opened = opening.elapsed().as_secs_f64();
     let progress = Progress::new(common);
     let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
     let queries = Queries::of(&data)?;
     drop(data);
-    check_dimensions(&index, args.file(), &queries, &args.queries().display().to_string())?;
+    check_dimensions(index.first(), args.file(), &queries, &args.queries().display().to_string())?;
     let truth = args.truth.as_deref().map(|path| Truth::open(path).map_err(Fail::from)).transpose()?;
-    let filter = args.only.parse()?;
     let selecting = std::time::Instant::now();
-    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), &error))?;
-    let selected = rows.as_ref().map(|rows| (rows.len(), selecting.elapsed().as_secs_f64() * 1e6));
+    let rows = select(&index, &args.only)?;
+    let selected = rows.as_ref().map(|rows| (matching(rows), selecting.elapsed().as_secs_f64() * 1e6));
     if let Some(truth) = &truth {
-        check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
+        check_truth(args, truth, &queries, selected.map_or(usize::MAX, |(rows, _)| rows))?;
     }
     let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(args.file(), &error))?;
     let settings = settings(args);
-    let mut bench = Bench::new(&*index, &queries, truth.as_ref(), args.k, &pool).only(rows.as_ref());
-    let explain =
-        |error: QueryError| Fail::search(args.file(), &format!("{}: row {}", args.queries().display(), error.query), &error.error);
+    let segments = index.iter().map(|(_, segment)| &**segment).collect();
+    let mut bench = Bench::of_segments(segments, &queries, truth.as_ref(), args.k, &pool).only(rows.as_deref());
+    let explain = |error: QueryError| {
+        let what = format!("{}: row {}", args.queries().display(), error.query);
+        Fail::search(path_of(&index, error.segment), &what, &error.error)
+    };
     let total = settings.len() as u64;
     if let Some(first) = settings.first() {
         bench.warm_up(first, WARM_UP, &pool).map_err(explain)?;
@@ -92,7 +93,7 @@ struct Report<'a> {
     args: &'a BenchArgs,
     common: &'a Common,
     driver: Driver,
-    index: &'a Index,
+    index: &'a Segments,
     runs: Vec<(SearchParams, Run)>,
     opened: f64,
     /// Rows that the filter selected, and the microseconds that took.
@@ -103,11 +104,14 @@ impl Report<'_> {
     fn json(&self) -> Value {
         let Self { args, index, .. } = self;
         let mut value = json!({
-            "file": args.file().display().to_string(), "rows": index.len(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
-            "k": args.k, "threads": self.threads(), "backend": index.kernels().name(), "driver": self.driver.as_str(), "layout": args.plan.layout.as_str(),
-            "resident_bytes": resident_bytes(), "file_bytes": index.reader().bytes().len(), "open_seconds": rounded(self.opened),
+            "file": args.file().display().to_string(), "rows": index.rows(), "dimensions": index.dimensions(), "metric": index.metric().as_str(),
+            "k": args.k, "threads": self.threads(), "backend": index.first().kernels().name(), "driver": self.driver.as_str(), "layout": args.plan.layout.as_str(),
+            "resident_bytes": resident_bytes(), "file_bytes": index.file_bytes(), "open_seconds": rounded(self.opened),
             "runs": self.runs.iter().map(|(setting, run)| self.run_json(setting, run)).collect::<Vec<_>>(),
         });
+        if index.is_set() {
+            value["segments"] = index.iter().len().into();
+        }
         if let Some((rows, took)) = self.selected {
             value["filter"] = json!({ "matching": rows, "select_us": rounded(took) });
         }
@@ -152,27 +156,35 @@ impl Report<'_> {
     /// originals.
     fn rounds(&self, setting: &SearchParams, run: &Run) -> f64 {
         let exact = matches!(self.index.element(), Element::U8 | Element::I8);
-        let originals = !exact && setting.refine.unwrap_or(self.index.refine()) == Refine::Originals;
+        let originals = !exact && setting.refine.unwrap_or(self.index.first().refine()) == Refine::Originals;
         self.tiles(setting).map_or(run.hops.max(1.0), |_| if originals { 3.0 } else { 2.0 })
     }
 
-    /// Tiles and records that the setting stands for, where tiles are searched.
+    /// Tiles and records that the setting stands for, where tiles are searched: of all segments.
     fn tiles(&self, setting: &SearchParams) -> Option<TileSetting> {
-        if self.selected.is_some() || setting.plan.unwrap_or(self.index.plan()) != Plan::Tiles {
+        let is_tiled = |(_, segment): (_, &Index)| setting.plan.unwrap_or(segment.plan()) == Plan::Tiles;
+        if self.selected.is_some() || !self.index.iter().all(is_tiled) {
             return None;
         }
-        let TileSetting { probes, rerank } = TileSetting::choose(setting, self.index.quality().unwrap_or_default());
-        let tiles = usize::try_from(self.index.tile_count()).unwrap_or(usize::MAX);
-        Some(TileSetting { probes: probes.clamp(1, tiles.max(1)), rerank: rerank.max(setting.k).min(self.index.len()) })
+        let mut all = TileSetting { probes: 0, rerank: 0 };
+        for (_, segment) in self.index.iter() {
+            let TileSetting { probes, rerank } = TileSetting::choose(setting, segment.quality().unwrap_or_default());
+            let tiles = usize::try_from(segment.tile_count()).unwrap_or(usize::MAX);
+            all.probes += probes.clamp(1, tiles.max(1));
+            all.rerank += rerank.max(setting.k).min(segment.len());
+        }
+        Some(all)
     }
 
-    /// The pool that the setting stands for.
+    /// The pool that the setting stands for: the largest of any segment.
     fn ef(&self, setting: &SearchParams) -> usize {
-        let refine = setting.refine.unwrap_or(self.index.refine());
-        let table = self.index.quality().unwrap_or_default();
-        nearshore::search::quality::Setting::choose(setting, setting.layout, refine, table)
-            .limits(setting.k, self.index.metric(), self.index.len())
-            .ef
+        let of = |(_, segment): (_, &Index)| {
+            let refine = setting.refine.unwrap_or(segment.refine());
+            let table = segment.quality().unwrap_or_default();
+            let chosen = nearshore::search::quality::Setting::choose(setting, setting.layout, refine, table);
+            chosen.limits(setting.k, segment.metric(), segment.len()).ef
+        };
+        self.index.iter().map(of).max().unwrap_or(0)
     }
 
     fn threads(&self) -> usize {
@@ -185,16 +197,16 @@ impl Report<'_> {
             out,
             "{}: {} rows x {} dimensions, {}, k {}, {} thread(s), {}, {}",
             args.file().display(),
-            index.len(),
+            index.rows(),
             index.dimensions(),
             index.metric(),
             args.k,
             self.threads(),
-            index.kernels().name(),
+            index.first().kernels().name(),
             self.driver
         )?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
-        writeln!(out, "file {}, resident {resident}", output::bytes(index.reader().bytes().len() as u64))?;
+        writeln!(out, "file {}, resident {resident}", output::bytes(index.file_bytes()))?;
         if let Some((rows, took)) = self.selected {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
         }

@@ -59,10 +59,10 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let opened = opened.elapsed().as_secs_f64();
     let filter = args.only.parse()?;
     let selecting = Instant::now();
-    let rows = filter.map(|filter| index.index().select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), &error))?;
+    let rows = filter.map(|filter| index.index().select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), false, &error))?;
     let selected = rows.as_ref().map(|rows| (rows.len(), selecting.elapsed().as_secs_f64() * 1e6));
     if rows.is_some() {
-        check_filter(&args.plan, index.index())?;
+        check_filter(&args.plan, index.index().plan())?;
     }
     let progress = Progress::new(common);
     let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;

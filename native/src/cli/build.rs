@@ -20,9 +20,11 @@ use super::info::quality_json;
 use super::output::{self, bytes, print, print_json, rounded, seconds};
 use super::partitioned;
 use super::progress::Progress;
+use super::segments;
 
 pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     if let Some(memory) = args.bound.memory {
+        segments::refuse_bound(args)?;
         return partitioned::build(args, common, memory.0);
     }
     // First of all, so that nobody waits an hour to hear that the output exists.
@@ -30,6 +32,10 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     let progress = Progress::new(common);
     let data = open(args, &progress)?;
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.output, &error))?;
+    if segments::are_wanted(args, &data) {
+        drop(sink);
+        return segments::build(args, common, &data, &pool, &progress);
+    }
     whole(args, common, &data, &pool, &progress, sink)
 }
 
@@ -53,6 +59,16 @@ pub(super) fn choice(words: &[String]) -> Option<ColumnChoice<'_>> {
     }
 }
 
+/// What a build is doing.
+pub(super) fn name_of(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Encode => "encoding",
+        Stage::Link => "linking",
+        Stage::Measure => "measuring",
+        Stage::Write => "writing",
+    }
+}
+
 /// Builds all at once.
 pub(super) fn whole(
     args: &BuildArgs,
@@ -66,13 +82,7 @@ pub(super) fn whole(
     let params = args.params();
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
-        let name = match stage {
-            Stage::Encode => "encoding",
-            Stage::Link => "linking",
-            Stage::Measure => "measuring",
-            Stage::Write => "writing",
-        };
-        progress.tell(name, done, Some(total));
+        progress.tell(name_of(stage), done, Some(total));
         ControlFlow::Continue(())
     };
     let (sink, summary) = build_with_columns(&input, &data.columns(), &params, pool, Kernels::best(), &mut tell, sink)
@@ -164,7 +174,7 @@ pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose:
 }
 
 /// Processor time of this process so far.
-fn cpu_seconds() -> f64 {
+pub(super) fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -137,7 +137,7 @@ fn blend(index: &Index, number: u64, vector: &mut Vec<f32>) -> bool {
 
 fn explain(args: &ConcurrentArgs, error: ConcurrentError) -> Fail {
     match error {
-        ConcurrentError::Query(QueryError { query, error }) => {
+        ConcurrentError::Query(QueryError { query, error, .. }) => {
             Fail::search(&args.file, &format!("{}: row {query}", args.queries.display()), &error)
         }
         ConcurrentError::Insert(row, error) => match &args.insert {

@@ -78,10 +78,11 @@ impl Fail {
         }
     }
 
-    /// A filter that selects nothing it could.
-    pub(crate) fn filter(index: &Path, error: &SelectError) -> Self {
+    /// A filter that selects nothing it could in `index`, which is one of several where `of_set` says so.
+    pub(crate) fn filter(index: &Path, of_set: bool, error: &SelectError) -> Self {
         match error {
             SelectError::Corrupt(corrupt) => Self::damaged(format!("{}: {corrupt}", index.display())),
+            _ if of_set => Self::usage(format!("--filter: {}: {error}", index.display())),
             _ => Self::usage(format!("--filter: {error}")),
         }
     }
@@ -116,12 +117,17 @@ impl From<DataError> for Fail {
 
 impl From<nearshore::Error> for Fail {
     fn from(error: nearshore::Error) -> Self {
-        let code = match &error {
-            nearshore::Error::Io { .. } => 4,
-            nearshore::Error::Open { .. } => 5,
-            nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
-            nearshore::Error::Search(_) => 3,
-        };
-        Self { code, message: error.to_string(), chain: causes(&error) }
+        Self { code: code_of(&error), message: error.to_string(), chain: causes(&error) }
+    }
+}
+
+fn code_of(error: &nearshore::Error) -> u8 {
+    match error {
+        nearshore::Error::Stand { .. } => 2,
+        nearshore::Error::Io { .. } => 4,
+        nearshore::Error::Open { .. } | nearshore::Error::Set { .. } => 5,
+        nearshore::Error::Segment { source, .. } => code_of(source),
+        nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
+        nearshore::Error::Search(_) => 3,
     }
 }

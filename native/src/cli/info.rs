@@ -1,11 +1,13 @@
 //! `nearshore info`: what is in an index.
 
 use std::io::Write;
+use std::path::Path;
 
 use nearshore::format::{Kind, Table, encoding};
 use nearshore::search::QualityRow;
 use nearshore::search::quality::FROM_QUERIES;
-use nearshore::{ColumnInfo, Index, filter};
+use nearshore::segments::hex;
+use nearshore::{ColumnInfo, Index, Segments, filter};
 use serde_json::{Value, json};
 
 use super::args::{Common, FileArgs};
@@ -30,15 +32,55 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
             )
         });
     }
-    let index = Index::open(&args.file)?;
+    let segments = Segments::open(&args.file)?;
+    if segments.is_set() {
+        return info_set(args, common, &segments);
+    }
+    let index = segments.first();
     let damaged = |error| Fail::search(&args.file, "", &error);
     let meta = index.meta().map_err(damaged)?;
     let quality = index.quality().map_err(damaged)?;
     let columns = index.columns().map_err(|corrupt| damaged(corrupt.into()))?;
     if common.json {
-        return print_json(&describe(args, &index, &meta, quality, &columns));
+        return print_json(&describe(args, index, &meta, quality, &columns));
     }
-    print(|out| write_text(out, args, common, &index, &meta, (quality, &columns)))
+    print(|out| write_text(out, args, common, index, &meta, (quality, &columns)))
+}
+
+/// What a set lists, and what its files have in common.
+fn info_set(args: &FileArgs, common: &Common, set: &Segments) -> Result<(), Fail> {
+    let superblock = |index: &Index| index.reader().header().superblock.clone();
+    let name = |path: &Path| path.strip_prefix(args.file.parent().unwrap_or(Path::new(""))).unwrap_or(path).display().to_string();
+    let (metric, element) = (set.metric(), set.element());
+    if common.json {
+        let segment = |(path, index): (&Path, &Index)| {
+            let superblock = superblock(index);
+            json!({
+                "name": name(path), "file_bytes": superblock.file_bytes, "rows": superblock.rows, "deleted": index.deleted(),
+                "plan": superblock.plan.as_str(), "identity": hex(&superblock.identity),
+            })
+        };
+        return print_json(&json!({
+            "file": args.file.display().to_string(), "file_bytes": set.file_bytes(), "rows": set.rows(), "deleted": set.deleted(),
+            "dimensions": set.dimensions(), "metric": metric.as_str(), "element": element.as_str(),
+            "segments": set.iter().map(segment).collect::<Vec<_>>(),
+        }));
+    }
+    print(|out| {
+        let (path, count) = (args.file.display(), set.iter().len());
+        writeln!(out, "{path}: {} rows x {} dimensions in {count} segments", set.rows(), set.dimensions())?;
+        writeln!(out, "  metric {metric}, input {element}, {}", output::bytes(set.file_bytes()))?;
+        if set.deleted() > 0 {
+            writeln!(out, "  {} rows are deleted", set.deleted())?;
+        }
+        writeln!(out, "\n  {:>12} {:>16} {:<6} {:<32} segment", "rows", "bytes", "plan", "identity")?;
+        for (path, index) in set.iter() {
+            let superblock = superblock(index);
+            let (rows, bytes, identity) = (superblock.rows, superblock.file_bytes, hex(&superblock.identity));
+            writeln!(out, "  {rows:>12} {bytes:>16} {:<6} {identity:<32} {}", superblock.plan.as_str(), name(path))?;
+        }
+        Ok(())
+    })
 }
 
 fn describe(args: &FileArgs, index: &Index, meta: &str, quality: &[QualityRow], columns: &[ColumnInfo]) -> Value {
@@ -96,10 +138,6 @@ fn name(table: &Table) -> &'static str {
 
 fn bytes_of(table: &Table) -> u64 {
     table.blocks() * u64::from(table.block_bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The quality table as JSON.

@@ -27,8 +27,10 @@ mod output;
 mod partitioned;
 mod progress;
 mod search;
+mod segments;
 #[cfg(feature = "server")]
 mod serve;
+mod set;
 mod signals;
 mod size;
 mod truth;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let done = known_kernels().and_then(|()| match &cli.command {
         Command::Build(args) => build::run(args, common),
         Command::Merge(args) => partitioned::merge(args, common),
+        Command::Set(args) => set::run(args, common),
         Command::Search(args) => search::run(args, common),
         Command::Bench(args) => bench::run(args, common),
         Command::Truth(args) => truth::run(args, common),

@@ -1,6 +1,8 @@
 //! `nearshore search`: the nearest rows of one query or of many.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -8,13 +10,17 @@ use nearshore::dataset::{Dataset, parse_vector};
 use nearshore::filter::RowSet;
 use nearshore::format::{Kind, Plan};
 use nearshore::io::blocks::{BlockOptions, Method};
-use nearshore::search::{Effort, Hit, Layout, Scratch, SearchParams, Stats};
-use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, base64};
+use nearshore::search::{Effort, Layout, SearchError, SearchParams, Stats};
+use nearshore::segments::{self, SegmentError};
+use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, Segments, base64};
 
-use super::args::{Common, PlanArgs, SearchArgs};
+use super::args::{Common, FilterArgs, PlanArgs, SearchArgs};
 use super::fail::Fail;
 use super::output::print;
 use super::progress::Progress;
+
+/// Queries that are answered before the first of their answers is printed.
+const TOGETHER: usize = 256;
 
 /// Refuses a layout that searches whose blocks are read do not have.
 pub(super) fn check_layout(plan: &PlanArgs) -> Result<(), Fail> {
@@ -25,8 +31,8 @@ pub(super) fn check_layout(plan: &PlanArgs) -> Result<(), Fail> {
 }
 
 /// Refuses a filter where searches read blocks and walk.
-pub(super) fn check_filter(plan: &PlanArgs, index: &Index) -> Result<(), Fail> {
-    if plan.driver.method().is_some() && plan.plan.unwrap_or(index.plan()) == Plan::Walk {
+pub(super) fn check_filter(plan: &PlanArgs, own: Plan) -> Result<(), Fail> {
+    if plan.driver.method().is_some() && plan.plan.unwrap_or(own) == Plan::Walk {
         return Err(Fail::usage("--filter: walks whose blocks are read have none; --driver mmap, or a file in tiles, would be right"));
     }
     Ok(())
@@ -34,9 +40,9 @@ pub(super) fn check_filter(plan: &PlanArgs, index: &Index) -> Result<(), Fail> {
 
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     check_layout(&args.plan)?;
-    let index = open(&args.file, args.plan.driver, args.plan.layout, common)?;
+    let index = open_all(&args.file, args.plan.driver, args.plan.layout, common)?;
     let (queries, name) = queries(args, common)?;
-    check_dimensions(&index, &args.file, &queries, &name)?;
+    check_dimensions(index.first(), &args.file, &queries, &name)?;
     let effort = match (args.ef, args.recall) {
         (Some(ef), _) => Effort::Ef(ef),
         (None, Some(recall)) => Effort::Recall(recall),
@@ -44,50 +50,42 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     };
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
-    let filter = args.only.parse()?;
-    let rows = filter.map(|filter| index.select(&filter)).transpose().map_err(|error| Fail::filter(&args.file, &error))?;
-    let with_payload = index.reader().section(Kind::Payload, 0).is_some();
+    let rows = select(&index, &args.only)?;
     if rows.is_some() {
-        check_filter(&args.plan, &index)?;
+        index.iter().try_for_each(|(_, segment)| check_filter(&args.plan, segment.plan()))?;
     }
-    let only = rows.as_ref();
-    let mut read = args.plan.driver.method().map(|method| read_all(args, method, &queries, &params, only, with_payload)).transpose()?;
-    let mut scratch = Scratch::new();
-    let mut answer = Answer::default();
+    let asked = Asked { args, index: &index, queries: &queries, params, only: rows.as_deref() };
+    let with_payload = index.iter().any(|(_, segment)| segment.reader().section(Kind::Payload, 0).is_some());
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
+    let mut read = args.plan.driver.method().map(|method| asked.read_all(method, with_payload)).transpose()?;
     let mut failed = None;
     let mut answer_all = |out: &mut dyn Write| {
         if common.json {
             write!(out, "{{\"k\":{},", args.k)?;
             if let Some(rows) = &rows {
-                write!(out, "\"matching\":{},", rows.len())?;
+                write!(out, "\"matching\":{},", matching(rows))?;
             }
             write!(out, "\"results\":[")?;
         }
-        for query in 0..queries.len() {
-            let asked = queries.get(query);
-            let found = match (&mut read, &rows) {
-                (Some(read), _) => {
-                    answer = std::mem::take(&mut read[query]);
-                    Ok(None)
-                }
-                (None, Some(rows)) => (*index).search_where(asked, &params, rows, &mut scratch, &mut answer.hits).map(Some),
-                (None, None) => (*index).search(asked, &params, &mut scratch, &mut answer.hits).map(Some),
+        for first in (0..queries.len()).step_by(TOGETHER) {
+            let which = first..queries.len().min(first + TOGETHER);
+            let found = match &mut read {
+                Some(read) => read[which].iter_mut().map(|answer| Ok(std::mem::take(answer))).collect(),
+                None => asked.search(which, with_payload, &pool),
             };
-            let found = found.and_then(|stats| {
-                let Some(stats) = stats else { return Ok(()) };
-                answer.stats = stats;
-                answer.payloads.resize(answer.hits.len(), Vec::new());
-                let mut pairs = answer.hits.iter().zip(&mut answer.payloads).filter(|_| with_payload);
-                pairs.try_for_each(|(hit, payload)| index.payload(hit.row, payload))
-            });
-            if let Err(error) = found {
-                failed = Some(Fail::search(&args.file, &format!("{name}: row {query}"), &error));
-                return Ok(());
-            }
-            if common.json {
-                answer.write_json(out, query > 0, with_payload)?;
-            } else {
-                answer.write_text(out, (queries.len() > 1).then_some(query), common.verbose > 0, with_payload)?;
+            for (query, found) in (first..).zip(found) {
+                let answer = match found {
+                    Ok(answer) => answer,
+                    Err(SegmentError { segment, error }) => {
+                        failed = Some(Fail::search(path_of(&index, segment), &format!("{name}: row {query}"), &error));
+                        return Ok(());
+                    }
+                };
+                if common.json {
+                    answer.write_json(out, query > 0, with_payload)?;
+                } else {
+                    answer.write_text(out, (queries.len() > 1).then_some(query), common.verbose > 0, with_payload)?;
+                }
             }
         }
         if common.json { writeln!(out, "]}}") } else { Ok(()) }
@@ -103,6 +101,23 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
         Some(fail) => Err(fail),
         None => print(|out| out.write_all(&object)),
     }
+}
+
+/// The file of a segment.
+pub(super) fn path_of(index: &Segments, segment: usize) -> &Path {
+    index.iter().nth(segment).map_or(index.path(), |(path, _)| path)
+}
+
+/// The rows that a filter selects, of each segment.
+pub(super) fn select(index: &Segments, only: &FilterArgs) -> Result<Option<Vec<RowSet>>, Fail> {
+    let Some(filter) = only.parse()? else { return Ok(None) };
+    let selected = index.select(&filter);
+    selected.map(Some).map_err(|SegmentError { segment, error }| Fail::filter(path_of(index, segment), index.is_set(), &error))
+}
+
+/// How many rows those are.
+pub(super) fn matching(rows: &[RowSet]) -> usize {
+    rows.iter().map(RowSet::len).sum()
 }
 
 /// Refuses queries of another length than the index has.
@@ -139,6 +154,19 @@ pub(super) fn open(path: &Path, driver: Driver, layout: Layout, common: &Common)
     Ok(index)
 }
 
+/// The same of a set of segments, or of one.
+pub(super) fn open_all(path: &Path, driver: Driver, layout: Layout, common: &Common) -> Result<Segments, Fail> {
+    let mut index = Segments::open_with(path, driver)?;
+    if layout == Layout::Fast && index.iter().any(|(_, segment)| !segment.has_neighbor_codes()) {
+        let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(path, &error))?;
+        let progress = Progress::new(common);
+        progress.tell("coding neighbours", 0, None);
+        index.derive_neighbor_codes(&pool)?;
+        progress.finish();
+    }
+    Ok(index)
+}
+
 /// The queries, and what messages call them.
 fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail> {
     if let Some(text) = &args.vector {
@@ -152,50 +180,82 @@ fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail
     Ok((Queries::of(&data)?, data.name().to_owned()))
 }
 
-/// Answers of all queries by a driver that reads blocks as they are wanted.
-fn read_all(
-    args: &SearchArgs,
-    method: Method,
-    queries: &Queries,
-    params: &SearchParams,
-    only: Option<&RowSet>,
-    payloads: bool,
-) -> Result<Vec<Answer>, Fail> {
-    let mut options = DiskOptions::default();
-    options.blocks = BlockOptions::default().method(method);
-    options.memory = args.memory.map(|memory| memory.0);
-    let index = DiskIndex::open(&args.file, options)?;
-    let answers = Mutex::new((vec![Answer::default(); queries.len()], None));
-    let flight = Flight { threads: 1, in_flight: 16, payloads };
-    index.search_all(queries, params, only, flight, &|query, found| {
-        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let pending = found.pending;
-        let payloads = (0..pending.hits().len()).map(|hit| pending.payload(hit).to_vec()).collect();
-        answers.0[query] = Answer { hits: pending.hits().to_vec(), payloads, stats: pending.stats() };
-        if let Some(error) = found.error {
-            answers.1.get_or_insert((query, error));
+/// What is searched for, and where.
+struct Asked<'a> {
+    args: &'a SearchArgs,
+    index: &'a Segments,
+    queries: &'a Queries,
+    params: SearchParams,
+    only: Option<&'a [RowSet]>,
+}
+
+impl Asked<'_> {
+    /// Answers of the queries `which`.
+    fn search(&self, which: Range<usize>, payloads: bool, pool: &Pool) -> Vec<Result<Answer, SegmentError<SearchError>>> {
+        let found = self.index.search_batch(self.queries, which, &self.params, self.only, pool);
+        let with_payloads = |found: segments::Answer| {
+            let mut answer = Answer { found, payloads: BTreeMap::new() };
+            for hit in answer.found.hits.iter().filter(|_| payloads) {
+                let payload = answer.payloads.entry((hit.segment, hit.row)).or_default();
+                self.index.payload(hit, payload).map_err(|error| SegmentError { segment: hit.segment, error })?;
+            }
+            Ok(answer)
+        };
+        found.into_iter().map(|found| found.and_then(with_payloads)).collect()
+    }
+
+    /// Answers of all queries by a driver that reads blocks as they are wanted: one segment after the other, among which the memory is shared
+    /// out.
+    fn read_all(&self, method: Method, payloads: bool) -> Result<Vec<Answer>, Fail> {
+        let mut answers = vec![Answer::default(); self.queries.len()];
+        let segments = self.index.iter();
+        let count = segments.len() as u64;
+        for (segment, (path, _)) in segments.enumerate() {
+            let mut options = DiskOptions::default();
+            options.blocks = BlockOptions::default().method(method);
+            options.memory = self.args.memory.map(|memory| memory.0 / count);
+            let disk = DiskIndex::open(path, options)?;
+            let found = Mutex::new((&mut answers, None));
+            let flight = Flight { threads: 1, in_flight: 16, payloads };
+            let only = self.only.and_then(|only| only.get(segment));
+            disk.search_all(self.queries, &self.params, only, flight, &|query, ended| {
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                let (pending, answer) = (ended.pending, &mut found.0[query]);
+                answer.found.add(segment, pending.hits(), &pending.stats(), self.params.k);
+                for (place, hit) in pending.hits().iter().enumerate().filter(|_| payloads) {
+                    answer.payloads.insert((segment, hit.row), pending.payload(place).to_vec());
+                }
+                if let Some(error) = ended.error {
+                    found.1.get_or_insert((query, error));
+                }
+            })?;
+            match found.into_inner().unwrap_or_else(PoisonError::into_inner).1 {
+                None => {}
+                Some((query, nearshore::Error::Search(error))) => return Err(Fail::search(path, &format!("row {query}"), &error)),
+                Some((_, error)) => return Err(error.into()),
+            }
         }
-    })?;
-    let (answers, failed) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match failed {
-        None => Ok(answers),
-        Some((query, nearshore::Error::Search(error))) => Err(Fail::search(&args.file, &format!("row {query}"), &error)),
-        Some((_, error)) => Err(error.into()),
+        Ok(answers)
     }
 }
 
 /// One query's answer.
 #[derive(Clone, Default)]
 struct Answer {
-    hits: Vec<Hit>,
-    payloads: Vec<Vec<u8>>,
-    stats: Stats,
+    found: segments::Answer,
+    /// By segment and row.
+    payloads: BTreeMap<(usize, u32), Vec<u8>>,
 }
 
 impl Answer {
+    fn hits(&self) -> impl Iterator<Item = (usize, &segments::Hit, &[u8])> {
+        let payload = |hit: &segments::Hit| self.payloads.get(&(hit.segment, hit.row)).map_or(&[][..], Vec::as_slice);
+        self.found.hits.iter().enumerate().map(move |(place, hit)| (place, hit, payload(hit)))
+    }
+
     fn write_json(&self, out: &mut dyn Write, comma: bool, with_payload: bool) -> io::Result<()> {
         write!(out, "{}{{\"hits\":[", if comma { "," } else { "" })?;
-        for (place, (hit, payload)) in self.hits.iter().zip(&self.payloads).enumerate() {
+        for (place, hit, payload) in self.hits() {
             let comma = if place > 0 { "," } else { "" };
             write!(out, "{comma}{{\"id\":{},\"distance\":{:?}", hit.id, hit.distance)?;
             if with_payload {
@@ -206,7 +266,7 @@ impl Answer {
             }
             write!(out, "}}")?;
         }
-        let Stats { distances, hops, ef } = self.stats;
+        let Stats { distances, hops, ef } = self.found.stats;
         write!(out, "],\"distances\":{distances},\"hops\":{hops},\"ef\":{ef}}}")
     }
 
@@ -214,7 +274,7 @@ impl Answer {
         if let Some(query) = query {
             writeln!(out, "query {query}")?;
         }
-        for (place, (hit, payload)) in self.hits.iter().zip(&self.payloads).enumerate() {
+        for (place, hit, payload) in self.hits() {
             write!(out, "{:>4}  id {:<12} distance {:<12}", place + 1, hit.id, hit.distance)?;
             if with_payload {
                 // Whatever a payload holds, a terminal gets one line of it.
@@ -223,7 +283,7 @@ impl Answer {
             writeln!(out)?;
         }
         if verbose {
-            let Stats { distances, hops, ef } = self.stats;
+            let Stats { distances, hops, ef } = self.found.stats;
             writeln!(out, "      {distances} distances, {hops} hops, ef {ef}")?;
         }
         Ok(())

@@ -2,36 +2,54 @@
 
 use std::io::Write;
 
-use nearshore::Index;
+use nearshore::Segments;
 use nearshore::parts::{Parts, PartsError};
+use nearshore::segments::{CheckError, SegmentError};
 use serde_json::json;
 
 use super::args::{Common, FileArgs};
 use super::fail::Fail;
 use super::output::{self, print, print_json};
 use super::progress::Progress;
+use super::search::path_of;
 
 pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
     if let Some(parts) = parts_of(args)? {
         return verify_parts(args, common, &parts);
     }
-    let index = Index::open(&args.file)?;
+    let index = Segments::open(&args.file)?;
     let progress = Progress::new(common);
     let checked = index.check(&mut |done, total| progress.tell("verifying", done, Some(total)));
     progress.finish();
-    let blocks: u64 = index.reader().header().tables.iter().map(|table| table.blocks()).sum();
-    let file_bytes = index.reader().bytes().len() as u64;
+    let tables = index.iter().flat_map(|(_, segment)| &segment.reader().header().tables);
+    let blocks: u64 = tables.map(|table| table.blocks()).sum();
+    let file_bytes = index.file_bytes();
+    let segments = index.is_set().then_some(index.iter().len());
+    let damage = checked.as_ref().err().map(|error| match error {
+        CheckError::Damage(SegmentError { segment, error }) => {
+            (path_of(&index, *segment), error.damaged, error.first.to_string(), error.to_string())
+        }
+        CheckError::Ids(error) => (index.path(), 0, error.to_string(), error.to_string()),
+    });
     if common.json {
-        let damage = checked.as_ref().err();
-        print_json(&json!({
+        let (damaged, first) = damage.as_ref().map_or((0, None), |(_, damaged, first, _)| (*damaged, Some(first)));
+        let mut value = json!({
             "file": args.file.display().to_string(), "ok": damage.is_none(), "blocks": blocks, "file_bytes": file_bytes,
-            "damaged_blocks": damage.map_or(0, |damage| damage.damaged), "first_damage": damage.map(|damage| damage.first.to_string()),
-        }))?;
+            "damaged_blocks": damaged, "first_damage": first,
+        });
+        if let Some(segments) = segments {
+            value["segments"] = segments.into();
+        }
+        print_json(&value)?;
     }
-    match checked {
-        Err(damage) => Err(Fail::damaged(format!("{}: {damage}", args.file.display()))),
-        Ok(()) if common.json || common.quiet => Ok(()),
-        Ok(()) => print(|out| writeln!(out, "{}: whole ({blocks} blocks, {})", args.file.display(), output::bytes(file_bytes))),
+    match (checked, damage) {
+        (Err(CheckError::Ids(error)), _) => Err(error.into()),
+        (Err(_), Some((path, _, _, what))) => Err(Fail::damaged(format!("{}: {what}", path.display()))),
+        _ if common.json || common.quiet => Ok(()),
+        _ => print(|out| {
+            let count = segments.map_or_else(String::new, |count| format!("{count} segments, "));
+            writeln!(out, "{}: whole ({count}{blocks} blocks, {})", args.file.display(), output::bytes(file_bytes))
+        }),
     }
 }
 
@@ -39,6 +57,8 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
 pub(super) fn parts_of(args: &FileArgs) -> Result<Option<Parts>, Fail> {
     match Parts::read(&args.file) {
         Err(PartsError::Io(..)) => Ok(None),
+        // Not one, but perhaps a set of segments.
+        Err(PartsError::List(..)) if Segments::is_set_at(&args.file) => Ok(None),
         found => found.map_err(|error| Fail::damaged(error.to_string())),
     }
 }

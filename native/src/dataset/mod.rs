@@ -21,6 +21,7 @@ mod npy;
 mod parquet;
 mod spool;
 pub mod truth;
+mod window;
 
 use std::fmt;
 use std::fs::File;
@@ -31,6 +32,7 @@ pub use binary::{Layout, layout};
 pub use columns::ColumnChoice;
 pub use error::{DataError, Fault, Place};
 pub use jsonl::parse_vector;
+pub use window::Window;
 
 use nearshore_core::filter::ColumnInput;
 use nearshore_core::format::Element;

@@ -125,7 +125,12 @@ fn ids_and_payloads_come_back_with_the_hits() {
     let found = sandbox.run_args(&["search", "rows.shore", "--vector", &query, "--k", "2", "--json"]).json();
     let hit = &found["results"][0]["hits"][0];
     assert_eq!((hit["id"].as_u64(), hit["payload"].as_str()), (Some(big - 7), Some("row 7")));
-    assert!(sandbox.run_args(&["search", "rows.shore", "--vector", &query]).ok().stdout.contains("row 7"));
+    for driver in ["mmap", "slice", "pread"] {
+        assert!(
+            sandbox.run_args(&["search", "rows.shore", "--vector", &query, "--driver", driver]).ok().stdout.contains("row 7"),
+            "{driver}"
+        );
+    }
     sandbox.write("base.fbin", &fbin(3, &numbers(60, 3)));
     sandbox.write("ids.txt", (0..20).map(|row| format!("{}\n", 1000 - row)).collect::<String>().as_bytes());
     sandbox.run("build base.fbin --ids ids.txt -o ids.shore --quiet").ok();

@@ -15,6 +15,7 @@ mod grpc;
 mod memory;
 #[cfg(unix)]
 mod partitioned;
+mod segments;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
