@@ -49,7 +49,7 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
 
 /// What a set lists, and what its files have in common.
 fn info_set(args: &FileArgs, common: &Common, set: &Segments) -> Result<(), Fail> {
-    let superblock = |index: &Index| index.reader().header().superblock.clone();
+    let superblock = |index: &Index| index.reader().header().superblock;
     let name = |path: &Path| path.strip_prefix(args.file.parent().unwrap_or(Path::new(""))).unwrap_or(path).display().to_string();
     let (metric, element) = (set.metric(), set.element());
     if common.json {

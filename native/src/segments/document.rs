@@ -149,7 +149,7 @@ mod tests {
     fn a_document_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.shores");
-        let entries = vec![entry("x.0.shore", 1), entry("below/Küste 2.shore", 0xAB)];
+        let entries = vec![entry("x.0.shore", 1), entry("below/K\u{fc}ste 2.shore", 0xAB)];
         write(&entries, FileSink::create(&path, false).unwrap()).unwrap();
         assert_eq!(read(&path).unwrap(), Some(Stand::Segments(entries)));
         assert_eq!(read_text(b"{\"format\": \"nearshore parts\"}"), Ok(Some(Stand::Parts)));
