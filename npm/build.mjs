@@ -14,7 +14,7 @@ for (const file of [...engines, "glue.js", "glue-lazy.js"]) {
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
 await build({
-  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts", "src/kept.ts", "src/overlay.ts", "src/shelf.ts", "src/filter.ts", "src/columns.ts", "src/parts.ts"],
+  entryPoints: ["src/index.ts", "src/engine.ts", "src/lazy.ts", "src/kept.ts", "src/overlay.ts", "src/shelf.ts", "src/cache.ts", "src/filter.ts", "src/columns.ts", "src/parts.ts"],
   absWorkingDir: import.meta.dirname,
   outdir: "dist",
   bundle: true,
@@ -22,7 +22,7 @@ await build({
   format: "esm",
   target: "es2022",
   // Loaded when needed, as a module or as a worker, so each stays a file of its own.
-  external: ["./engine.js", "./lazy.js", "./kept.js", "./overlay.js", "./shelf.js", "./filter.js", "./columns.js", "./parts.js"],
+  external: ["./engine.js", "./lazy.js", "./kept.js", "./overlay.js", "./shelf.js", "./cache.js", "./filter.js", "./columns.js", "./parts.js"],
   logLevel: "warning",
 });
 // All of them as one script: for service workers, which may import nothing at run time; for workerd, which has no workers, and where engines are

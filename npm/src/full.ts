@@ -1,7 +1,7 @@
 // The engine of files that are here as a whole, and of what is built.
 import { make } from "../wasm/glue.js";
 import { ELEMENTS, METRICS } from "./describe.js";
-import { NearshoreError, unsupported } from "./errors.js";
+import { NearshoreError, sentence, unsupported } from "./errors.js";
 import { Engine as Instance, SLOT, elementOf } from "./instance.js";
 import type { AddCall, BuildCall, CreateCall, Described, PayloadsCall, SearchCall } from "./protocol.js";
 
@@ -76,21 +76,30 @@ export class Engine extends Instance {
     this.fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
     if (call.columns) this.fill(SLOT.columns, call.columns);
-    this.check(this.core.add(elementOf(call.vectors), call.replace));
+    this.#changed(this.core.add(elementOf(call.vectors), call.replace));
   }
 
   delete(id: bigint): boolean | Promise<boolean> {
-    this.check(this.core.delete(id));
+    this.#changed(this.core.delete(id));
     return this.#numbers()[0] === 1;
   }
 
   compact(): void {
-    this.check(this.core.compact());
+    this.#changed(this.core.compact());
   }
 
   clear(): void | Promise<void> {
     if (!this.made) throw unsupported("an index that came from a file cannot begin anew: make one with Index.create");
     this.create(this.made);
+  }
+
+  /** A file in tiles lacks what changes go by: that is no damage. */
+  #changed(code: number): void {
+    try {
+      this.check(code);
+    } catch (thrown) {
+      throw /^section edges/.test(sentence(thrown)) ? unsupported("a file in tiles cannot be changed: load the one that it was exported from, or make an index over it with Index.create({ base })") : thrown;
+    }
   }
 
   save(): Uint8Array {

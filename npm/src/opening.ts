@@ -14,6 +14,8 @@ export interface Read {
   bytes: number;
 }
 
+const isCache = (cache: OpenOptions["cache"]): cache is Cache => typeof (cache as Cache | undefined)?.match === "function";
+
 /** Makes the index that users hold. */
 type Make<T> = (link: Link, described: Described, read?: Read) => T | Promise<T>;
 
@@ -25,8 +27,7 @@ const CACHES = ["auto", "memory", "none"] as const;
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
   const mode = word(options.mode, MODES, Mode.auto, "mode");
-  if (typeof options.cache === "object") throw unsupported('an own Cache is not there yet, use "auto", "memory" or "none"');
-  word(options.cache, CACHES, 0, "cache");
+  if (!isCache(options.cache)) word(options.cache, CACHES, 0, "cache");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
     source = await (await loaded(import("./parts.js"))).partsSource(String(source), options, NearshoreError);
@@ -67,8 +68,9 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   const why = kind === "full" ? "Index.load" : options.integrity !== undefined ? "integrity" : !parts && "a source in memory";
   if (why || !parts) throw unsupported(`${why} goes with mode "whole", not "${mode}"`);
   const headers = options.headers && [...new Headers(options.headers)];
-  return made("lazy", parts.worker ? options.worker : false, signal, async (link) => {
-    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: (cache ?? "auto") === "auto", shelves: link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+  const own = isCache(cache) && cache; // which no message can carry
+  return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
+    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: !!own || (cache ?? "auto") === "auto", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

@@ -31,8 +31,9 @@ export interface LazyCall {
   /** Keep blocks for the next search? And in files of this origin? */
   keep: boolean;
   persist: boolean;
-  /** Where else they may be kept, for an engine in the page's own thread. */
+  /** Where else they may be kept, for an engine in the page's own thread: in a place of the caller's, or where there are no files. */
   shelves: (() => Promise<Shelves>) | undefined;
+  own: boolean;
   fetch: typeof fetch | undefined;
   headers: [string, string][] | undefined;
   concurrency: number | undefined;

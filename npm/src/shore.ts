@@ -127,7 +127,7 @@ export class Index {
     return this.#info;
   }
 
-  /** Rows that can be found. */
+  /** Rows that can be found. Over a base that is read in parts as far as is known: see {@link LiveIndex.add} and {@link LiveIndex.delete}. */
   get size(): number {
     return this.#info.rows;
   }
@@ -277,8 +277,8 @@ export class LiveIndex extends Index {
   }
 
   /**
-   * Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. Over a base that is read in parts, which cannot tell
-   * its ids, only those here count; the base's row of that id, if it has one, is found no more.
+   * Adds a row. An id that is there already is `invalid-argument`: see {@link LiveIndex.update}. Over a base that is read in parts no change asks
+   * the base: there an id that the base has is taken for a new one, the row takes the place of the base's, and `size` counts both.
    */
   async add(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
     return this.#add([id], oneVector(vector, this.info), ofOne(options), false);
@@ -290,7 +290,10 @@ export class LiveIndex extends Index {
     if (count > 0) await this.#add(ids, data, options, false);
   }
 
-  /** Deletes a row; whether it was there. Over a base that is read in parts any id was, unless it was deleted here. */
+  /**
+   * Deletes a row; whether it was there. Over a base that is read in parts an id that is not found here is taken for one of the base: the answer
+   * is `true`, and `size` one less, even if the base has no such row; ask {@link Index.has} before, where that matters.
+   */
   async delete(id: Id): Promise<boolean> {
     return this.change("delete", oneId(id));
   }
@@ -317,7 +320,10 @@ export class LiveIndex extends Index {
     return bytes === undefined ? undefined : { bytes, durable: (await globalThis.navigator?.storage?.persisted?.()) ?? true };
   }
 
-  /** Gives the row with this id another vector, payload and columns, or adds it; what is not given it has no more. */
+  /**
+   * Puts a row in the place of the one with this id, whole: what is not given again, payload and columns, is gone. Where there is no such row it
+   * is added, and that is no error. (The server of `nearshore serve` has no such call: there an id that is taken is deleted, then inserted.)
+   */
   async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
     return this.#add([id], oneVector(vector, this.info), ofOne(options), true);
   }

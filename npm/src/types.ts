@@ -55,7 +55,11 @@ export interface OpenOptions {
    * Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`: in memory, and for files that have an address in the
    * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page; in its own thread in IndexedDB (up to 64
    * MiB a file). What is kept there serves later visits, without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
-   * anyway; an own `Cache` is not there yet.
+   * anyway.
+   *
+   * An own `Cache` (`await caches.open("index")`) keeps the blocks of any source there, up to 64 MiB a file, under addresses that begin with
+   * `https://nearshore.invalid/`; how many files it holds, and when it goes, is for you to say. Such an index runs where it is called, as a `Cache` cannot
+   * be sent to a worker. One that fails, or is full, keeps nothing, and no search fails for it.
    */
   cache?: "auto" | "memory" | "none" | Cache;
   /** Search in a worker? By default in pages, not inside workers. Where there are no web workers, as in Node, all runs inline. */

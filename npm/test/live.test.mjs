@@ -147,6 +147,17 @@ test("info tells the truth after a change that was refused, and of how searches 
   assert.deepEqual([large.info.plan, large.info.payload], ["walk", true]);
 });
 
+test("an update puts a whole row in the place of another, and adds one that is not there", async () => {
+  const live = await Index.create({ dimensions: 2 });
+  await live.add(1, [1, 0], { payload: "one" });
+  await live.update(1, [0, 1]);
+  const row = await live.get(1);
+  assert.deepEqual([row.text(), [...row.vector].map(Math.round), live.size], ["", [0, 1], 1]);
+  await live.update(2, [1, 1], { payload: "two" });
+  assert.deepEqual([(await live.get(2)).text(), live.size, await live.delete(3)], ["two", 2, false]);
+  await live.close();
+});
+
 test("compact drops what deletes and updates left", async () => {
   const live = await Index.create({ dimensions: DIMENSIONS });
   await live.addMany(Array.from({ length: 100 }, (_, i) => i), vectors.subarray(0, 100 * DIMENSIONS));

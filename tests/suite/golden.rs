@@ -4,6 +4,7 @@ use std::fs;
 
 use nearshore::Segments;
 use nearshore::io::{FileSink, LoadedFile, MappedFile};
+use nearshore::parts::Parts;
 use nearshore::search::SearchParams;
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Plan, Refine};
@@ -80,6 +81,17 @@ fn the_golden_set_is_made_again_to_the_byte_and_answers_as_its_segments_do() {
     wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     assert_eq!(hits.len(), 1120);
     assert!(hits.iter().map(|hit| (hit.distance, hit.id, hit.segment, hit.row)).eq(wanted));
+}
+
+#[test]
+fn a_golden_list_of_parts_is_read_and_written_as_it_is_and_its_parts_are_the_file() {
+    let list = place("golden/parts/cosine-f32-150-tiles.shore.json");
+    let parts = Parts::read(&list).expect("a list that can be").expect("JSON");
+    parts.check(&list, &mut |_, _| {}).expect("parts that are what the list says");
+    assert_eq!(parts.to_json(), fs::read_to_string(&list).expect("its text"));
+    let read = |name: &str| fs::read(list.with_file_name(name)).expect("a part");
+    let joined: Vec<u8> = parts.parts.iter().flat_map(|part| read(&part.name)).collect();
+    assert!(joined == fs::read(place(&format!("{FOLDER}/cosine-f32-150-tiles.shore"))).expect("the file"));
 }
 
 #[test]

@@ -2,14 +2,11 @@
 // what opening took lie in a database. All that is kept of one file is read when it is opened; what comes is written a little later, together.
 //
 // Nothing here ever rejects: a database that fails is one that has nothing.
+import { QUOTA, Shelved, type Changes, type Place } from "./shelved.js";
 import type { Disk } from "./store.js";
 
-/** Bytes kept of one file at most, all of which lie in memory while it is open; when they are more, what was used longest ago goes. */
-const QUOTA = 64 * 1024 * 1024;
 /** Bytes kept of all files; those used longest ago go first. */
 const QUOTA_ALL = 256 * 1024 * 1024;
-/** Blocks are written once none came for so long. */
-const PAUSE_MS = 200;
 /** Addresses whose openings are kept; when they become more, all begin anew. */
 const HEADS = 64;
 /** A database that does not open for so long is taken for none: some browsers have left such a request without an answer. No search waits for it. */
@@ -100,7 +97,7 @@ export async function diskOf(identity: string, quota = QUOTA, all = QUOTA_ALL): 
     const found = new Map(keys.map(([, offset], at) => [offset, values[at]!]));
     const order = new Set(note?.order);
     // Another tab may have written blocks that this note does not know: they come first, to go first.
-    return new Blocks(database, identity, quota, [...keys.map(([, offset]) => offset).filter((offset) => !order.has(offset)), ...order].flatMap((offset) => {
+    return new Shelved(new Rows(database, identity), quota, [...keys.map(([, offset]) => offset).filter((offset) => !order.has(offset)), ...order].flatMap((offset) => {
       const block = found.get(offset);
       return block ? [[offset, block] as const] : [];
     }));
@@ -126,111 +123,25 @@ async function makeRoom(database: IDBDatabase, identity: string, quota: number):
   await ended(transaction);
 }
 
-/** Blocks of one file. */
-class Blocks implements Disk {
-  /** By offset, the one used longest ago first. */
-  readonly #blocks: Map<number, Uint8Array>;
-  #bytes: number;
-  /** Offsets whose blocks are to be written, or removed. */
-  readonly #changed = new Set<number>();
-  #cleared = false;
-  #database: IDBDatabase | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #writing: Promise<void> = Promise.resolve();
+/** Where the blocks of one file lie in the database. */
+class Rows implements Place {
+  constructor(readonly database: IDBDatabase, readonly identity: string) {}
 
-  constructor(database: IDBDatabase, readonly identity: string, readonly quota: number, found: Iterable<readonly [number, Uint8Array]>) {
-    this.#database = database;
-    this.#blocks = new Map(found);
-    this.#bytes = 0;
-    for (const { length } of this.#blocks.values()) this.#bytes += length;
-    this.#fit();
-  }
-
-  get size(): number {
-    return this.#bytes;
-  }
-
-  get(offset: number, bytes: number): Uint8Array | undefined {
-    const block = this.#blocks.get(offset);
-    if (block?.length !== bytes) return undefined;
-    this.#blocks.delete(offset);
-    this.#blocks.set(offset, block);
-    this.#later();
-    return block;
-  }
-
-  put(offset: number, block: Uint8Array): void {
-    if (!this.#database || this.#blocks.has(offset) || block.length > this.quota / 2) return;
-    // A view would be written, and stay, with all that came with it.
-    this.#blocks.set(offset, block.slice());
-    this.#bytes += block.length;
-    this.#changed.add(offset);
-    this.#fit();
-    this.#later();
-  }
-
-  drop(offset: number): void {
-    this.#bytes -= this.#blocks.get(offset)?.length ?? 0;
-    this.#blocks.delete(offset);
-    this.#changed.add(offset);
-    this.#later();
-  }
-
-  clear(): void {
-    this.#blocks.clear();
-    this.#changed.clear();
-    this.#bytes = 0;
-    this.#cleared = true;
-    this.#write();
+  async write({ cleared, offsets, blocks: all, bytes }: Changes): Promise<void> {
+    const transaction = this.database.transaction(["notes", "blocks"], "readwrite", { durability: "relaxed" });
+    const blocks = transaction.objectStore("blocks");
+    if (cleared) blocks.delete(ofFile(this.identity));
+    for (const offset of offsets) {
+      const block = all.get(offset);
+      if (block) blocks.put(block, [this.identity, offset]);
+      else blocks.delete([this.identity, offset]);
+    }
+    const note: Note = { order: Float64Array.from(all.keys()), bytes, used: Date.now() };
+    transaction.objectStore("notes").put(note, this.identity);
+    await ended(transaction);
   }
 
   close(): void {
-    this.#write();
-    const database = this.#database;
-    this.#database = undefined;
-    this.#writing.then(() => database?.close());
-  }
-
-  /** Forgets what was used longest ago, once there is too much: a quarter at a time. */
-  #fit(): void {
-    if (this.#bytes <= this.quota) return;
-    for (const offset of this.#blocks.keys()) {
-      if (this.#bytes <= this.quota * 0.75) break;
-      this.drop(offset);
-    }
-  }
-
-  #later(): void {
-    this.#timer ??= setTimeout(() => this.#write(), PAUSE_MS);
-  }
-
-  /** Writes what has changed. Where that fails, for want of room most likely, this visit keeps nothing more on disk. */
-  #write(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const database = this.#database;
-    if (!database) return;
-    try {
-      const transaction = database.transaction(["notes", "blocks"], "readwrite", { durability: "relaxed" });
-      const blocks = transaction.objectStore("blocks");
-      if (this.#cleared) blocks.delete(ofFile(this.identity));
-      this.#cleared = false;
-      for (const offset of this.#changed) {
-        const block = this.#blocks.get(offset);
-        if (block) blocks.put(block, [this.identity, offset]);
-        else blocks.delete([this.identity, offset]);
-      }
-      this.#changed.clear();
-      const note: Note = { order: Float64Array.from(this.#blocks.keys()), bytes: this.#bytes, used: Date.now() };
-      transaction.objectStore("notes").put(note, this.identity);
-      this.#writing = ended(transaction).catch(() => this.#giveUp());
-    } catch {
-      this.#giveUp();
-    }
-  }
-
-  #giveUp(): void {
-    this.#database?.close();
-    this.#database = undefined;
+    this.database.close();
   }
 }

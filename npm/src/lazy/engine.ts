@@ -69,12 +69,12 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       store.disk?.close();
       return reader.close?.();
     };
-    // What has an address can be found again by it.
+    // What has an address can be found again by it; blocks in a place of the caller's by what they are of.
     const url = call.persist && reader instanceof Http ? reader.url : undefined;
-    if (url !== undefined) this.#shelves = call.shelves && globalThis.indexedDB && !handles() ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
+    if (call.own || url !== undefined) this.#shelves = call.shelves && (call.own || (globalThis.indexedDB && !handles())) ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
     const shelves = this.#shelves;
     // Begins at once, and is waited for when it is needed.
-    const kept = shelves?.then(({ load }) => load(url!));
+    const kept = shelves?.then(({ load }) => (url === undefined ? undefined : load(url)));
     try {
       const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
@@ -90,7 +90,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
         if (this.#closing.signal.aborted) return disk.close();
         store.attach(disk);
         await kept; // one at a time has that file
-        await save(url!, pieces as Uint8Array<ArrayBuffer>[]);
+        if (url !== undefined) await save(url, pieces as Uint8Array<ArrayBuffer>[]);
       });
       if (this.#shelving) await soon(this.#shelving, LATE_MS);
       if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own

@@ -249,6 +249,14 @@ test("over a base that is read in parts, by HTTP: what is hidden is not found, k
     const vectors = rows(2000, D, 9);
     const map = new Map(Array.from({ length: 2000 }, (_, i) => [i * 3 + 1, vector(vectors, D, i)]));
     const base = await open(`${server.url}/plain/x`, { mode: "lazy" });
+    // No change asks the base: an id of it that is added takes its row's place, and one that is nowhere is taken for one of it.
+    const apart = await Index.create({ base });
+    await apart.add(1, vector(vectors, D, 7));
+    assert.deepEqual([apart.size, await apart.delete(5), apart.size, await base.has(1), await base.has(5)], [2001, true, 2000, true, false]);
+    const twins = await apart.search(vector(vectors, D, 7), { k: 2 });
+    assert.deepEqual(twins.map(({ id }) => id).sort((a, b) => a - b), [1, 22]);
+    assert.equal((await apart.search(vector(vectors, D, 0), { k: 50 })).filter(({ id }) => id === 1).length <= 1, true);
+    await apart.close();
     const persist = join(home, "lazy");
     let live = await Index.create({ base, persist });
     assert.deepEqual([live.size, live.info.mode, live.info.metric, live.info.dimensions, live.info.kept], [2000, "lazy", "cosine", D, true]);

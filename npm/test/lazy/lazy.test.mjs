@@ -318,6 +318,13 @@ test("what takes the whole file is named", async () => {
   const loaded = await Index.load(path);
   assert.equal(await loaded.has(4), true);
   await loaded.verify();
+  const given = vector(vectors, DIMENSIONS, 0);
+  for (const change of [() => loaded.add(8, given), () => loaded.update(4, given), () => loaded.delete(4), () => loaded.addMany([8], given)]) {
+    await assert.rejects(change(), failure("unsupported", "file in tiles", "exported from", "Index.create({ base })"));
+  }
+  const over = await Index.create({ base: await open(file) });
+  await over.add(8, given);
+  assert.deepEqual((await over.search(given, { k: 2 })).map(({ id }) => id).sort(), [1, 8]);
   assert.equal((await loaded.search(vector(vectors, DIMENSIONS, 42), { plan: "scan" }))[0].id, 127);
 });
 

@@ -161,6 +161,20 @@ test("a list that cannot be is refused, and names are no addresses", async () =>
   for (const name of ["../x", "https://other.example/x", "/x", ".x", 7]) await refused((list) => (list.parts[3].name = name), "corrupt", "part 4 has no name");
 });
 
+test("the golden list of parts is the golden file", async () => {
+  const golden = (name) => join(import.meta.dirname, "../../../tests/golden", name);
+  const [whole, answers] = await Promise.all([open(golden("v1.0/cosine-f32-150-tiles.shore")), readFile(golden("v1.0/cosine-f32-150-tiles.json"), "utf8").then(JSON.parse)]);
+  const given = answers.queries.filter(({ form }) => form === "f32").map(({ bits }) => new Float32Array(Uint32Array.from(bits).buffer));
+  assert.ok(given.length > 0);
+  for (const mode of ["lazy", "whole"]) {
+    const index = await open(golden("parts/cosine-f32-150-tiles.shore.json"), { mode });
+    assert.deepEqual([index.info.mode, index.info.identity, index.info.rows], [mode, whole.info.identity, 150]);
+    for (const query of given) assert.deepEqual(idsOf(await index.search(query)), idsOf(await whole.search(query)));
+    await index.close();
+  }
+  await whole.close();
+});
+
 test("from a folder, in Node", async () => {
   const here = await mkdtemp(join(tmpdir(), "parts-"));
   try {
