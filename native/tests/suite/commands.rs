@@ -189,14 +189,14 @@ fn the_summary_is_printed_unless_quiet() {
 #[test]
 fn help_has_examples_and_completions_know_every_command() {
     let sandbox = Sandbox::new();
-    for command in ["build", "search", "bench", "truth", "tune", "serve", "completions"] {
+    for command in ["build", "set", "search", "bench", "truth", "tune", "serve", "completions"] {
         assert!(sandbox.run(&format!("{command} --help")).ok().stdout.contains("Example"), "{command}");
     }
     assert!(sandbox.run("--help").ok().stdout.contains("Exit codes"));
     assert!(sandbox.run("--version").ok().stdout.starts_with("nearshore "));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = sandbox.run(&format!("completions {shell}")).ok().stdout;
-        let commands = ["build", "search", "bench", "truth", "tune", "info", "verify", "serve"];
+        let commands = ["build", "set", "search", "bench", "truth", "tune", "info", "verify", "serve"];
         assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
     }
 }

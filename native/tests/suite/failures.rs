@@ -1,10 +1,9 @@
 //! Every way in which a command may fail: the exit code, one line that says what would be right, and nothing left.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Ran, Sandbox, fbin, jsonl, names, numbers};
+use crate::support::{Ran, Sandbox, SmallDisk, fbin, jsonl, names, numbers};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -30,6 +29,10 @@ fn a_command_that_makes_no_sense_is_usage() {
         "search b.shore --vector [1,2] --ef 1 --recall 0.9",
     ] {
         assert_eq!(sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>()).code, Some(2), "{line}");
+    }
+    for alone in ["--partitions 4", "--partition plan", "--restart"] {
+        let ran = sandbox.run(&format!("build b.fbin -o x.shore {alone}"));
+        assert!(ran.code == Some(2) && ran.stderr.contains("were not provided:\n  --memory <BYTES>"), "{alone}: {ran:?}");
     }
     sandbox.run("search b.shore --vector [1,2] --ef 0").fails(2, &["ef must be at least 1"]);
     sandbox.run("search b.shore --vector [1,2] --recall 1.5").fails(2, &["recall must be above 0"]);
@@ -187,30 +190,13 @@ fn ctrl_c_leaves_nothing() {
     }
 }
 
-/// A small file system of its own, gone with the value. `None` where only root may mount and we are not root.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(folder: &'a Path) -> Option<Self> {
-        std::fs::create_dir(folder).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(folder).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_said_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("b.fbin", &fbin(32, &numbers(32 * 2000, 1)));
     sandbox.write("b.jsonl", &jsonl(32, &numbers(32 * 3000, 1), |_| String::new()));
     let folder = sandbox.path("small");
-    let Some(disk) = SmallDisk::mount(&folder) else {
+    let Some(disk) = SmallDisk::mount(&folder, "256k") else {
         eprintln!("SKIPPED: a full disk (mounting a tmpfs needs root)");
         return;
     };

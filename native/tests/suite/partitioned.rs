@@ -8,7 +8,7 @@ use nearshore::build::BuildParams;
 use nearshore::build::parts::in_memory_bytes;
 use serde_json::Value;
 
-use crate::support::{Ran, Sandbox, fbin, jsonl, numbers};
+use crate::support::{Ran, Sandbox, SmallDisk, fbin, jsonl, names, numbers};
 
 const DIMENSIONS: usize = 24;
 const BOUND: &str = "--memory 128MiB --partitions 4 --m 8 --ef-construction 40 --threads 2";
@@ -264,6 +264,31 @@ fn a_full_disk_is_told_ahead_in_numbers() {
         return;
     };
     ran.fails(4, &["x.shore.build", "GiB more are needed", "the disk has", "GiB free"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_in_the_midst_of_a_step_is_named_and_the_same_command_goes_on_when_there_is_room() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &rows(12_000, 3)));
+    let folder = sandbox.path("disk");
+    let Some(disk) = SmallDisk::mount(&folder, "48m") else {
+        eprintln!("SKIPPED: a disk that fills up (mounting a tmpfs needs root)");
+        return;
+    };
+    let line = format!("build base.fbin -o disk/x.shore {BOUND}");
+    sandbox.run(&format!("{line} --partition plan")).ok();
+    // There was room for all of it then. Lists of a partition need more than this.
+    disk.fill(300 << 10);
+    let words = ["disk/x.shore.build/run-0000", "No space left on device", " KiB free", "what was done is kept", "goes on from there"];
+    sandbox.run(&format!("{line} --partition 1/1")).fails(4, &words);
+    sandbox.run(&line).fails(4, &words);
+    assert!(!folder.join("x.shore").exists());
+    std::fs::remove_file(folder.join("ballast")).unwrap();
+    sandbox.run(&line).ok();
+    assert_eq!(names(&folder), ["x.shore"]);
+    sandbox.run(&format!("build base.fbin -o y.shore {BOUND}")).ok();
+    assert!(bytes(&sandbox, "disk/x.shore") == bytes(&sandbox, "y.shore"));
 }
 
 /// A limit of the size of files stands in for a quota: it is met in the midst of a write, wherever mounting is not permitted.

@@ -78,6 +78,32 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// A small file system of its own, gone with the value. `None` where only root may mount and we are not root.
+pub(crate) struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    pub(crate) fn mount(folder: &'a Path, size: &str) -> Option<Self> {
+        std::fs::create_dir(folder).unwrap();
+        let options = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).stderr(Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+
+    /// Takes all of its room but so many bytes, in the file `ballast`.
+    pub(crate) fn fill(&self, but: u64) {
+        let mut ballast = std::fs::File::create(self.0.join("ballast")).unwrap();
+        while ballast.write_all(&[7; 1 << 16]).is_ok() {}
+        let length = ballast.metadata().unwrap().len();
+        ballast.set_len(length - but).unwrap();
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
