@@ -31,23 +31,30 @@ pub(crate) enum Among {
 }
 
 impl Filters {
-    pub(crate) fn kept(&self, text: &str) -> Option<&RowSet> {
-        self.selected.iter().find(|(kept, _)| kept == text).map(|(_, rows)| rows)
+    pub(crate) fn kept(&mut self, text: &str) -> Option<&RowSet> {
+        recall(&mut self.selected, text).map(|rows| &*rows)
     }
 
     /// A copy shares the rows.
     pub(crate) fn keep(&mut self, text: String, rows: RowSet) -> RowSet {
-        room(&mut self.selected);
-        self.selected.push((text, rows.clone()));
+        remember(&mut self.selected, text, rows.clone());
         rows
     }
 }
 
-/// Makes room for one more.
-fn room<T>(kept: &mut Vec<T>) {
+/// What is kept of a condition, which moves behind all others.
+fn recall<'a, T>(kept: &'a mut [(String, T)], text: &str) -> Option<&'a mut T> {
+    let at = kept.iter().position(|(condition, _)| condition == text)?;
+    kept[at..].rotate_left(1);
+    kept.last_mut().map(|(_, of)| of)
+}
+
+/// Keeps one more, in the place of the one that was asked longest ago.
+fn remember<T>(kept: &mut Vec<(String, T)>, text: String, of: T) {
     if kept.len() >= KEPT {
         kept.remove(0);
     }
+    kept.push((text, of));
 }
 
 impl Engine {
@@ -73,14 +80,15 @@ impl Engine {
             }
             #[cfg(feature = "columns")]
             State::Live(live) => {
-                let living = &mut filters.living;
-                if !living.iter().any(|(kept, _)| *kept == text) {
-                    room(living);
-                    living.push((text.clone(), LiveSelection::new(parse(&text)?)));
+                // Of the file that it may have been.
+                filters.selected = Vec::new();
+                if let Some(selection) = recall(&mut filters.living, &text) {
+                    return Ok(Among::Live(live.select(selection)?));
                 }
-                let found = living.iter_mut().find(|(kept, _)| *kept == text);
-                let (_, selection) = found.ok_or_else(nothing)?;
-                Ok(Among::Live(live.select(selection)?))
+                let mut selection = LiveSelection::new(parse(&text)?);
+                let rows = live.select(&mut selection)?;
+                remember(&mut filters.living, text, selection);
+                Ok(Among::Live(rows))
             }
             #[cfg(all(feature = "full", not(feature = "columns")))]
             State::Live(_) => Err(nothing()),

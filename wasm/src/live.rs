@@ -71,7 +71,8 @@ impl Engine {
             let values = crate::columns::of_row(&columns, row);
             #[cfg(not(feature = "columns"))]
             let values = ();
-            let added = query(&inputs.query, form, row, dimensions).and_then(|vector| Ok(put(live, id, vector, payload, &values, replace)?));
+            let added =
+                query(&inputs.query, form, row, dimensions).and_then(|vector| Ok(put(live, id, vector, payload, &values, replace)?));
             if let Err(failure) = added {
                 if !replace {
                     inputs.ids.iter().take(row).try_for_each(|&id| live.delete(id))?;

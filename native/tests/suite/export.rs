@@ -205,7 +205,11 @@ fn a_file_in_parts_is_the_file_and_is_verified_part_by_part() {
     assert_eq!(sandbox.run("info parts.shore.json --json").json()["parts"].as_u64(), Some(names.len() as u64));
     // What wants a file says what this is, and which one to open.
     let words = ["parts.shore.json: the list of a file in parts", "npm package", "`nearshore export` writes without --split"];
-    for line in ["search parts.shore.json --queries query.fbin", "bench parts.shore.json --queries query.fbin", "export parts.shore.json -o x.shore"] {
+    for line in [
+        "search parts.shore.json --queries query.fbin",
+        "bench parts.shore.json --queries query.fbin",
+        "export parts.shore.json -o x.shore",
+    ] {
         sandbox.run(line).fails(2, &words);
     }
     // Made again nothing changes; only the list has to be replaced.
