@@ -1,5 +1,9 @@
 //! Coarse codes of the nodes, made of their records: what will guide the walks of the file.
 
+#[cfg(feature = "codes")]
+use crate::format::encoding::{CODES_PQ, CODES_U4};
+#[cfg(feature = "codes")]
+use crate::format::Table;
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::{Buffers, Graph};
 use crate::par::Par;
@@ -14,7 +18,7 @@ use core::convert::Infallible;
 use core::str::FromStr;
 
 /// Rows of one task.
-const TASK_ROWS: usize = 256;
+pub(super) const TASK_ROWS: usize = 256;
 
 /// What guides the walks of a file. Records rank what was found by codes. Browsers refuse files with other codes than `U4`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +61,20 @@ impl Codes {
         }
     }
 
+    /// Those of a file's table; `None` where it is not of this list.
+    #[cfg(feature = "codes")]
+    pub(super) fn of_table(table: &Table) -> Option<Self> {
+        let parts = usize::try_from(table.parameter).unwrap_or(usize::MAX);
+        Self::ALL.into_iter().find(|codes| match codes.method() {
+            Some(Method::Product { parts: own }) => table.encoding == CODES_PQ && own == parts,
+            Some(method) => table.encoding == method.encoding(),
+            None => *codes == Self::U4 && table.encoding == CODES_U4,
+        })
+    }
+
     /// How rows are coded, where it is by few bits.
     #[cfg(feature = "codes")]
-    fn method(self) -> Option<Method> {
+    pub(super) fn method(self) -> Option<Method> {
         match self {
             Self::None | Self::U4 => None,
             Self::RaBitQ1 => Some(Method::RaBitQ { bits: 1 }),

@@ -22,6 +22,8 @@ mod params;
 #[cfg(feature = "codes")]
 pub mod parts;
 #[cfg(feature = "codes")]
+mod recode;
+#[cfg(feature = "codes")]
 pub mod tiles;
 pub(crate) mod write;
 

@@ -1,24 +1,25 @@
 //! A file laid out anew for a disk: codes and graph in front, to stay in memory as far as that goes; records behind them; each of these in
 //! pages, to be read one by one.
 //!
-//! What the file holds stays what it was. Where it has no codes, four bits a dimension are made of its records. Its quality table then
-//! says nothing of walks by them and stays behind; [`BuildParams::tier`](super::BuildParams) builds a file with a table of its own.
+//! What the file holds stays what it was. Where it has no codes, or others than are asked for, they are made of its records. Its quality
+//! table then says nothing of walks by them and stays behind; [`BuildParams::tier`](super::BuildParams) builds a file with a table of its own.
 
+use super::codes::{CodeTable, Codes};
+use super::recode::Recoder;
 use super::tiles::TileError;
 use crate::format::encoding::CODES_U4;
 use crate::format::{Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TableSpec, Writer, build_id};
 use crate::index::Index;
-use crate::quant::CodeLayout;
+use crate::par::Par;
 use crate::search::SearchError;
 use crate::sort;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 /// Version of what decides the bytes.
-const VERSION: &[u8] = b"pages 2";
-/// Rows between two reports of progress.
-const STEP_ROWS: u32 = 4096;
+const VERSION: &[u8] = b"pages 3";
+/// Rows that are coded at once.
+const STEP_ROWS: u32 = 16_384;
 
 /// Where a table goes: hot ones first, then what guides walks, then what is read.
 fn place(kind: Kind) -> u8 {
@@ -34,14 +35,18 @@ fn place(kind: Kind) -> u8 {
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header; without `originals` those stay
-    /// behind, and records rank. `progress` is told bytes done and in all. The same file gives the same bytes. Cost: one pass over the file.
+    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header. Walks are guided by `codes`;
+    /// [`Codes::None`] stands for those that the file has, or four bits a dimension where it has none. Without `originals` those stay behind,
+    /// and records rank. `progress` is told bytes done and in all. The same file and arguments give the same bytes for any number of threads.
+    /// Cost: one pass over the file, and a coding of each record where codes are made.
     ///
     /// # Errors
     /// A damaged block, a file without a graph, the sink's errors, or [`TileError::Interrupted`] when `progress` breaks.
-    pub fn write_pages<S: Sink>(
+    pub fn write_pages<P: Par, S: Sink>(
         &self,
+        codes: Codes,
         originals: bool,
+        par: &P,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
         sink: S,
     ) -> Result<(S, Header), TileError<S::Error>> {
@@ -51,19 +56,36 @@ impl<B: AsRef<[u8]>> Index<B> {
         if reader.section(Kind::Edges, 0).is_none() {
             return Err(SearchError::Unsupported { lacks: "has no graph to walk along" }.into());
         }
-        let layout = CodeLayout::new(self.dimensions());
-        let codes = reader.section(Kind::CodesRows, 0).is_some();
-        let mut tables: Vec<TableSpec> = reader.sections().filter_map(|section| self.paged(&section, codes)).collect();
+        let has = reader.section(Kind::CodesRows, 0).map(|section| Codes::of_table(section.table()));
+        let made = if codes == Codes::None { has.is_none().then_some(Codes::U4) } else { (has != Some(Some(codes))).then_some(codes) };
+        let recoder = match made {
+            Some(codes) => {
+                let records = reader.section(Kind::Records, 0).ok_or(SearchError::Unsupported { lacks: "has no records" })?;
+                Some(Recoder::new(codes, space, self.kernels(), records, superblock.seed, par).map_err(SearchError::from)?)
+            }
+            None => None,
+        };
+        let mut tables: Vec<TableSpec> = reader.sections().filter_map(|section| self.paged(&section, made.is_none())).collect();
         tables.retain(|table| originals || table.kind != Kind::Originals);
-        if !codes {
-            let spec = TableSpec::table(Kind::CodesRows, superblock.rows, layout.stride as u32);
-            tables.push(spec.encoding(CODES_U4).parameter(layout.factors as u32).page_rows());
+        if let Some(recoder) = &recoder {
+            let (encoding, parameter) = match &recoder.table {
+                CodeTable::U4(layout) => (CODES_U4, layout.factors),
+                CodeTable::Coarse(coarse) => {
+                    tables.push(TableSpec::blob(Kind::Quant, coarse.to_bytes(self.dimensions()).len() as u64).instance(1).hot());
+                    (coarse.method().encoding(), coarse.parameter())
+                }
+            };
+            let spec = TableSpec::table(Kind::CodesRows, superblock.rows, recoder.stride as u32);
+            tables.push(spec.encoding(encoding).parameter(parameter as u32).page_rows());
         }
         let mut order: Vec<usize> = (0..tables.len()).collect();
         sort::by_key(&mut order, |&at| (!tables[at].hot, place(tables[at].kind), at));
         let tables: Vec<TableSpec> = order.into_iter().map(|at| tables[at]).collect();
         let mut digest = Digest::new();
-        tables.iter().for_each(|table| digest.update(&(table.kind as u16).to_le_bytes()));
+        tables.iter().for_each(|table| {
+            digest.update(&(table.kind as u16).to_le_bytes());
+            digest.update(&(u64::from(table.encoding) << 32 | u64::from(table.parameter)).to_le_bytes());
+        });
         let spec = FileSpec {
             rows: superblock.rows,
             dimensions: superblock.dimensions,
@@ -82,18 +104,23 @@ impl<B: AsRef<[u8]>> Index<B> {
             if progress(done, total).is_break() { Err(TileError::Interrupted) } else { Ok(()) }
         };
         for table in &tables {
-            let Some(section) = reader.section(table.kind, table.instance) else {
-                let mut code = vec![0; layout.stride];
-                let records = reader.section(Kind::Records, 0).ok_or(SearchError::Unsupported { lacks: "has no records" })?;
-                for row in 0..superblock.rows as u32 {
-                    layout.encode(space, records.row(row)?, &mut code);
-                    writer.rows(&code)?;
-                    if row.is_multiple_of(STEP_ROWS) {
-                        tell(u64::from(STEP_ROWS) * layout.stride as u64)?;
+            match (&recoder, table.kind, table.instance) {
+                (Some(recoder), Kind::CodesRows, _) => {
+                    let mut rows = Vec::new();
+                    for first in (0..superblock.rows as u32).step_by(STEP_ROWS as usize) {
+                        recoder.rows(first, STEP_ROWS, &mut rows, par).map_err(SearchError::from)?;
+                        writer.rows(&rows)?;
+                        tell(rows.len() as u64)?;
                     }
+                    continue;
                 }
-                continue;
-            };
+                (Some(Recoder { table: CodeTable::Coarse(coarse), .. }), Kind::Quant, 1) => {
+                    writer.rows(&coarse.to_bytes(self.dimensions()))?;
+                    continue;
+                }
+                _ => {}
+            }
+            let Some(section) = reader.section(table.kind, table.instance) else { continue };
             let old = section.table();
             for block in 0..old.blocks() {
                 let rows = usize::try_from(old.row_bytes(block)).unwrap_or(usize::MAX);
@@ -107,11 +134,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(writer.finish()?)
     }
 
-    /// What becomes of a table; `None` where it stays behind.
-    fn paged(&self, section: &Section<'_>, codes: bool) -> Option<TableSpec> {
+    /// What becomes of a table; `None` where it stays behind, as codes do that others replace, with all that was said of them.
+    fn paged(&self, section: &Section<'_>, codes_stay: bool) -> Option<TableSpec> {
         let table = section.table();
         let kind = table.kind()?;
-        if matches!(kind, Kind::NeighborCodes | Kind::CodesTiles | Kind::Tiles | Kind::RouteRecords) || (kind == Kind::Quality && !codes) {
+        let of_codes = matches!(kind, Kind::Quality | Kind::CodesRows) || (kind == Kind::Quant && table.instance == 1);
+        let left = matches!(kind, Kind::NeighborCodes | Kind::CodesTiles | Kind::Tiles | Kind::RouteRecords);
+        if left || (of_codes && !codes_stay) {
             return None;
         }
         let spec = TableSpec::table(kind, table.rows, table.stride).instance(table.instance).encoding(table.encoding);

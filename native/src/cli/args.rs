@@ -36,7 +36,7 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
 
 /// What can guide walks.
-const CODES: &[&str] = &["none", "u4", "rabitq1", "rabitq2", "rabitq4", "pq32", "pq64", "pq128"];
+pub(super) const CODES: &[&str] = &["none", "u4", "rabitq1", "rabitq2", "rabitq4", "pq32", "pq64", "pq128"];
 
 /// What every command takes.
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use nearshore::build::Codes;
 use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
 use nearshore::format::{Header, Kind, Sink, WriteError};
 use nearshore::parts::{self, Parts, PartsSink};
@@ -13,7 +14,7 @@ use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
 use nearshore::{Driver, Index, Pool};
 use serde_json::{Value, json};
 
-use super::args::Common;
+use super::args::{CODES, Common, words};
 use super::fail::Fail;
 use super::info::quality_json;
 use super::output::{self, print, print_json, rounded};
@@ -45,6 +46,10 @@ pub(crate) struct ExportArgs {
     /// Whether the input rows come along, so that searches can rank by them, in one round more
     #[arg(long, default_value = "drop", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
+    /// For a disk: what guides walks, of the words of `nearshore build`; made of the records where the file has others [default: those of the
+    /// file, or u4]
+    #[arg(long, value_parser = words::<Codes>(CODES))]
+    pub(crate) codes: Option<Codes>,
     /// For the web: the recall whose cost is reported
     #[arg(long, default_value_t = 0.95, value_name = "R")]
     pub(crate) recall: f32,
@@ -75,6 +80,9 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
         return Err(Fail::usage("--max-bytes and --split are for files for the web: --for web would be right"));
     }
+    if args.purpose != "disk" && args.codes.is_some() {
+        return Err(Fail::usage("--codes are for files for a disk: --for disk would be right"));
+    }
     if args.split.is_some() && args.output.extension().is_none_or(|extension| extension != "json") {
         return Err(Fail::usage(format!("{}: what lists parts ends in .json; {0}.json would be right", args.output.display())));
     }
@@ -96,7 +104,10 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
             progress.tell("writing", done, Some(total));
             ControlFlow::Continue(())
         };
-        let (sink, header) = index.write_pages(args.originals == "keep", &mut tell, sink).map_err(|error| explain(error, args))?;
+        let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
+        let (codes, originals) = (args.codes.unwrap_or_default(), args.originals == "keep");
+        let done = index.write_pages(codes, originals, &pool, &mut tell, sink);
+        let (sink, header) = done.map_err(|error| explain(error, args))?;
         progress.finish();
         sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
         return report_disk(args, common, &header, started.elapsed().as_secs_f64());

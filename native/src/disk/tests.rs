@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use nearshore_core::build::tiles::TileParams;
 use nearshore_core::build::{BuildParams, Codes, Input, Tier, build};
 use nearshore_core::distance::Kernels;
+use nearshore_core::format::encoding::{CODES_PQ, CODES_RABITQ_1};
 use nearshore_core::format::{Element, Kind, Metric, Plan};
 use nearshore_core::search::{Hit, Scratch, Stats};
 use nearshore_core::seed::SplitMix;
@@ -260,15 +261,37 @@ fn pages_of_a_file_for_memory_answer_as_a_build_for_a_disk() {
     };
     let (disk, memory) = (made(Tier::Disk, Codes::U4), made(Tier::Memory, Codes::None));
     let memory = nearshore_core::index::Index::open(memory).expect("a sound file");
-    let (pages, _) = memory.write_pages(true, &mut |_, _| ControlFlow::Continue(()), Vec::new()).expect("a sound file");
-    let [disk, pages] = [disk, pages].map(|file| nearshore_core::index::Index::open(file).expect("a sound file"));
-    pages.check(&mut |_, _| {}).expect("a whole file");
+    let paged = |index: &nearshore_core::index::Index<Vec<u8>>, codes, threads| {
+        let pool = Pool::new(threads).expect("threads");
+        index.write_pages(codes, true, &pool, &mut |_, _| ControlFlow::Continue(()), Vec::new()).expect("a sound file").0
+    };
+    let open = |file| nearshore_core::index::Index::open(file).expect("a sound file");
     let queries = queries(30);
-    let (mut scratch, mut hits, mut others) = (Scratch::new(), Vec::new(), Vec::new());
-    for query in 0..queries.len() {
-        let params = SearchParams::ef(40);
-        let a = disk.search(queries.get(query), &params, &mut scratch, &mut hits).expect("a sound search");
-        let b = pages.search(queries.get(query), &params, &mut scratch, &mut others).expect("a sound search");
-        assert_eq!((a, &hits), (b, &others));
+    let answers = |index: &nearshore_core::index::Index<Vec<u8>>, params: SearchParams| -> Vec<(Stats, Vec<Hit>)> {
+        let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+        let answer = |query| {
+            let stats = index.search(queries.get(query), &params, &mut scratch, &mut hits).expect("a sound search");
+            (stats, hits.clone())
+        };
+        (0..queries.len()).map(answer).collect()
+    };
+    let same = |disk: &nearshore_core::index::Index<Vec<u8>>, pages: &nearshore_core::index::Index<Vec<u8>>| {
+        pages.check(&mut |_, _| {}).expect("a whole file");
+        assert_eq!(answers(disk, SearchParams::ef(40)), answers(pages, SearchParams::ef(40)));
+    };
+    let (disk, pages) = (open(disk), open(paged(&memory, Codes::None, 1)));
+    same(&disk, &pages);
+    // Others than the file has are made of its records, the same by any number of threads; so is what it was.
+    for (codes, encoding) in [(Codes::RaBitQ1, CODES_RABITQ_1), (Codes::Pq32, CODES_PQ)] {
+        let bytes = paged(&pages, codes, 2);
+        assert!(bytes == paged(&pages, codes, 1), "{codes:?}: threads change bytes");
+        let coarse = open(bytes);
+        let table = coarse.reader().section(Kind::CodesRows, 0).expect("codes").table();
+        assert_eq!((table.encoding, coarse.quality().expect("a sound file")), (encoding, &[][..]));
+        let all = answers(&coarse, SearchParams::ef(ROWS).rerank(ROWS));
+        let exact = answers(&pages, SearchParams::ef(ROWS).plan(Plan::Scan));
+        let right = all.iter().zip(&exact).filter(|((_, hits), (_, exact))| hits == exact).count();
+        assert!(right + 1 >= queries.len(), "{codes:?}: {right} answers of {} are what a scan finds", queries.len());
+        same(&disk, &open(paged(&coarse, Codes::U4, 1)));
     }
 }
