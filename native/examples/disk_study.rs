@@ -133,7 +133,9 @@ impl Study<'_> {
 
     /// What a node holds, how fast it would be: from bytes a row as measured, and growth as fitted.
     fn projections(&self, set: &str, plans: &[(&str, &str)], fits: &BTreeMap<String, (f64, f64)>) -> Result<()> {
-        println!("\n| in memory | rows | memory GB | file TB | reads | rounds | queries a second | fits |\n|---|---|---|---|---|---|---|---|");
+        println!(
+            "\n| in memory | rows | memory GB | file TB | reads | rounds | queries a second | fits |\n|---|---|---|---|---|---|---|---|"
+        );
         let grown = |key: &str, rows: f64, from: f64| {
             let (a, b) = fits.get(&format!("{key} {set}")).copied().unwrap_or((1.0, 0.0));
             (a + b * rows.ln()) / (a + b * from.ln())
@@ -172,12 +174,7 @@ fn main() -> Result<()> {
     let study = Study { all, folder: Path::new(folder) };
     std::fs::create_dir_all(folder)?;
     let fits = study.growth(&["1024 f32", "96 u8"])?;
-    let plans = [
-        ("graph", "codes and graph"),
-        ("codes", "codes"),
-        ("inline", "nothing; codes beside nodes"),
-        ("tiles", "centroids"),
-    ];
+    let plans = [("graph", "codes and graph"), ("codes", "codes"), ("inline", "nothing; codes beside nodes"), ("tiles", "centroids")];
     let reads = Axis::new("reads a query", Scale::Log, &[10.0, 30.0, 100.0, 300.0, 1000.0]);
     study.by_recall("reads", "reads a query, 1 M x 1,024, by what is in memory", "1024 f32", &plans, &reads, "blocks")?;
     let codes = ["pq64", "rabitq1", "rabitq2", "u4"].map(|codes| [format!("{codes} only"), codes.to_owned()]);

@@ -48,7 +48,8 @@ struct Pages {
 
 impl Pages {
     fn of(index: &Index, degree: Option<usize>) -> Result<Self> {
-        let section = |kind, instance| index.reader().section(kind, instance).ok_or("a file of --tier disk with codes of few bits would be right");
+        let section =
+            |kind, instance| index.reader().section(kind, instance).ok_or("a file of --tier disk with codes of few bits would be right");
         let (records, edges, codes) = (section(Kind::Records, 0)?, section(Kind::Edges, 0)?, section(Kind::CodesRows, 0)?);
         let (table, dimensions) = (records.table(), index.dimensions());
         let layout = RecordLayout::from_file(dimensions, table.parameter as usize, table.stride as usize).ok_or("records that overlap")?;
@@ -293,7 +294,11 @@ fn main() -> Result<()> {
     let truth = Truth::open(Path::new(truth))?;
     let (per_page, page_bytes) = pages.packing();
     let (bytes, held) = (path.metadata()?.len(), pages.codes.len() + 4 * pages.sample.len());
-    println!("{} nodes of {} neighbours, {per_page} to a page of {page_bytes} bytes: {bytes} bytes; {held} bytes in memory", index.len(), pages.degree);
+    println!(
+        "{} nodes of {} neighbours, {per_page} to a page of {page_bytes} bytes: {bytes} bytes; {held} bytes in memory",
+        index.len(),
+        pages.degree
+    );
     println!("| at a time | effort | recall@10 | reads | rounds | KiB | CPU us |\n|---|---|---|---|---|---|---|");
     let file = BlockFile::open(path, BlockOptions::default())?;
     for width in [1, 4, 8, 16] {

@@ -79,6 +79,7 @@ impl Built<'_> {
             meta: meta::describe(input, params, parts),
             digest: arranged.digest,
             tier: params.tier,
+            page_bytes: params.page_bytes,
             #[cfg(feature = "filter")]
             columns: &columns.iter().map(|&column| Coded::new(column)).collect::<Vec<_>>(),
         };

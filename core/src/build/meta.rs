@@ -4,6 +4,7 @@
 use super::Builder;
 use super::{BuildParams, Codes, Input, Layers, Tier, link};
 #[cfg(feature = "codes")]
+use crate::format::PAGE_BYTES;
 use crate::search::Layout;
 use crate::words::say;
 use alloc::string::String;
@@ -46,6 +47,9 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> S
     say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
     if params.tier == Tier::Disk {
+        if params.page_bytes != PAGE_BYTES {
+            say!(out, ",\"page_bytes\":", params.page_bytes);
+        }
         say!(out, ",\"pages\":", PAGES_VERSION);
     }
     if cfg!(feature = "codes") && parts > 0 {

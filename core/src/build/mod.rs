@@ -47,6 +47,8 @@ pub use codes::Codes;
 pub(crate) use codes::{CodeTable, NodeCodes};
 #[cfg(feature = "codes")]
 pub(crate) use neighbors::NodeNeighbors;
+#[cfg(feature = "codes")]
+pub use pages::PageParams;
 pub use params::{BuildParams, Builder, Layers, Tier};
 
 /// Rows to build from.
@@ -302,6 +304,10 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     #[cfg(feature = "codes")]
     if params.builder == Builder::Vamana && (!params.heuristic || params.extend_candidates || params.keep_pruned) {
         return bad("builder", "leaves or insertion, with other neighbours than the heuristic's: Vamana prunes in its own way");
+    }
+    #[cfg(feature = "codes")]
+    if !pages::is_page(params.page_bytes) {
+        return bad("page_bytes", pages::PAGE_MUST);
     }
     if params.codes != Codes::None && !cfg!(feature = "codes") {
         return bad("codes", "none, in this build of the library");

@@ -8,7 +8,7 @@ use super::codes::{CodeTable, Codes};
 use super::recode::Recoder;
 use super::tiles::TileError;
 use crate::format::encoding::CODES_U4;
-use crate::format::{Digest, FileSpec, Header, Kind, Plan, Refine, Section, Sink, TableSpec, Writer, build_id};
+use crate::format::{Digest, FileSpec, Header, Kind, PAGE_BYTES, Plan, Refine, Section, Sink, TableSpec, Writer, build_id};
 use crate::index::Index;
 use crate::par::Par;
 use crate::search::SearchError;
@@ -34,22 +34,49 @@ fn place(kind: Kind) -> u8 {
     }
 }
 
+/// How a file is laid out for a disk.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PageParams {
+    /// What guides walks; [`Codes::None`] stands for those that the file has, or four bits a dimension where it has none.
+    pub codes: Codes,
+    /// Whether the input rows come along; without them records rank.
+    pub originals: bool,
+    /// Bytes of a page: 4096 to 65,536, a multiple of 4096. Larger ones hold more rows that nobody asked for, and fewer bytes that hold none.
+    pub page_bytes: u32,
+}
+
+impl Default for PageParams {
+    fn default() -> Self {
+        Self { codes: Codes::None, originals: false, page_bytes: PAGE_BYTES }
+    }
+}
+
+/// What the bytes of a page must be.
+pub(super) const PAGE_MUST: &str = "4096 to 65536, a multiple of 4096";
+
+/// Whether pages may have so many bytes.
+pub(super) const fn is_page(bytes: u32) -> bool {
+    bytes >= PAGE_BYTES && bytes <= 16 * PAGE_BYTES && bytes.is_multiple_of(PAGE_BYTES)
+}
+
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header. Walks are guided by `codes`;
-    /// [`Codes::None`] stands for those that the file has, or four bits a dimension where it has none. Without `originals` those stay behind,
-    /// and records rank. `progress` is told bytes done and in all. The same file and arguments give the same bytes for any number of threads.
+    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header. `progress` is told bytes done and in all. The same file and arguments give the same bytes for any number of threads.
     /// Cost: one pass over the file, and a coding of each record where codes are made.
     ///
     /// # Errors
     /// A damaged block, a file without a graph, the sink's errors, or [`TileError::Interrupted`] when `progress` breaks.
     pub fn write_pages<P: Par, S: Sink>(
         &self,
-        codes: Codes,
-        originals: bool,
+        params: &PageParams,
         par: &P,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
         sink: S,
     ) -> Result<(S, Header), TileError<S::Error>> {
+        let PageParams { codes, originals, page_bytes } = *params;
+        if !is_page(page_bytes) {
+            return Err(TileError::Parameter { parameter: "page_bytes", must: PAGE_MUST });
+        }
         let (space, _) = self.coding()?;
         let reader = self.reader();
         let superblock = &reader.header().superblock;
@@ -65,7 +92,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             }
             None => None,
         };
-        let mut tables: Vec<TableSpec> = reader.sections().filter_map(|section| self.paged(&section, made.is_none())).collect();
+        let mut tables: Vec<TableSpec> = reader.sections().filter_map(|section| self.paged(&section, made.is_none(), page_bytes)).collect();
         tables.retain(|table| originals || table.kind != Kind::Originals);
         if let Some(recoder) = &recoder {
             let (encoding, parameter) = match &recoder.table {
@@ -76,7 +103,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 }
             };
             let spec = TableSpec::table(Kind::CodesRows, superblock.rows, recoder.stride as u32);
-            tables.push(spec.encoding(encoding).parameter(parameter as u32).page_rows());
+            tables.push(spec.encoding(encoding).parameter(parameter as u32).page_rows(page_bytes));
         }
         let mut order: Vec<usize> = (0..tables.len()).collect();
         sort::by_key(&mut order, |&at| (!tables[at].hot, place(tables[at].kind), at));
@@ -86,6 +113,9 @@ impl<B: AsRef<[u8]>> Index<B> {
             digest.update(&(table.kind as u16).to_le_bytes());
             digest.update(&(u64::from(table.encoding) << 32 | u64::from(table.parameter)).to_le_bytes());
         });
+        if page_bytes != PAGE_BYTES {
+            digest.update(&page_bytes.to_le_bytes());
+        }
         let spec = FileSpec {
             rows: superblock.rows,
             dimensions: superblock.dimensions,
@@ -135,7 +165,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// What becomes of a table; `None` where it stays behind, as codes do that others replace, with all that was said of them.
-    fn paged(&self, section: &Section<'_>, codes_stay: bool) -> Option<TableSpec> {
+    fn paged(&self, section: &Section<'_>, codes_stay: bool, page_bytes: u32) -> Option<TableSpec> {
         let table = section.table();
         let kind = table.kind()?;
         let of_codes = matches!(kind, Kind::Quality | Kind::CodesRows) || (kind == Kind::Quant && table.instance == 1);
@@ -146,8 +176,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let spec = TableSpec::table(kind, table.rows, table.stride).instance(table.instance).encoding(table.encoding);
         let spec = TableSpec { hot: table.is_hot(), required: table.is_required(), ..spec }.parameter(table.parameter).extra(table.extra);
         Some(match kind {
-            Kind::Records | Kind::Edges => spec.paged(),
-            Kind::CodesRows => spec.page_rows(),
+            Kind::Records | Kind::Edges => spec.paged(page_bytes),
+            Kind::CodesRows => spec.page_rows(page_bytes),
             // A row that is no page long would be read in two as often as not.
             Kind::Originals => spec.block_rows(1).packed(),
             Kind::Payload => spec.block_rows(4096 - 8).packed(),

@@ -1,7 +1,7 @@
 //! What decides a build, beside the rows.
 
 use super::Codes;
-use crate::format::Metric;
+use crate::format::{Metric, PAGE_BYTES};
 use crate::search::Layout;
 use core::str::FromStr;
 
@@ -123,6 +123,8 @@ pub struct BuildParams {
     pub layout: Layout,
     /// Where the records of the file are read.
     pub tier: Tier,
+    /// Bytes of a page of a file for a disk: 4096 to 65,536, a multiple of 4096.
+    pub page_bytes: u32,
     /// Measures recall at a ladder of efforts and stores the table.
     pub quality: bool,
 }
@@ -145,6 +147,7 @@ impl Default for BuildParams {
             codes: Codes::None,
             layout: Layout::Lean,
             tier: Tier::Memory,
+            page_bytes: PAGE_BYTES,
             quality: true,
         }
     }

@@ -67,6 +67,8 @@ pub(crate) struct File<'a> {
     pub(crate) digest: u64,
     /// Where records are read.
     pub(crate) tier: Tier,
+    /// Bytes of a page, where they are read from a disk.
+    pub(crate) page_bytes: u32,
     /// Values for filters, by source.
     #[cfg(feature = "filter")]
     pub(crate) columns: &'a [Coded<'a>],
@@ -189,7 +191,7 @@ impl File<'_> {
             let codes = TableSpec::table(Kind::CodesRows, rows, *stride as u32);
             let codes = codes.encoding(encoding).parameter(parameter as u32);
             // To stay in memory if anything does, so without the rests of pages.
-            tables.push(if self.tier == Tier::Disk { codes.page_rows() } else { codes });
+            tables.push(if self.tier == Tier::Disk { codes.page_rows(self.page_bytes) } else { codes });
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
@@ -202,7 +204,7 @@ impl File<'_> {
         tables.push(self.paged(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into())));
         if self.tier == Tier::Disk {
             // Behind all that a walk may keep in memory, which is then one piece of the file.
-            tables.push(records.paged());
+            tables.push(records.paged(self.page_bytes));
         }
         #[cfg(feature = "codes")]
         if let Some(NodeNeighbors { layout, .. }) = self.neighbors {
@@ -232,7 +234,7 @@ impl File<'_> {
 
     /// A table whose blocks a walk reads one by one where memory does not hold it: pages, in a file for a disk.
     fn paged(&self, table: TableSpec) -> TableSpec {
-        if self.tier == Tier::Disk { table.paged() } else { table }
+        if self.tier == Tier::Disk { table.paged(self.page_bytes) } else { table }
     }
 
     /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones, and what was

@@ -65,9 +65,9 @@ pub use section::Section;
 #[cfg(feature = "filter")]
 pub(crate) use shape::COLUMN_WIDTHS;
 pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, TILE_BYTES, encoding};
-#[cfg(feature = "codes")]
-pub(crate) use spec::file_bytes;
 pub use spec::{FileSpec, TableSpec};
+#[cfg(feature = "codes")]
+pub(crate) use spec::{PAGE_BYTES, file_bytes};
 pub use table::Table;
 pub use terms::{Element, Kind, Metric, Plan, Refine, UnknownTerm};
 pub use writer::{Sink, Writer};

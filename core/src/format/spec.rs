@@ -13,7 +13,7 @@ use crate::error::{BadField, Must};
 const BLOCK_BYTES: u32 = 64 * 1024;
 
 /// What a disk reads at least.
-const PAGE_BYTES: u32 = 4096;
+pub(crate) const PAGE_BYTES: u32 = 4096;
 
 /// What a file is as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,17 +117,17 @@ impl TableSpec {
         Self { align: 8, ..self }
     }
 
-    /// Makes each block one page, or as many as one row takes.
+    /// Makes each block one page of `page_bytes`, or as long as one row takes; blocks begin where a disk's pages of 4 KiB do.
     #[must_use]
-    pub fn paged(self) -> Self {
-        let rows = (PAGE_BYTES - CHECK_BYTES) / self.stride.max(1);
+    pub fn paged(self, page_bytes: u32) -> Self {
+        let rows = page_bytes.saturating_sub(CHECK_BYTES) / self.stride.max(1);
         Self { block_rows: rows.max(1), align: PAGE_BYTES, ..self }
     }
 
     /// Makes each block as many rows as a page holds, side by side without the rest of the page: where rows are seldom read by themselves.
     #[must_use]
-    pub fn page_rows(self) -> Self {
-        self.paged().packed()
+    pub fn page_rows(self, page_bytes: u32) -> Self {
+        self.paged(page_bytes).packed()
     }
 
     /// Sets the kind's parameter.

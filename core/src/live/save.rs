@@ -54,6 +54,7 @@ impl Live {
             meta: meta::describe(params, rows, shared.changed.load(Ordering::Relaxed)),
             digest: digest.finish(),
             tier: crate::build::Tier::Memory,
+            page_bytes: crate::format::PAGE_BYTES,
             #[cfg(feature = "filter")]
             columns: &columns,
         };

@@ -185,7 +185,8 @@ impl MadeBlocks {
             seed: 0,
             build_id: 9,
         };
-        let table = |kind, stride: usize, parameter: usize| TableSpec::table(kind, ROWS, stride as u32).parameter(parameter as u32).paged();
+        let table =
+            |kind, stride: usize, parameter: usize| TableSpec::table(kind, ROWS, stride as u32).parameter(parameter as u32).paged(4096);
         let tables = [
             TableSpec::blob(Kind::Quant, (16 + 4 * DIMENSIONS) as u64).hot().required(),
             table(Kind::CodesRows, codes.stride, codes.factors).encoding(encoding::CODES_U4),

@@ -161,10 +161,8 @@ pub(crate) struct BuildArgs {
     /// Whether the input rows go into the file beside their codes, for exact distances
     #[arg(long, default_value = "keep", value_name = "keep|drop", value_parser = ["keep", "drop"])]
     pub(crate) originals: String,
-    /// Where records are read: in memory or a map; or from a disk, a page each, while codes (u4 unless --codes says otherwise) and graph
-    /// stay in memory: search and bench it with --driver uring or pread
-    #[arg(long, default_value = "memory", value_parser = words::<Tier>(&["memory", "disk"]))]
-    pub(crate) tier: Tier,
+    #[command(flatten)]
+    pub(crate) tier: super::tier::TierArgs,
     /// What guides walks: records (none); four bits a dimension beside them (u4): an eighth faster, and
     /// a third larger without originals; or fewer bytes (rabitq1, 2, 4; pq32, 64, 128), which browsers refuse
     /// [default: none; u4 with --tier disk]
@@ -200,22 +198,18 @@ impl BuildArgs {
     }
 
     /// What decides the bytes, beside the rows.
-    pub(crate) fn params(&self) -> BuildParams {
+    pub(crate) fn params(&self, tier: Tier) -> BuildParams {
         let mut params = BuildParams::new(self.metric).m(usize::from(self.m)).ef_construction(self.ef_construction as usize);
         params = params
             .builder(self.builder)
             .alpha_sq(self.alpha_sq)
             .seed(self.seed)
             .originals(self.originals == "keep")
-            .codes(self.codes())
+            .codes(self.codes.unwrap_or(if tier == Tier::Disk { Codes::U4 } else { Codes::None }))
             .layout(self.layout);
-        params.tier = self.tier;
+        params.tier = tier;
+        params.page_bytes = self.tier.page.unwrap_or(params.page_bytes);
         params
-    }
-
-    /// What guides walks.
-    pub(crate) fn codes(&self) -> Codes {
-        self.codes.unwrap_or(if self.tier == Tier::Disk { Codes::U4 } else { Codes::None })
     }
 }
 

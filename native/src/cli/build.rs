@@ -79,7 +79,7 @@ pub(super) fn whole(
     sink: FileSink,
 ) -> Result<(), Fail> {
     let started = Instant::now();
-    let params = args.params();
+    let params = args.params(args.tier.of(data, args, common)?);
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
         progress.tell(name_of(stage), done, Some(total));

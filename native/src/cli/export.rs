@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use nearshore::build::Codes;
 use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
+use nearshore::build::{Codes, PageParams};
 use nearshore::format::{Header, Kind, Sink, WriteError};
 use nearshore::parts::{self, Parts, PartsSink};
 use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
@@ -50,6 +50,9 @@ pub(crate) struct ExportArgs {
     /// file, or u4]
     #[arg(long, value_parser = words::<Codes>(CODES))]
     pub(crate) codes: Option<Codes>,
+    /// For a disk: bytes of a page, 4KiB to 64KiB [default: 4KiB]
+    #[arg(long, value_name = "BYTES", value_parser = super::tier::page)]
+    pub(crate) page: Option<u32>,
     /// For the web: the recall whose cost is reported
     #[arg(long, default_value_t = 0.95, value_name = "R")]
     pub(crate) recall: f32,
@@ -80,8 +83,8 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
         return Err(Fail::usage("--max-bytes and --split are for files for the web: --for web would be right"));
     }
-    if args.purpose != "disk" && args.codes.is_some() {
-        return Err(Fail::usage("--codes are for files for a disk: --for disk would be right"));
+    if args.purpose != "disk" && (args.codes.is_some() || args.page.is_some()) {
+        return Err(Fail::usage("--codes and --page are for files for a disk: --for disk would be right"));
     }
     if args.split.is_some() && args.output.extension().is_none_or(|extension| extension != "json") {
         return Err(Fail::usage(format!("{}: what lists parts ends in .json; {0}.json would be right", args.output.display())));
@@ -105,8 +108,10 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
             ControlFlow::Continue(())
         };
         let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
-        let (codes, originals) = (args.codes.unwrap_or_default(), args.originals == "keep");
-        let done = index.write_pages(codes, originals, &pool, &mut tell, sink);
+        let mut params = PageParams::default();
+        (params.codes, params.originals) = (args.codes.unwrap_or_default(), args.originals == "keep");
+        params.page_bytes = args.page.unwrap_or(params.page_bytes);
+        let done = index.write_pages(&params, &pool, &mut tell, sink);
         let (sink, header) = done.map_err(|error| explain(error, args))?;
         progress.finish();
         sink.finish().map_err(|error| Fail::output(&args.output, &error))?;

@@ -33,6 +33,7 @@ mod serve;
 mod set;
 mod signals;
 mod size;
+mod tier;
 mod truth;
 mod tune;
 mod verify;

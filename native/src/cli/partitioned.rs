@@ -159,7 +159,7 @@ impl<'a> Work<'a> {
 
 /// `nearshore build --memory`.
 pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<(), Fail> {
-    let (params, bound) = (args.params(), &args.bound);
+    let (params, bound) = (args.params(args.tier.told()?), &args.bound);
     check_params(&params).map_err(refused)?;
     spare(&args.output, &args.inputs())?;
     let folder = folder_of_build(&args.output);

@@ -81,7 +81,7 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     paths.iter().try_for_each(|path| begin(path).map(drop))?;
     let list = begin(&set)?;
     check_ids(data)?;
-    let params = args.params();
+    let params = args.params(args.tier.of(data, args, common)?);
     let mut built = Vec::new();
     for (segment, (rows, path)) in shares(data.rows(), count).zip(&paths).enumerate() {
         let began = Instant::now();

@@ -4,8 +4,8 @@ use std::fmt;
 
 use nearshore_core::format::{HEADER_BYTES, Header, Kind, Plan};
 
-/// The largest block of rows that is worth reading for one of them.
-const PAGES_BYTES: u32 = 16 << 10;
+/// The largest page of a file for a disk.
+const PAGES_BYTES: u32 = 64 << 10;
 
 /// What searches find at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use nearshore_core::build::tiles::TileParams;
-use nearshore_core::build::{BuildParams, Codes, Input, Tier, build};
+use nearshore_core::build::{BuildParams, Codes, Input, PageParams, Tier, build};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::encoding::{CODES_PQ, CODES_RABITQ_1};
 use nearshore_core::format::{Element, Kind, Metric, Plan};
@@ -48,8 +48,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     };
     let mut params = BuildParams::new(Metric::Cosine);
     (params.tier, params.codes) = (Tier::Disk, Codes::U4);
+    params.page_bytes = 16_384;
     let kept = write("kept.shore", &params);
-    params.originals = false;
+    (params.originals, params.page_bytes) = (false, 4096);
     let dropped = write("dropped.shore", &params);
     let index = Index::open(&dropped).expect("a sound file");
     let tiled = index.write_tiles(&TileParams::default(), &pool, &mut |_, _, _| ControlFlow::Continue(()), Vec::new());
@@ -263,7 +264,9 @@ fn pages_of_a_file_for_memory_answer_as_a_build_for_a_disk() {
     let memory = nearshore_core::index::Index::open(memory).expect("a sound file");
     let paged = |index: &nearshore_core::index::Index<Vec<u8>>, codes, threads| {
         let pool = Pool::new(threads).expect("threads");
-        index.write_pages(codes, true, &pool, &mut |_, _| ControlFlow::Continue(()), Vec::new()).expect("a sound file").0
+        let mut params = PageParams::default();
+        (params.codes, params.originals) = (codes, true);
+        index.write_pages(&params, &pool, &mut |_, _| ControlFlow::Continue(()), Vec::new()).expect("a sound file").0
     };
     let open = |file| nearshore_core::index::Index::open(file).expect("a sound file");
     let queries = queries(30);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 /// Bytes that the system could give this process now: what is available, within the limit of its control group. `None` where neither
 /// is told.
-pub(crate) fn available() -> Option<u64> {
+#[must_use]
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok();
     let line = text.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("MemAvailable:")));
     let machine = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map(|kib| kib * 1024);

@@ -184,6 +184,7 @@ fn options(job: &Job<'_>) -> Map<String, Value> {
     let own = json!({
         "metric": params.metric.as_str(), "m": params.m, "ef_construction": params.ef_construction, "seed": params.seed,
         "originals": if params.originals { "keep" } else { "drop" }, "codes": params.codes.as_str(), "tier": params.tier.as_str(),
+        "page_bytes": params.page_bytes,
         "layout": params.layout.as_str(), "memory": memory, "partitions": partitions,
     });
     options.extend(own.as_object().cloned().unwrap_or_default());
@@ -201,6 +202,7 @@ fn params(options: &Value) -> Option<BuildParams> {
     params.originals = text("originals")? == "keep";
     params.codes = text("codes")?.parse().ok()?;
     params.tier = text("tier")?.parse().ok()?;
+    params.page_bytes = u32::try_from(count("page_bytes")?).ok()?;
     params.layout = text("layout")?.parse().ok()?;
     Some(params)
 }

@@ -25,4 +25,5 @@ mod static_files;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod tier;
 mod tune;
