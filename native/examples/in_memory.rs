@@ -8,8 +8,10 @@
 
 #![expect(clippy::print_stdout, reason = "its output")]
 
+#[allow(dead_code, reason = "each example uses its part of it")]
+mod plot;
+
 use std::error::Error;
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -19,15 +21,15 @@ use nearshore::bench::{Bench, Run};
 use nearshore::build::{BuildParams, Builder, Codes, Input, Layers, build};
 use nearshore::dataset::truth::Truth;
 use nearshore::dataset::{Dataset, Options};
-use nearshore::format::{Metric, Refine};
+use nearshore::format::{Kind, Metric, Refine};
 use nearshore::search::{Layout, SearchParams};
 use nearshore::{Kernels, Pool, Queries};
 use nearshore_core::index::Index;
+use plot::{Axis, Scale};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const EFS: [usize; 8] = [10, 14, 20, 32, 48, 80, 128, 200];
-const COLOURS: [&str; 6] = ["#1f5fa8", "#c2452d", "#2e8b57", "#8a4fb0", "#b8860b", "#444444"];
 
 /// What is measured on, and the index of each way of building, built once.
 struct Bed {
@@ -39,8 +41,25 @@ struct Bed {
     metric: Metric,
 }
 
-/// A name, and what searches at growing efforts gave.
-type Curve = (String, Vec<Run>);
+/// What searches at growing efforts gave.
+struct Curve {
+    name: String,
+    runs: Vec<Run>,
+    /// Bytes that a search touches: for each distance, for each hop, and at its end.
+    bytes: [f64; 3],
+}
+
+/// See [`Curve::bytes`], by what guides walks and what ranks.
+fn touched(index: &Index<Vec<u8>>, params: SearchParams) -> [f64; 3] {
+    let stride = |kind| index.reader().header().table(kind, 0).map_or(0.0, |table| f64::from(table.stride));
+    let [records, codes, edges] = [Kind::Records, Kind::CodesRows, Kind::Edges].map(stride);
+    let originals = if params.refine == Some(Refine::Records) { 0.0 } else { 10.0 * stride(Kind::Originals) };
+    match (params.layout, codes) {
+        (Layout::Fast, _) => [0.0, edges + records + stride(Kind::NeighborCodes), originals],
+        (_, 0.0) => [records, edges, originals],
+        _ => [codes, edges, 20.0 * records + originals],
+    }
+}
 
 impl Bed {
     fn index(&self, params: &BuildParams) -> Result<Index<Vec<u8>>> {
@@ -55,7 +74,8 @@ impl Bed {
         let walk = |ef| asked(SearchParams::ef(ef).plan(nearshore::format::Plan::Walk));
         bench.warm_up(&walk(EFS[0]), 500, &self.one).map_err(|error| format!("{error:?}"))?;
         let runs = EFS.iter().map(|&ef| bench.run(&walk(ef), &self.one).map_err(|error| format!("{error:?}")));
-        Ok((name.to_owned(), runs.collect::<std::result::Result<_, _>>()?))
+        let runs = runs.collect::<std::result::Result<_, _>>()?;
+        Ok(Curve { name: name.to_owned(), runs, bytes: touched(index, walk(EFS[0])) })
     }
 
     fn built(&self, name: &str, params: &BuildParams) -> Result<Curve> {
@@ -112,16 +132,18 @@ fn main() -> Result<()> {
     ];
     let stream = stream_bytes_a_second();
     println!("memory streams {:.1} GB/s, read by one thread\n", stream / 1e9);
-    println!("| question | variant | recall@10 | distances | hops | queries a CPU second | of the stream |\n|---|---|---|---|---|---|---|");
+    println!("| question | variant | recall@10 | distances | hops | KiB touched | queries a CPU second | of the stream |");
+    println!("|---|---|---|---|---|---|---|---|");
     for (name, curves) in &questions {
         let by_time = *name == "guides";
-        std::fs::write(Path::new(folder).join(format!("{name}.svg")), plot(name, curves, by_time))?;
-        for (variant, runs) in curves {
+        std::fs::write(Path::new(folder).join(format!("{name}.svg")), drawn(name, curves, by_time))?;
+        for Curve { name: variant, runs, bytes } in curves {
             // The first effort that reaches 0.95, or the last.
             let run = runs.iter().find(|run| run.recall >= Some(0.95)).or(runs.last()).ok_or("no run")?;
-            let (recall, share) = (run.recall.unwrap_or(0.0), run.bytes * run.qps_cpu / stream);
-            let (distances, hops, qps) = (run.distances, run.hops, run.qps_cpu);
-            println!("| {name} | {variant} | {recall:.4} | {distances:.0} | {hops:.1} | {qps:.0} | {:.0} % |", 100.0 * share);
+            let (recall, distances, hops, qps) = (run.recall.unwrap_or(0.0), run.distances, run.hops, run.qps_cpu);
+            let bytes = bytes[0] * distances + bytes[1] * hops + bytes[2];
+            let (kib, share) = (bytes / 1024.0, 100.0 * bytes * qps / stream);
+            println!("| {name} | {variant} | {recall:.4} | {distances:.0} | {hops:.1} | {kib:.0} | {qps:.0} | {share:.0} % |");
         }
     }
     Ok(())
@@ -142,47 +164,16 @@ fn stream_bytes_a_second() -> f64 {
     (0..5).map(|_| pass()).fold(0.0, f64::max)
 }
 
-/// Recall from left to right against distances or time a query, upwards, by powers of two.
-fn plot(title: &str, curves: &[Curve], by_time: bool) -> String {
+/// Recall from left to right against distances or time a query, upwards.
+fn drawn(title: &str, curves: &[Curve], by_time: bool) -> String {
     let cost = |run: &Run| if by_time { 1e6 / run.qps_cpu } else { run.distances };
-    let all: Vec<&Run> = curves.iter().flat_map(|(_, runs)| runs).collect();
-    let least = all.iter().map(|run| cost(run)).fold(f64::MAX, f64::min).log2().floor();
-    let most = all.iter().map(|run| cost(run)).fold(0.0, f64::max).log2().ceil();
-    // Errors are halved from left to right, so that 0.9, 0.99 and 0.999 are as far apart.
-    let x = |recall: f64| 60.0 + 480.0 * ((0.3 / (1.0 - recall).clamp(0.001, 0.3)).log10() / 300f64.log10());
-    let y = |cost: f64| 330.0 - 290.0 * (cost.log2() - least) / (most - least).max(1.0);
-    let mut svg =
-        String::from("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 380\" font-family=\"sans-serif\" font-size=\"12\">\n");
-    let unit = if by_time { "us a query" } else { "distances a query" };
-    let _ = writeln!(
-        svg,
-        "<rect width=\"760\" height=\"380\" fill=\"#fff\"/><text x=\"60\" y=\"20\" font-size=\"14\">{title}: {unit} by recall@10</text>"
-    );
-    for recall in [0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999] {
-        let at = x(recall);
-        let _ = writeln!(
-            svg,
-            "<path d=\"M{at:.1} 40V330\" stroke=\"#ddd\"/><text x=\"{at:.1}\" y=\"348\" text-anchor=\"middle\">{recall}</text>"
-        );
-    }
-    for power in least as i32..=most as i32 {
-        let (at, label) = (y(2f64.powi(power)), 2f64.powi(power));
-        let _ = writeln!(
-            svg,
-            "<path d=\"M60 {at:.1}H540\" stroke=\"#ddd\"/><text x=\"54\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-            at + 4.0
-        );
-    }
-    for (number, (name, runs)) in curves.iter().enumerate() {
-        let colour = COLOURS[number % COLOURS.len()];
-        let points: Vec<String> = runs.iter().map(|run| format!("{:.1},{:.1}", x(run.recall.unwrap_or(0.0)), y(cost(run)))).collect();
-        let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", points.join(" "));
-        let at = 60 + 20 * number;
-        let _ = writeln!(
-            svg,
-            "<path d=\"M556 {at}h18\" stroke=\"{colour}\" stroke-width=\"2\"/><text x=\"580\" y=\"{}\">{name}</text>",
-            at + 4
-        );
-    }
-    svg + "</svg>\n"
+    let name = if by_time { "us of one processor a query" } else { "distances a query" };
+    let costs: Vec<f64> = curves.iter().flat_map(|curve| &curve.runs).map(cost).collect();
+    let (least, most) = costs.iter().fold((f64::MAX, 1.0f64), |(least, most), &cost| (least.min(cost), most.max(cost)));
+    let powers: Vec<f64> = (least.log2().floor() as i32..=most.log2().ceil() as i32).map(|power| 2f64.powi(power)).collect();
+    let recall = Axis::new("recall@10", Scale::Errors, &[0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]);
+    let points = |curve: &Curve| curve.runs.iter().map(|run| (run.recall.unwrap_or(0.0), cost(run))).collect();
+    let curves: Vec<_> =
+        curves.iter().map(|curve| plot::Curve { name: curve.name.clone(), points: points(curve), dashed: false }).collect();
+    plot::svg(title, &recall, &Axis::new(name, Scale::Log, &powers), &curves)
 }
