@@ -6,6 +6,7 @@ import { failure, random } from "../rows.mjs";
 import { SimulatedDisk } from "./disk.mjs";
 
 const { Journal, Keeper, NearshoreError, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record", "../errors"]);
+const { schemaOf, schemaText } = await sources(".", ["schema"]);
 
 const MADE = { dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 2n ** 63n + 1n };
 
@@ -329,7 +330,7 @@ test("at no moment are both slots of the root unsound: not while one is repaired
 });
 
 test("what has columns is of a layout that versions without them refuse; what has none is as it was", () => {
-  const schema = [["price", "f64"], ["brand", "string"]];
+  const schema = schemaText([["brand", "string"], ["price", "f64"]]);
   const layoutOf = (made) => {
     const disk = new SimulatedDisk();
     Keeper.open(disk.place(), made, false);
@@ -340,13 +341,18 @@ test("what has columns is of a layout that versions without them refuse; what ha
   const { disk, version } = layoutOf({ ...MADE, columns: schema });
   assert.equal(version, 2);
   const opened = (columns) => Keeper.open(disk.after().place(), { ...MADE, ...(columns && { columns }) }, false).made.columns;
-  assert.deepEqual(opened(schema), schema);
-  assert.deepEqual(opened([...schema].reverse()), schema, "whatever their order");
-  for (const other of [undefined, [["price", "i64"], schema[1]], [schema[0]]]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
+  assert.equal(opened(schema), schema);
+  for (const other of [undefined, schemaText([["brand", "string"], ["price", "i64"]]), schemaText([["price", "f64"]])]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
   const long = Array.from({ length: 40 }, (_, i) => [`${i}`.padStart(96, "x"), "f64"]);
   const empty = new SimulatedDisk();
-  assert.throws(() => Keeper.open(empty.place(), { ...MADE, columns: long }, false), failure("invalid-argument", "too long"));
-  Keeper.open(empty.place(), { ...MADE, columns: long.slice(0, 30) }, false);
+  assert.throws(() => Keeper.open(empty.place(), { ...MADE, columns: schemaText(long) }, false), failure("invalid-argument", "too long"));
+  Keeper.open(empty.place(), { ...MADE, columns: schemaText(long.slice(0, 30)) }, false);
+});
+
+test("a schema is what it was, whatever the names are", () => {
+  const columns = [["7", "i64"], ["caf\u00e9 \ud83d\ude80", "f64"], ["a\u0000b", "bool"], ["x".repeat(96), "string"], ["__proto__", "i64"]];
+  assert.deepEqual(schemaOf(schemaText(columns)), columns);
+  assert.deepEqual([schemaOf(""), schemaText([])], [[], ""]);
 });
 
 test("records are what they were, whatever they hold; checksums are CRC-32C", () => {
