@@ -1,7 +1,7 @@
 // One WebAssembly instance, one index: the calls that every engine can make.
 import type { Host, make as makeLazy } from "../wasm/glue-lazy.js";
 import type { make as makeFull } from "../wasm/glue.js";
-import { CODES, NearshoreError, invalid, sentence } from "./errors.js";
+import { CODES, NearshoreError, sentence } from "./errors.js";
 import { describe } from "./describe.js";
 import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
 
@@ -96,11 +96,18 @@ export class Engine implements Methods {
     this.#received = end;
   }
 
-  async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
-    const at = this.#reserve(SLOT.file, this.#received);
-    if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
-    this.openFile(new Uint8Array(this.#memory.buffer, at, this.#received));
+  finish(): Described {
+    this.openFile(this.#written());
     return this.describe();
+  }
+
+  async digest(): Promise<Uint8Array> {
+    return new Uint8Array(await crypto.subtle.digest("SHA-256", this.#written()));
+  }
+
+  /** The file, where it was written. */
+  #written(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory.buffer, this.#reserve(SLOT.file, this.#received), this.#received);
   }
 
   /** Opens the file that lies in the engine's buffer. */
@@ -171,16 +178,6 @@ export class Engine implements Methods {
   }
 }
 
-type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory" | "filter"]: Method<K> };
+type Methods = { [K in "begin" | "write" | "digest" | "finish" | "describe" | "memory" | "filter"]: Method<K> };
 
 export const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
-
-/** Compares bytes with what the caller says they are. */
-async function demand(integrity: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
-  if (!wanted) throw invalid(`integrity is ${JSON.stringify(integrity)}, expected "sha256-" and 44 characters of base64`);
-  if (!globalThis.crypto?.subtle) throw new NearshoreError("unsupported", "integrity needs a secure context (https, or localhost)");
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const found = btoa(String.fromCharCode(...digest));
-  if (found !== wanted) throw new NearshoreError("corrupt", `the file's digest is sha256-${found}, expected ${integrity}`);
-}
