@@ -25,13 +25,11 @@ export class Engine implements Methods {
   #memory: WebAssembly.Memory;
   /** The engine that filters, given before it is needed. */
   protected further: WebAssembly.Module | undefined;
-  /** What messages call it. */
-  protected role = "engine";
   #report: Report = UNTOLD;
   #received = 0;
   #room = 0;
-  /** Shared by those who go on with one core: it tells whoever made it. */
-  #said = { panic: "" };
+  /** For messages: what it is, and where it panicked. Shared by those who go on with one core, which tells whoever made it. */
+  protected told = { role: "engine", panic: "" };
   #trapped: NearshoreError | undefined;
 
   constructor(module: WebAssembly.Module, make: Make) {
@@ -44,7 +42,7 @@ export class Engine implements Methods {
         }
       },
       panicked: (file, line) => {
-        this.#said.panic = `a panic at ${file}:${line}`;
+        this.told.panic = `a panic at ${file}:${line}`;
       },
     });
     this.#memory = glue.initSync(module).memory;
@@ -76,7 +74,7 @@ export class Engine implements Methods {
   /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
   protected failure(thrown: unknown): NearshoreError {
     const ours = thrown instanceof NearshoreError;
-    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.role} of this index stopped (${this.#said.panic || sentence(thrown)}); open the index again, others are not affected`, { cause: thrown });
+    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, { cause: thrown });
     // Also where it was another engine of this index.
     if (error.code === "trapped") this.#trapped ??= error;
     return error;
@@ -119,8 +117,8 @@ export class Engine implements Methods {
   protected become(other: Engine): void {
     this.core = other.core;
     this.#memory = other.#memory;
-    this.#said = other.#said;
-    this.role = FILTERS;
+    this.told = other.told;
+    this.told.role = FILTERS;
   }
 
   /** Bytes of the engine's memory where they lie, until it is called again. */
@@ -164,7 +162,7 @@ export class Engine implements Methods {
 
   #reserve(slot: number, bytes: number): number {
     const at = bytes < 2 ** 32 ? this.core.reserve(slot, bytes) : 0;
-    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory (4 GiB at most)`);
+    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory`);
     return at;
   }
 

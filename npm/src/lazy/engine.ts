@@ -157,7 +157,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       const other = new LazyEngine(this.further!);
       other.begin(0);
       other.write(this.view(at, parts?.head.hotEnd ?? headOf(this.view(at, fileBytes))!.hotEnd));
-      other.role = FILTERS;
+      other.told.role = FILTERS;
       other.check(other.core.open_prefix(fileBytes));
       this.#other = other;
     }
