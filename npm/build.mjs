@@ -43,7 +43,7 @@ for (const name of ["index", "service-worker", "workerd"]) {
   const text = readFileSync(`dist/${name}.js`, "utf8");
   const pieces = text.split("import(`");
   if (pieces.length !== 2) throw new Error(`dist/${name}.js has ${pieces.length - 1} imports of unknown addresses, expected 1`);
-  writeFileSync(`dist/${name}.js`, pieces.join("import(/*webpackIgnore:true*//*@vite-ignore*/`"));
+  writeFileSync(`dist/${name}.js`, pieces.join("import(/*webpackIgnore:true*/`"));
 }
 execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "--project", "."], { stdio: "inherit" });
 for (const file of engines) copyFileSync(`wasm/${file}`, `dist/${file}`);

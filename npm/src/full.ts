@@ -98,7 +98,7 @@ export class Engine extends Instance {
     try {
       this.check(code);
     } catch (thrown) {
-      throw /^section edges/.test(sentence(thrown)) ? unsupported("a file in tiles cannot be changed: load the one that it was exported from, or make an index over it with Index.create({ base })") : thrown;
+      throw /^section edges/.test(sentence(thrown)) ? unsupported("a file in tiles cannot be changed: use the one that it was exported from, or Index.create({ base })") : thrown;
     }
   }
 

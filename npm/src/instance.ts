@@ -1,7 +1,7 @@
 // One WebAssembly instance, one index: the calls that every engine can make.
 import type { Host, make as makeLazy } from "../wasm/glue-lazy.js";
 import type { make as makeFull } from "../wasm/glue.js";
-import { CODES, NearshoreError, invalid, sentence } from "./errors.js";
+import { CODES, NearshoreError, sentence } from "./errors.js";
 import { describe } from "./describe.js";
 import type { CallName, Calls, Described, Form, Given, Method, Report, Returned, SearchCall } from "./protocol.js";
 
@@ -25,13 +25,11 @@ export class Engine implements Methods {
   #memory: WebAssembly.Memory;
   /** The engine that filters, given before it is needed. */
   protected further: WebAssembly.Module | undefined;
-  /** What messages call it. */
-  protected role = "engine";
   #report: Report = UNTOLD;
   #received = 0;
   #room = 0;
-  /** Shared by those who go on with one core: it tells whoever made it. */
-  #said = { panic: "" };
+  /** For messages: what it is, and where it panicked. Shared by those who go on with one core, which tells whoever made it. */
+  protected told = { role: "engine", panic: "" };
   #trapped: NearshoreError | undefined;
 
   constructor(module: WebAssembly.Module, make: Make) {
@@ -44,7 +42,7 @@ export class Engine implements Methods {
         }
       },
       panicked: (file, line) => {
-        this.#said.panic = `a panic at ${file}:${line}`;
+        this.told.panic = `a panic at ${file}:${line}`;
       },
     });
     this.#memory = glue.initSync(module).memory;
@@ -76,7 +74,7 @@ export class Engine implements Methods {
   /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
   protected failure(thrown: unknown): NearshoreError {
     const ours = thrown instanceof NearshoreError;
-    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.role} of this index stopped (${this.#said.panic || sentence(thrown)}); open the index again, others are not affected`, { cause: thrown });
+    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, { cause: thrown });
     // Also where it was another engine of this index.
     if (error.code === "trapped") this.#trapped ??= error;
     return error;
@@ -96,11 +94,18 @@ export class Engine implements Methods {
     this.#received = end;
   }
 
-  async finish({ integrity }: { integrity: string | undefined }): Promise<Described> {
-    const at = this.#reserve(SLOT.file, this.#received);
-    if (integrity !== undefined) await demand(integrity, new Uint8Array(this.#memory.buffer, at, this.#received));
-    this.openFile(new Uint8Array(this.#memory.buffer, at, this.#received));
+  finish(): Described {
+    this.openFile(this.#written());
     return this.describe();
+  }
+
+  async digest(): Promise<Uint8Array> {
+    return new Uint8Array(await crypto.subtle.digest("SHA-256", this.#written()));
+  }
+
+  /** The file, where it was written. */
+  #written(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory.buffer, this.#reserve(SLOT.file, this.#received), this.#received);
   }
 
   /** Opens the file that lies in the engine's buffer. */
@@ -112,8 +117,8 @@ export class Engine implements Methods {
   protected become(other: Engine): void {
     this.core = other.core;
     this.#memory = other.#memory;
-    this.#said = other.#said;
-    this.role = FILTERS;
+    this.told = other.told;
+    this.told.role = FILTERS;
   }
 
   /** Bytes of the engine's memory where they lie, until it is called again. */
@@ -157,7 +162,7 @@ export class Engine implements Methods {
 
   #reserve(slot: number, bytes: number): number {
     const at = bytes < 2 ** 32 ? this.core.reserve(slot, bytes) : 0;
-    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory (4 GiB at most)`);
+    if (at === 0) throw new NearshoreError("quota", `there is no room for ${bytes} bytes in the engine's memory`);
     return at;
   }
 
@@ -171,16 +176,6 @@ export class Engine implements Methods {
   }
 }
 
-type Methods = { [K in "begin" | "write" | "finish" | "describe" | "memory" | "filter"]: Method<K> };
+type Methods = { [K in "begin" | "write" | "digest" | "finish" | "describe" | "memory" | "filter"]: Method<K> };
 
 export const elementOf = (data: Form): number => (data instanceof Float32Array ? 0 : data instanceof Uint8Array ? 2 : 3);
-
-/** Compares bytes with what the caller says they are. */
-async function demand(integrity: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const wanted = /^sha256-([A-Za-z0-9+/]{43}=)$/.exec(integrity)?.[1];
-  if (!wanted) throw invalid(`integrity is ${JSON.stringify(integrity)}, expected "sha256-" and 44 characters of base64`);
-  if (!globalThis.crypto?.subtle) throw new NearshoreError("unsupported", "integrity needs a secure context (https, or localhost)");
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const found = btoa(String.fromCharCode(...digest));
-  if (found !== wanted) throw new NearshoreError("corrupt", `the file's digest is sha256-${found}, expected ${integrity}`);
-}

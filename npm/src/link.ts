@@ -95,7 +95,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
     for (const { reject } of waiting.values()) reject(ended);
     waiting.clear();
   };
-  const stopped = (what: string): void => end(new NearshoreError("trapped", `the worker of this index stopped (${what}); open the index again, others are not affected`));
+  const stopped = (what: string): void => end(new NearshoreError("trapped", `the worker of this index stopped (${what}); open the index again`));
   worker.onmessage = ({ data }: MessageEvent<Reply[]>) => {
     for (const [number, kind, value] of data) {
       const call = waiting.get(number);

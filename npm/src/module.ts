@@ -65,23 +65,18 @@ async function compile(wasm: Wasm): Promise<WebAssembly.Module> {
   }
 }
 
-const HINT = "copy the package's .wasm files next to the script, or say where they are with init({ wasm })";
-
 async function compileFrom(url: URL): Promise<WebAssembly.Module> {
+  const fail = (why: string, cause?: unknown): never => {
+    throw new NearshoreError("network", `the engine cannot be had from ${url.href} (${why}); copy the package's .wasm files next to the script, or use init({ wasm })`, { cause });
+  };
+  const failed = (thrown: unknown): never => fail(sentence(thrown), thrown);
   const fs = url.protocol === "file:" ? builtin("node:fs") : undefined;
-  if (fs) {
-    const bytes = await fs.promises.readFile(url).catch((thrown: unknown) => {
-      throw new NearshoreError("network", `the engine cannot be read (${sentence(thrown)}); ${HINT}`, { cause: thrown });
-    });
-    return WebAssembly.compile(bytes);
-  }
-  const response = await fetch(url, { credentials: "same-origin" }).catch((thrown: unknown) => {
-    throw new NearshoreError("network", `the engine cannot be fetched from ${url.href} (${sentence(thrown)}); ${HINT}`, { cause: thrown });
-  });
-  if (!response.ok) throw new NearshoreError("network", `the engine is not at ${url.href} (status ${response.status}); ${HINT}`);
+  if (fs) return WebAssembly.compile(await fs.promises.readFile(url).catch(failed));
+  const response = await fetch(url, { credentials: "same-origin" }).catch(failed);
+  if (!response.ok) fail(`status ${response.status}`);
   // A server that does not know the type of .wasm files makes streaming fail; the bytes are good all the same.
   if (response.headers.get("content-type")?.startsWith("application/wasm")) return WebAssembly.compileStreaming(response);
   const bytes = new Uint8Array(await response.arrayBuffer());
-  if (bytes[0] !== 0 || bytes[1] !== 0x61) throw new NearshoreError("network", `what is at ${url.href} is not WebAssembly; ${HINT}`);
+  if (bytes[0] !== 0 || bytes[1] !== 0x61) fail("no WebAssembly");
   return WebAssembly.compile(bytes);
 }

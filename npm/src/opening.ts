@@ -54,7 +54,8 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
     }
     return await made(tiles ? "lazy" : kind, options.worker, options.signal, async (link) => {
       const read = await pour(stream, options, link);
-      return make(link, await link.call("finish", { integrity: options.integrity }, { signal: options.signal }), read);
+      if (options.integrity !== undefined) await (await loaded(import("./parts.js"))).demand(options.integrity, () => link.call("digest", null), NearshoreError);
+      return make(link, await link.call("finish", null, { signal: options.signal }), read);
     });
   } finally {
     await stream.close?.();

@@ -108,7 +108,9 @@ export type Described = Omit<IndexInfo, "worker" | "meta" | "columns"> & {
 export interface Calls {
   begin: [bytes: number, void];
   write: [chunk: Uint8Array, void];
-  finish: [{ integrity: string | undefined }, Described];
+  finish: [null, Described];
+  /** SHA-256 of the file that was written. */
+  digest: [null, Uint8Array];
   build: [BuildCall, Described];
   create: [CreateCall, Described];
   search: [SearchCall, ArrayBuffer];

@@ -14,7 +14,7 @@ export async function loaded<T>(imported: Promise<T>): Promise<T> {
       return (await import(`${/http\S+/.exec(why)}?${failed}`)) as T;
     } catch {
       failed++;
-      throw new NearshoreError("network", `a script of the package cannot be imported (${why}): its scripts must lie beside each other; service workers import "nearshore/service-worker"`, { cause: thrown });
+      throw new NearshoreError("network", `a script of the package cannot be imported (${why}): they lie beside each other; service workers have "nearshore/service-worker"`, { cause: thrown });
     }
   }
 }

@@ -160,11 +160,10 @@ async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal
     if (signal?.aborted) throw aborted(signal);
     throw new NearshoreError("network", `GET ${url.href} failed: ${sentence(thrown)}`, { cause: thrown });
   });
-  if (!response.ok) throw new NearshoreError("network", `GET ${url.href} answered with status ${response.status}, expected 200`);
-  if (!response.body) throw new NearshoreError("network", `GET ${url.href} answered without a body`);
+  const { body, status } = response;
+  if (!response.ok || !body) throw new NearshoreError("network", `GET ${url.href} answered with status ${status}, expected 200`);
   // Only a hint: a compressed answer announces its compressed length.
   const bytes = Number(response.headers.get("content-length") ?? 0) || 0;
-  const { body } = response;
   // A file that is refused before its first chunk is read has no reader yet to cancel.
   const close = (): unknown => body.locked || body.cancel().catch(() => {});
   return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, `GET ${url.href}`, signal), close };

@@ -50,7 +50,7 @@ const isForm = (value: unknown): value is Form => value instanceof Float32Array 
 
 function toForm(vector: Vector, name: string): Form {
   if (isForm(vector)) return vector;
-  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a Float32Array, a list of numbers, or the index's own element type`);
+  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a list of numbers or a typed array`);
   return Float32Array.from(vector as readonly number[]);
 }
 
@@ -83,10 +83,7 @@ export function manyIds(ids: Ids, count: number): BigUint64Array {
   if (ids.length !== count) throw invalid(`ids has ${ids.length} entries, expected ${count}, one a vector`);
   if (ids instanceof BigUint64Array) return ids.slice();
   const out = new BigUint64Array(count);
-  if (ids instanceof Uint32Array) {
-    const halves = new Uint32Array(out.buffer);
-    for (let i = 0; i < count; i++) halves[i * 2] = ids[i]!;
-  } else for (let i = 0; i < count; i++) out[i] = oneId((ids as readonly Id[])[i]!, `ids[${i}]`);
+  for (let i = 0; i < count; i++) out[i] = oneId((ids as readonly Id[])[i]!, `ids[${i}]`);
   return out;
 }
 

@@ -223,7 +223,7 @@ test("a script that is not there is an error that says so, and is asked for agai
       });
     },
   });
-  for (const text of found.slice(0, 8)) assert.match(text, /^network: .*\.js.*beside each other/);
+  for (const text of found.slice(0, 8)) assert.match(text, /^network: .*\.js.*lie beside each other/);
   assert.match(found[8], /^invalid-argument: .*column/, "the filter was read");
   assert.equal(found[9], "fine");
   assert.match(found[10], /^network: GET .*nothing.json/);

@@ -32,7 +32,7 @@ export class KeptEngine extends Engine {
         this.#where = `${keeper.snapshotFile}: `;
         this.begin(file.length);
         this.write(file);
-        await this.finish({ integrity: undefined });
+        this.finish();
         this.made = keeper.made;
       } else this.create(keeper.made);
       this.#hidden?.restore(hidden, covered);

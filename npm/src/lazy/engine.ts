@@ -79,7 +79,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
-      if (whole) return await this.finish({ integrity: undefined });
+      if (whole) return this.finish();
       const at = this.core.reserve(SLOT.file, head.hotEnd);
       this.check(this.core.open_prefix(head.fileBytes));
       this.#file = { blocks: blocksOf(reader, store, head, this.#traffic), at, fileBytes: head.fileBytes, parts: { head, store, url } };
@@ -157,7 +157,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       const other = new LazyEngine(this.further!);
       other.begin(0);
       other.write(this.view(at, parts?.head.hotEnd ?? headOf(this.view(at, fileBytes))!.hotEnd));
-      other.role = FILTERS;
+      other.told.role = FILTERS;
       other.check(other.core.open_prefix(fileBytes));
       this.#other = other;
     }
