@@ -69,7 +69,7 @@ async function* joined(first: Uint8Array[], rest: Stream["chunks"]): AsyncGenera
 export async function pour(stream: Stream, options: OpenOptions, link: Link): Promise<{ requests: number; bytes: number }> {
   const { signal, maxBytes = Infinity } = options;
   const refuse = (bytes: number): void => {
-    if (bytes > maxBytes) throw new NearshoreError("quota", `the file has ${bytes} bytes or more, maxBytes allows ${maxBytes}`);
+    if (bytes > maxBytes) throw new NearshoreError("quota", `the file has ${bytes} bytes, maxBytes allows ${maxBytes}`);
   };
   refuse(stream.bytes);
   await link.call("begin", stream.bytes, { signal });

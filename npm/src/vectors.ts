@@ -50,7 +50,7 @@ const isForm = (value: unknown): value is Form => value instanceof Float32Array 
 
 function toForm(vector: Vector, name: string): Form {
   if (isForm(vector)) return vector;
-  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a list of numbers or a typed array`);
+  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a typed array or a list of numbers`);
   return Float32Array.from(vector as readonly number[]);
 }
 

@@ -26,7 +26,7 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist/cache.js", "dist/columns.js", "dist/engine.js", "dist/filter.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
+    "dist/cache.js", "dist/columns.js", "dist/engine.js", "dist/filter.js", "dist/folder.js", "dist/index.js", "dist/kept.js", "dist/lazy.js",
     "dist/nearshore-columns-simd.wasm", "dist/nearshore-columns.wasm",
     "dist/nearshore-filter-simd.wasm", "dist/nearshore-filter.wasm", "dist/nearshore-lazy-simd.wasm", "dist/nearshore-lazy.wasm",
     "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js", "dist/parts.js",

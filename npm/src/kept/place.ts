@@ -2,7 +2,6 @@
 import { NearshoreError, aborted, invalid, sentence, unsupported } from "../errors.js";
 import { builtin } from "../platform.js";
 import type { Handle } from "./handle.js";
-import { folderPlace } from "./node.js";
 
 /** The files of one index. */
 export const FILES = ["root", "snapshot-0", "snapshot-1", "journal-0", "journal-1"] as const;
@@ -25,8 +24,8 @@ const FOLDER = "nearshore-kept";
 /** Takes hold of the index of this name; `busy` where somebody else has it, unless `wait`. */
 export async function hold(name: string, wait: boolean, signal?: AbortSignal): Promise<Place> {
   demandName(name);
-  const fs = builtin("node:fs");
-  if (fs) return folderPlace(fs, name, wait ? Infinity : GRACE_MS, signal);
+  const folder = folderPlace(name, wait ? Infinity : GRACE_MS, signal);
+  if (folder) return folder;
   const release = await lock(name, wait, signal);
   const open: Handle[] = [];
   const close = (): void => {
@@ -46,12 +45,8 @@ export async function hold(name: string, wait: boolean, signal?: AbortSignal): P
 /** Removes the index of this name, if there is one. */
 export async function discard(name: string): Promise<void> {
   demandName(name);
-  const fs = builtin("node:fs");
-  if (fs) {
-    const place = await folderPlace(fs, name, GRACE_MS);
-    place.remove();
-    return;
-  }
+  const folder = folderPlace(name, GRACE_MS);
+  if (folder) return folder.then(({ remove }) => remove()).catch(ours);
   const release = await lock(name, false);
   try {
     await (await rootFolder()).removeEntry(folderName(name), { recursive: true });
@@ -60,6 +55,17 @@ export async function discard(name: string): Promise<void> {
   } finally {
     release();
   }
+}
+
+/** The folder of this name, where there is Node; its script is for Node alone, and has a class of errors of its own. */
+function folderPlace(name: string, patience: number, signal?: AbortSignal): Promise<Place & { remove(): void }> | undefined {
+  const fs = builtin("node:fs");
+  return fs && (import(new URL("./folder.js", import.meta.url).href) as Promise<typeof import("./node.js")>).then(({ folderPlace }) => folderPlace(fs, name, patience, signal)).catch(ours);
+}
+
+function ours(thrown: unknown): never {
+  const { name, code, message, cause } = thrown as NearshoreError;
+  throw name === "NearshoreError" ? new NearshoreError(code, message, { cause }) : thrown;
 }
 
 function demandName(name: unknown): void {
