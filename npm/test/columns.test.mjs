@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { Index, open } from "nearshore";
+import { sources } from "./lazy/source.mjs";
 import { failure, random, rows, vector } from "./rows.mjs";
 
 const DIMENSIONS = 8;
@@ -197,4 +198,23 @@ test("a file with columns keeps them when it is loaded and changed", async () =>
   await live.add(7_000_000, query, { columns: { price: 3 } });
   assert.deepEqual(await ask(live), [...wanted.slice(1), 7_000_000]);
   assert.deepEqual(await ask(await open(await live.save())), [...wanted.slice(1), 7_000_000]);
+});
+
+test("rows for whose values there is no room leave nothing to the rows that come next", async () => {
+  const { Engine, schemaText } = await sources(".", ["full", "schema"]);
+  const engine = new Engine(await WebAssembly.compile(await readFile(new URL("../dist/nearshore-columns.wasm", import.meta.url))));
+  engine.create({ dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 0n, columns: schemaText([["n", "i64"]]) });
+  const call = { vectors: Float32Array.of(1, 2), payloads: null, columns: null, replace: false };
+  const { core } = engine;
+  const full = { ids: BigUint64Array.of(1n), ...call, payloads: { bytes: Uint8Array.of(65, 66, 67, 68), ends: BigUint64Array.of(4n) }, columns: new Uint8Array(16) };
+  for (const without of [8, 5, 4, 3, 2]) {
+    engine.core = { __proto__: core, reserve: (slot, bytes) => (slot === without ? 0 : core.reserve(slot, bytes)) };
+    assert.throws(() => engine.add(full), ({ code }) => code === "quota");
+    engine.core = core;
+    const id = BigInt(100 + without);
+    engine.add({ ...call, ids: BigUint64Array.of(id) });
+    assert.deepEqual([engine.has(1n), new Uint32Array(engine.get(id))[1]], [false, 0xffff_ffff], `slot ${without}`);
+  }
+  const found = engine.search({ data: Float32Array.of(1, 2), count: 1, k: 10, ef: 0, recall: NaN, plan: 255, refine: 255, rerank: 0, radius: NaN, payload: false, filter: "n is null" });
+  assert.equal(new Uint32Array(found)[0], 5, "none has the value that was refused");
 });
