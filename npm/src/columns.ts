@@ -40,8 +40,8 @@ export function columnsOf(schema: string, invalid: Invalid): Columns {
   return { types: Object.fromEntries(list), values: (columns, rows) => encoded(list, columns, rows, invalid) };
 }
 
-/** The schema of an index that is made with these columns: of the same ones the same, in whatever order. */
-export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** The schema of an index that is made with these columns, in their order. */
+export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid));
 
 /** The columns of rows that are built from, in their order, and the values; types that nobody said are those of the values. Undefined without any. */
 export function columnsOfRows({ columns = {}, columnTypes }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
