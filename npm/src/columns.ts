@@ -43,16 +43,16 @@ export function columnsOf(schema: string, invalid: Invalid): Columns {
 /** The schema of an index that is made with these columns, in their order. */
 export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid));
 
-/** The columns of rows that are built from, in their order, and the values; types that nobody said are those of the values. Undefined without any. */
-export function columnsOfRows({ columns = {}, columnTypes }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
-  const schema = schemaText(checked(columnTypes ?? typesOf(columns, rows, invalid), invalid));
+/** The columns of rows that are built from, those of which a type is said first, and the values. Undefined without any. */
+export function columnsOfRows({ columns = {}, columnTypes = {} }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
+  const schema = schemaText(checked({ ...columnTypes, ...typesOf(columns, checked(columnTypes, invalid, "columnTypes"), rows, invalid) }, invalid));
   if (schema === "") return undefined;
   const all = columnsOf(schema, invalid);
   return { ...all, built: { schema, values: all.values(columns, rows) } };
 }
 
-function checked(types: ColumnTypes, invalid: Invalid): Column[] {
-  if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`columns is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
+function checked(types: ColumnTypes, invalid: Invalid, what = "columns"): Column[] {
+  if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`${what} is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
   const list = Object.entries(types);
   if (list.length > COLUMNS) throw invalid(`there are ${list.length} columns, expected ${COLUMNS} at most`);
   for (const [name, type] of list) {
@@ -63,11 +63,11 @@ function checked(types: ColumnTypes, invalid: Invalid): Column[] {
   return list;
 }
 
-/** Types by the values. */
-function typesOf(columns: ManyColumnValues, rows: number, invalid: Invalid): ColumnTypes {
+/** Types by the values, of columns that are not among those `said`. */
+function typesOf(columns: ManyColumnValues, said: readonly Column[], rows: number, invalid: Invalid): ColumnTypes {
   demandObject(columns, invalid);
-  const names = new Set(byRow(columns) ? [] : Object.keys(columns));
-  if (byRow(columns)) for (const row of columns) for (const name of Object.keys(row ?? {})) names.add(name);
+  const names = new Set(byRow(columns) ? columns.flatMap((row) => Object.keys(row ?? {})) : Object.keys(columns));
+  for (const [name] of said) names.delete(name);
   return Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
 }
 

@@ -294,7 +294,7 @@ export interface BuildOptions {
    * `i64`, and `f64` where one is no whole number.
    */
   columns?: ManyColumnValues;
-  /** Which columns there are, and their types. */
+  /** Types of columns; also of some that no row has a value in. */
   columnTypes?: ColumnTypes;
   /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
   onProgress?: (progress: BuildProgress) => void | boolean;

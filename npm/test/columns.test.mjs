@@ -119,6 +119,8 @@ test("what is built with columns filters, and has the bytes of its rows however 
   const types = async (columns, columnTypes) => (await Index.build(null, row(0), { dimensions: DIMENSIONS, columns, columnTypes })).info.columns;
   assert.deepEqual(await types({ a: [1], b: Float32Array.of(1), c: BigInt64Array.of(-5n), d: Uint8Array.of(3), e: [0.5] }), { a: "i64", b: "i64", c: "i64", d: "i64", e: "f64" });
   assert.deepEqual(await types([{ a: 1 }], { a: "f64", b: "bool" }), { a: "f64", b: "bool" });
+  assert.deepEqual(await types({ price: [1], note: [null] }, { note: "string" }), { note: "string", price: "i64" }, "types that nobody said are those of the values");
+  assert.deepEqual(await types([{ a: 1, ["__proto__"]: true }], { a: "f64" }), Object.fromEntries([["a", "f64"], ["__proto__", "bool"]]));
   assert.equal(await types({}), undefined);
   assert.equal((await build({})).info.columns, undefined);
 });
@@ -170,7 +172,8 @@ test("values and types that cannot be right are refused by column and row, and n
   const build = (columns, columnTypes) => Index.build(null, two, { dimensions: DIMENSIONS, columns, columnTypes });
   await assert.rejects(build({ a: [1, "x"] }), failure("invalid-argument", "column a of row 1", '"x"'));
   await assert.rejects(build({ a: [null, undefined] }), failure("invalid-argument", "column a", "columnTypes"));
-  await assert.rejects(build({ a: [1, 2] }, { b: "f64" }), failure("invalid-argument", "no column a"));
+  await assert.rejects(build({ a: [1, 2] }, "f64"), failure("invalid-argument", "columnTypes is of type string"));
+  await assert.rejects(build({ a: [1, 2] }, { b: "float" }), failure("invalid-argument", "column b", '"float"'));
   await assert.rejects(build("ab"), failure("invalid-argument", "columns is"));
 });
 
