@@ -65,7 +65,7 @@ function checked(types: ColumnTypes, invalid: Invalid, what = "columns"): Column
 
 /** Types by the values, of columns that are not among those `said`. */
 function typesOf(columns: ManyColumnValues, said: readonly Column[], rows: number, invalid: Invalid): ColumnTypes {
-  demandObject(columns, invalid);
+  demandRows(columns, rows, invalid);
   const names = new Set(byRow(columns) ? columns.flatMap((row) => Object.keys(row ?? {})) : Object.keys(columns));
   for (const [name] of said) names.delete(name);
   return Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
@@ -86,8 +86,14 @@ function typeOf(name: string, valueOf: (row: number) => unknown, rows: number, i
   return type;
 }
 
-function demandObject(columns: ManyColumnValues, invalid: Invalid): void {
+/** Refuses what is no object by row, or by column. */
+function demandRows(columns: ManyColumnValues, rows: number, invalid: Invalid): void {
   if (typeof columns !== "object" || columns === null) throw invalid(`columns is ${noun(columns)}, expected values by the names of their columns`);
+  if (!byRow(columns)) return;
+  if (columns.length !== rows) throw invalid(`columns has ${columns.length} entries, expected ${rows}, one a vector`);
+  columns.forEach((row, i) => {
+    if (typeof row !== "object") throw invalid(`columns of row ${i} is ${noun(row)}, expected values by the names of their columns`);
+  });
 }
 
 const byRow = (columns: ManyColumnValues): columns is readonly (ColumnValues | null)[] => Array.isArray(columns);
@@ -104,18 +110,13 @@ function valuesOf(columns: ManyColumnValues, name: string, rows: number, invalid
 
 /** Values of rows as the engine takes them: see its `columns`. */
 function encoded(schema: readonly Column[], columns: ManyColumnValues, rows: number, invalid: Invalid): Uint8Array<ArrayBuffer> {
-  demandObject(columns, invalid);
+  demandRows(columns, rows, invalid);
   const known = new Set(schema.map(([name]) => name));
   const demandKnown = (of: object, where: string): void => {
     for (const name of Object.keys(of)) if (!known.has(name)) throw invalid(`${where}there is no column ${name}, there are: ${[...known].join(", ")}`);
   };
-  if (byRow(columns)) {
-    if (columns.length !== rows) throw invalid(`columns has ${columns.length} entries, expected ${rows}, one a vector`);
-    columns.forEach((row, i) => {
-      if (typeof row !== "object") throw invalid(`columns of row ${i} is ${noun(row)}, expected values by the names of their columns`);
-      if (row) demandKnown(row, `row ${i}: `);
-    });
-  } else demandKnown(columns, "");
+  if (byRow(columns)) columns.forEach((row, i) => demandKnown(row ?? {}, `row ${i}: `));
+  else demandKnown(columns, "");
   const parts = schema.flatMap(([name, type]) => partsOf(name, type, valuesOf(columns, name, rows, invalid), rows, invalid));
   const padded = ({ byteLength }: Part): number => Math.ceil(byteLength / 8) * 8;
   const out = new Uint8Array(parts.reduce((sum, part) => sum + padded(part), 0));

@@ -175,6 +175,7 @@ test("values and types that cannot be right are refused by column and row, and n
   await assert.rejects(build({ a: [1, 2] }, "f64"), failure("invalid-argument", "columnTypes is of type string"));
   await assert.rejects(build({ a: [1, 2] }, { b: "float" }), failure("invalid-argument", "column b", '"float"'));
   await assert.rejects(build("ab"), failure("invalid-argument", "columns is"));
+  for (const [columns, ...words] of [[[], "columns has 0"], [[{}, null, {}], "columns has 3", "2"], [[{}, 5], "columns of row 1"]]) await assert.rejects(build(columns), failure("invalid-argument", ...words));
 });
 
 test("an index without columns says so, to values and to filters", async () => {
