@@ -68,8 +68,11 @@ function typesOf(columns: ManyColumnValues, said: readonly Column[], rows: numbe
   demandRows(columns, rows, invalid);
   const names = new Set(byRow(columns) ? columns.flatMap((row) => Object.keys(row ?? {})) : Object.keys(columns));
   for (const [name] of said) names.delete(name);
-  return Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
+  return Object.fromEntries([...names].map((name) => [name, isFloats(columns, name) ? "f64" : typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
 }
+
+/** Whether the values of a column lie in an array of floats, whatever they are. */
+const isFloats = (columns: ManyColumnValues, name: string): boolean => !byRow(columns) && /^Float/.test(Object.prototype.toString.call(columns[name]).slice(8));
 
 /** The type of some values: that of the first; of numbers `f64` as soon as one is no whole number. */
 function typeOf(name: string, valueOf: (row: number) => unknown, rows: number, invalid: Invalid): ColumnType {

@@ -291,7 +291,7 @@ export interface BuildOptions {
   payloads?: readonly Payload[];
   /**
    * Values to filter by: see `filter` of {@link SearchOptions}. Types that `columnTypes` does not say are those of the first values; of numbers
-   * `i64`, and `f64` where one is no whole number.
+   * `i64`, and `f64` where one is no whole number, or where they are a `Float32Array` or `Float64Array`.
    */
   columns?: ManyColumnValues;
   /** Types of columns; also of some that no row has a value in. */

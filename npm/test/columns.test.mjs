@@ -117,7 +117,7 @@ test("what is built with columns filters, and has the bytes of its rows however 
   for (const other of [{ columns: lists }, { columns: lists, columnTypes: TYPES }]) assert.deepEqual(await (await build(other)).save(), bytes);
   assert.deepEqual(await answers(await open(bytes)), await answers(built));
   const types = async (columns, columnTypes) => (await Index.build(null, row(0), { dimensions: DIMENSIONS, columns, columnTypes })).info.columns;
-  assert.deepEqual(await types({ a: [1], b: Float32Array.of(1), c: BigInt64Array.of(-5n), d: Uint8Array.of(3), e: [0.5] }), { a: "i64", b: "i64", c: "i64", d: "i64", e: "f64" });
+  assert.deepEqual(await types({ a: [1], b: Float32Array.of(1), c: BigInt64Array.of(-5n), d: Uint8Array.of(3), e: [0.5], f: Float64Array.of(7) }), { a: "i64", b: "f64", c: "i64", d: "i64", e: "f64", f: "f64" });
   assert.deepEqual(await types([{ a: 1 }], { a: "f64", b: "bool" }), { a: "f64", b: "bool" });
   assert.deepEqual(await types({ price: [1], note: [null] }, { note: "string" }), { note: "string", price: "i64" }, "types that nobody said are those of the values");
   assert.deepEqual(await types([{ a: 1, ["__proto__"]: true }], { a: "f64" }), Object.fromEntries([["a", "f64"], ["__proto__", "bool"]]));
