@@ -126,7 +126,7 @@ test("what is built with columns filters, and has the bytes of its rows however 
 });
 
 test("names that objects have anyway are names like others", async () => {
-  const columns = Object.fromEntries(["__proto__", "constructor", "7", "odd `name`", "\u00fcber"].map((name) => [name, "i64"]));
+  const columns = Object.fromEntries(["__proto__", "constructor", "7", "odd `name`", "\u00fcber", "\ufeffmark"].map((name) => [name, "i64"]));
   const live = await Index.create({ dimensions: DIMENSIONS, columns });
   assert.deepEqual(Object.keys(live.info.columns).sort(), Object.keys(columns).sort());
   await live.add(1, row(1), { columns: Object.fromEntries(Object.keys(columns).map((name, i) => [name, i])) });
