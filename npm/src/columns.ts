@@ -40,19 +40,19 @@ export function columnsOf(schema: string, invalid: Invalid): Columns {
   return { types: Object.fromEntries(list), values: (columns, rows) => encoded(list, columns, rows, invalid) };
 }
 
-/** The schema of an index that is made with these columns: of the same ones the same, in whatever order. */
-export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** The schema of an index that is made with these columns, in their order. */
+export const schemaOfTypes = (types: ColumnTypes, invalid: Invalid): string => schemaText(checked(types, invalid));
 
-/** The columns of rows that are built from, in their order, and the values; types that nobody said are those of the values. Undefined without any. */
-export function columnsOfRows({ columns = {}, columnTypes }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
-  const schema = schemaText(checked(columnTypes ?? typesOf(columns, rows, invalid), invalid));
+/** The columns of rows that are built from, those of which a type is said first, and the values. Undefined without any. */
+export function columnsOfRows({ columns = {}, columnTypes = {} }: BuildOptions, rows: number, invalid: Invalid): (Columns & { built: BuildCall["columns"] }) | undefined {
+  const schema = schemaText(checked({ ...columnTypes, ...typesOf(columns, checked(columnTypes, invalid, "columnTypes"), rows, invalid) }, invalid));
   if (schema === "") return undefined;
   const all = columnsOf(schema, invalid);
   return { ...all, built: { schema, values: all.values(columns, rows) } };
 }
 
-function checked(types: ColumnTypes, invalid: Invalid): Column[] {
-  if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`columns is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
+function checked(types: ColumnTypes, invalid: Invalid, what = "columns"): Column[] {
+  if (typeof types !== "object" || types === null || Array.isArray(types)) throw invalid(`${what} is ${noun(types)}, expected their types by their names, such as { price: "f64" }`);
   const list = Object.entries(types);
   if (list.length > COLUMNS) throw invalid(`there are ${list.length} columns, expected ${COLUMNS} at most`);
   for (const [name, type] of list) {
@@ -63,13 +63,16 @@ function checked(types: ColumnTypes, invalid: Invalid): Column[] {
   return list;
 }
 
-/** Types by the values. */
-function typesOf(columns: ManyColumnValues, rows: number, invalid: Invalid): ColumnTypes {
-  demandObject(columns, invalid);
-  const names = new Set(byRow(columns) ? [] : Object.keys(columns));
-  if (byRow(columns)) for (const row of columns) for (const name of Object.keys(row ?? {})) names.add(name);
-  return Object.fromEntries([...names].map((name) => [name, typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
+/** Types by the values, of columns that are not among those `said`. */
+function typesOf(columns: ManyColumnValues, said: readonly Column[], rows: number, invalid: Invalid): ColumnTypes {
+  demandRows(columns, rows, invalid);
+  const names = new Set(byRow(columns) ? columns.flatMap((row) => Object.keys(row ?? {})) : Object.keys(columns));
+  for (const [name] of said) names.delete(name);
+  return Object.fromEntries([...names].map((name) => [name, isFloats(columns, name) ? "f64" : typeOf(name, valuesOf(columns, name, rows, invalid), rows, invalid)]));
 }
+
+/** Whether the values of a column lie in an array of floats, whatever they are. */
+const isFloats = (columns: ManyColumnValues, name: string): boolean => !byRow(columns) && /^Float/.test(Object.prototype.toString.call(columns[name]).slice(8));
 
 /** The type of some values: that of the first; of numbers `f64` as soon as one is no whole number. */
 function typeOf(name: string, valueOf: (row: number) => unknown, rows: number, invalid: Invalid): ColumnType {
@@ -86,8 +89,14 @@ function typeOf(name: string, valueOf: (row: number) => unknown, rows: number, i
   return type;
 }
 
-function demandObject(columns: ManyColumnValues, invalid: Invalid): void {
+/** Refuses what is no object by row, or by column. */
+function demandRows(columns: ManyColumnValues, rows: number, invalid: Invalid): void {
   if (typeof columns !== "object" || columns === null) throw invalid(`columns is ${noun(columns)}, expected values by the names of their columns`);
+  if (!byRow(columns)) return;
+  if (columns.length !== rows) throw invalid(`columns has ${columns.length} entries, expected ${rows}, one a vector`);
+  columns.forEach((row, i) => {
+    if (typeof row !== "object") throw invalid(`columns of row ${i} is ${noun(row)}, expected values by the names of their columns`);
+  });
 }
 
 const byRow = (columns: ManyColumnValues): columns is readonly (ColumnValues | null)[] => Array.isArray(columns);
@@ -104,18 +113,13 @@ function valuesOf(columns: ManyColumnValues, name: string, rows: number, invalid
 
 /** Values of rows as the engine takes them: see its `columns`. */
 function encoded(schema: readonly Column[], columns: ManyColumnValues, rows: number, invalid: Invalid): Uint8Array<ArrayBuffer> {
-  demandObject(columns, invalid);
+  demandRows(columns, rows, invalid);
   const known = new Set(schema.map(([name]) => name));
   const demandKnown = (of: object, where: string): void => {
     for (const name of Object.keys(of)) if (!known.has(name)) throw invalid(`${where}there is no column ${name}, there are: ${[...known].join(", ")}`);
   };
-  if (byRow(columns)) {
-    if (columns.length !== rows) throw invalid(`columns has ${columns.length} entries, expected ${rows}, one a vector`);
-    columns.forEach((row, i) => {
-      if (typeof row !== "object") throw invalid(`columns of row ${i} is ${noun(row)}, expected values by the names of their columns`);
-      if (row) demandKnown(row, `row ${i}: `);
-    });
-  } else demandKnown(columns, "");
+  if (byRow(columns)) columns.forEach((row, i) => demandKnown(row ?? {}, `row ${i}: `));
+  else demandKnown(columns, "");
   const parts = schema.flatMap(([name, type]) => partsOf(name, type, valuesOf(columns, name, rows, invalid), rows, invalid));
   const padded = ({ byteLength }: Part): number => Math.ceil(byteLength / 8) * 8;
   const out = new Uint8Array(parts.reduce((sum, part) => sum + padded(part), 0));

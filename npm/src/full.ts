@@ -75,6 +75,7 @@ export class Engine extends Instance {
     this.fill(SLOT.ids, call.ids);
     this.fill(SLOT.query, call.vectors);
     this.#payloads(call.payloads);
+    // Last: what does not fit leaves none behind, and everything else is filled each time.
     if (call.columns) this.fill(SLOT.columns, call.columns);
     this.#changed(this.core.add(elementOf(call.vectors), call.replace));
   }
@@ -127,9 +128,9 @@ export class Engine extends Instance {
   }
 
   #payloads(payloads: PayloadsCall | null): void {
-    if (!payloads) return;
-    this.fill(SLOT.payloads, payloads.bytes);
-    this.fill(SLOT.ends, payloads.ends);
+    if (payloads) this.fill(SLOT.payloads, payloads.bytes);
+    // Without ends there are none, whatever a call that failed has left.
+    this.fill(SLOT.ends, payloads ? payloads.ends : new BigUint64Array(0));
   }
 
   /** An answer of whole numbers. */

@@ -17,7 +17,7 @@ export function schemaOf(text: string): Column[] {
   const columns: Column[] = [];
   for (let at = 0; at < bytes.length; ) {
     const end = at + 2 + bytes[at + 1]!;
-    columns.push([new TextDecoder().decode(bytes.subarray(at + 2, end)), TYPES[bytes[at]! - 48]!]);
+    columns.push([new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(at + 2, end)), TYPES[bytes[at]! - 48]!]);
     at = end;
   }
   return columns;

@@ -291,10 +291,10 @@ export interface BuildOptions {
   payloads?: readonly Payload[];
   /**
    * Values to filter by: see `filter` of {@link SearchOptions}. Types that `columnTypes` does not say are those of the first values; of numbers
-   * `i64`, and `f64` where one is no whole number.
+   * `i64`, and `f64` where one is no whole number, or where they are a `Float32Array` or `Float64Array`.
    */
   columns?: ManyColumnValues;
-  /** Which columns there are, and their types. */
+  /** Types of columns; also of some that no row has a value in. */
   columnTypes?: ColumnTypes;
   /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
   onProgress?: (progress: BuildProgress) => void | boolean;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { Index, open } from "nearshore";
+import { sources } from "./lazy/source.mjs";
 import { failure, random, rows, vector } from "./rows.mjs";
 
 const DIMENSIONS = 8;
@@ -45,7 +46,7 @@ const answers = async (index) => {
 
 test("rows that are added, updated, deleted and compacted are filtered as what they are now, and so is the file that is saved", async () => {
   const live = await Index.create({ dimensions: DIMENSIONS, columns: TYPES });
-  assert.deepEqual(live.info.columns, TYPES);
+  assert.deepEqual(Object.entries(live.info.columns), Object.entries(TYPES), "in the caller's order");
   assert.deepEqual(await found(live, "price < 3"), []);
   const map = new Map();
   const ids = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
@@ -76,7 +77,7 @@ test("rows that are added, updated, deleted and compacted are filtered as what t
   await agree(opened, map, "saved");
   assert.deepEqual(await answers(opened), wanted);
   const again = await Index.load(bytes.slice());
-  assert.deepEqual(again.info.columns, TYPES);
+  assert.deepEqual(Object.entries(again.info.columns), Object.entries(TYPES));
   assert.deepEqual(await answers(again), wanted);
   await again.add(5000, row(1), { columns: { price: 0.5, brand: "north" } });
   map.set(5000, { price: 0.5, brand: "north", sold: undefined, year: -1 });
@@ -116,14 +117,16 @@ test("what is built with columns filters, and has the bytes of its rows however 
   for (const other of [{ columns: lists }, { columns: lists, columnTypes: TYPES }]) assert.deepEqual(await (await build(other)).save(), bytes);
   assert.deepEqual(await answers(await open(bytes)), await answers(built));
   const types = async (columns, columnTypes) => (await Index.build(null, row(0), { dimensions: DIMENSIONS, columns, columnTypes })).info.columns;
-  assert.deepEqual(await types({ a: [1], b: Float32Array.of(1), c: BigInt64Array.of(-5n), d: Uint8Array.of(3), e: [0.5] }), { a: "i64", b: "i64", c: "i64", d: "i64", e: "f64" });
+  assert.deepEqual(await types({ a: [1], b: Float32Array.of(1), c: BigInt64Array.of(-5n), d: Uint8Array.of(3), e: [0.5], f: Float64Array.of(7) }), { a: "i64", b: "f64", c: "i64", d: "i64", e: "f64", f: "f64" });
   assert.deepEqual(await types([{ a: 1 }], { a: "f64", b: "bool" }), { a: "f64", b: "bool" });
+  assert.deepEqual(await types({ price: [1], note: [null] }, { note: "string" }), { note: "string", price: "i64" }, "types that nobody said are those of the values");
+  assert.deepEqual(await types([{ a: 1, ["__proto__"]: true }], { a: "f64" }), Object.fromEntries([["a", "f64"], ["__proto__", "bool"]]));
   assert.equal(await types({}), undefined);
   assert.equal((await build({})).info.columns, undefined);
 });
 
 test("names that objects have anyway are names like others", async () => {
-  const columns = Object.fromEntries(["__proto__", "constructor", "7", "odd `name`", "\u00fcber"].map((name) => [name, "i64"]));
+  const columns = Object.fromEntries(["__proto__", "constructor", "7", "odd `name`", "\u00fcber", "\ufeffmark"].map((name) => [name, "i64"]));
   const live = await Index.create({ dimensions: DIMENSIONS, columns });
   assert.deepEqual(Object.keys(live.info.columns).sort(), Object.keys(columns).sort());
   await live.add(1, row(1), { columns: Object.fromEntries(Object.keys(columns).map((name, i) => [name, i])) });
@@ -169,8 +172,10 @@ test("values and types that cannot be right are refused by column and row, and n
   const build = (columns, columnTypes) => Index.build(null, two, { dimensions: DIMENSIONS, columns, columnTypes });
   await assert.rejects(build({ a: [1, "x"] }), failure("invalid-argument", "column a of row 1", '"x"'));
   await assert.rejects(build({ a: [null, undefined] }), failure("invalid-argument", "column a", "columnTypes"));
-  await assert.rejects(build({ a: [1, 2] }, { b: "f64" }), failure("invalid-argument", "no column a"));
+  await assert.rejects(build({ a: [1, 2] }, "f64"), failure("invalid-argument", "columnTypes is of type string"));
+  await assert.rejects(build({ a: [1, 2] }, { b: "float" }), failure("invalid-argument", "column b", '"float"'));
   await assert.rejects(build("ab"), failure("invalid-argument", "columns is"));
+  for (const [columns, ...words] of [[[], "columns has 0"], [[{}, null, {}], "columns has 3", "2"], [[{}, 5], "columns of row 1"]]) await assert.rejects(build(columns), failure("invalid-argument", ...words));
 });
 
 test("an index without columns says so, to values and to filters", async () => {
@@ -197,4 +202,23 @@ test("a file with columns keeps them when it is loaded and changed", async () =>
   await live.add(7_000_000, query, { columns: { price: 3 } });
   assert.deepEqual(await ask(live), [...wanted.slice(1), 7_000_000]);
   assert.deepEqual(await ask(await open(await live.save())), [...wanted.slice(1), 7_000_000]);
+});
+
+test("rows for whose values there is no room leave nothing to the rows that come next", async () => {
+  const { Engine, schemaText } = await sources(".", ["full", "schema"]);
+  const engine = new Engine(await WebAssembly.compile(await readFile(new URL("../dist/nearshore-columns.wasm", import.meta.url))));
+  engine.create({ dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 0n, columns: schemaText([["n", "i64"]]) });
+  const call = { vectors: Float32Array.of(1, 2), payloads: null, columns: null, replace: false };
+  const { core } = engine;
+  const full = { ids: BigUint64Array.of(1n), ...call, payloads: { bytes: Uint8Array.of(65, 66, 67, 68), ends: BigUint64Array.of(4n) }, columns: new Uint8Array(16) };
+  for (const without of [8, 5, 4, 3, 2]) {
+    engine.core = { __proto__: core, reserve: (slot, bytes) => (slot === without ? 0 : core.reserve(slot, bytes)) };
+    assert.throws(() => engine.add(full), ({ code }) => code === "quota");
+    engine.core = core;
+    const id = BigInt(100 + without);
+    engine.add({ ...call, ids: BigUint64Array.of(id) });
+    assert.deepEqual([engine.has(1n), new Uint32Array(engine.get(id))[1]], [false, 0xffff_ffff], `slot ${without}`);
+  }
+  const found = engine.search({ data: Float32Array.of(1, 2), count: 1, k: 10, ef: 0, recall: NaN, plan: 255, refine: 255, rerank: 0, radius: NaN, payload: false, filter: "n is null" });
+  assert.equal(new Uint32Array(found)[0], 5, "none has the value that was refused");
 });

@@ -197,7 +197,8 @@ function demandLike({ made, over }: Root, call: CreateCall, wanted: boolean): vo
   for (const name of ["dimensions", "metric", "element"] as const) {
     if (made[name] !== call[name]) throw invalid(`${name} is ${call[name]}, and ${made[name]} in what is kept under this name: use another name, or remove that one with Index.remove`);
   }
-  const words = ({ columns = "" }: { columns?: string }): string => (columns ? JSON.stringify(Object.fromEntries(schemaOf(columns))) : "none");
+  // Whatever their order.
+  const words = ({ columns = "" }: { columns?: string }): string => (columns ? JSON.stringify(Object.fromEntries(schemaOf(columns).sort(([a], [b]) => (a < b ? -1 : 1)))) : "none");
   if (words(made) !== words(call)) throw invalid(`columns is ${words(call)}, and ${words(made)} in what is kept under this name: use another name, or remove that one with Index.remove`);
   if (over !== wanted) throw invalid(`what is kept under this name was made ${over ? "over a base, which has to be given" : "without a base"}`);
 }

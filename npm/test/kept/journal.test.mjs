@@ -5,8 +5,7 @@ import { sources } from "../lazy/source.mjs";
 import { failure, random } from "../rows.mjs";
 import { SimulatedDisk } from "./disk.mjs";
 
-const { Journal, Keeper, NearshoreError, crc32c, decode, encode, recordAt } = await sources("kept", ["journal", "keeper", "crc", "record", "../errors"]);
-const { schemaOf, schemaText } = await sources(".", ["schema"]);
+const { Journal, Keeper, NearshoreError, crc32c, decode, encode, recordAt, schemaOf, schemaText } = await sources("kept", ["journal", "keeper", "crc", "record", "../errors", "../schema"]);
 
 const MADE = { dimensions: 2, metric: "l2", element: "f32", m: 16, efConstruction: 200, seed: 2n ** 63n + 1n };
 
@@ -330,7 +329,7 @@ test("at no moment are both slots of the root unsound: not while one is repaired
 });
 
 test("what has columns is of a layout that versions without them refuse; what has none is as it was", () => {
-  const schema = schemaText([["brand", "string"], ["price", "f64"]]);
+  const columns = [["price", "f64"], ["brand", "string"]];
   const layoutOf = (made) => {
     const disk = new SimulatedDisk();
     Keeper.open(disk.place(), made, false);
@@ -338,11 +337,12 @@ test("what has columns is of a layout that versions without them refuse; what ha
     return { disk, version: JSON.parse(root.subarray(8, 8 + root.readUInt32LE(4)).toString()).version };
   };
   assert.equal(layoutOf(MADE).version, 1);
-  const { disk, version } = layoutOf({ ...MADE, columns: schema });
+  const { disk, version } = layoutOf({ ...MADE, columns: schemaText(columns) });
   assert.equal(version, 2);
-  const opened = (columns) => Keeper.open(disk.after().place(), { ...MADE, ...(columns && { columns }) }, false).made.columns;
-  assert.equal(opened(schema), schema);
-  for (const other of [undefined, schemaText([["brand", "string"], ["price", "i64"]]), schemaText([["price", "f64"]])]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
+  const opened = (some) => Keeper.open(disk.after().place(), { ...MADE, columns: schemaText(some) }, false).made.columns;
+  assert.equal(opened(columns), schemaText(columns));
+  assert.equal(opened([...columns].reverse()), schemaText(columns), "whatever their order");
+  for (const other of [[], [["price", "i64"], columns[1]], [columns[0]]]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
   const long = Array.from({ length: 40 }, (_, i) => [`${i}`.padStart(96, "x"), "f64"]);
   const empty = new SimulatedDisk();
   assert.throws(() => Keeper.open(empty.place(), { ...MADE, columns: schemaText(long) }, false), failure("invalid-argument", "too long"));
