@@ -1,9 +1,9 @@
 //! Coarse codes of the nodes, made of their records: what will guide the walks of the file.
 
 #[cfg(feature = "codes")]
-use crate::format::encoding::{CODES_PQ, CODES_U4};
-#[cfg(feature = "codes")]
 use crate::format::Table;
+#[cfg(feature = "codes")]
+use crate::format::encoding::{CODES_PQ, CODES_U4};
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::{Buffers, Graph};
 use crate::par::Par;

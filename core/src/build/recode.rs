@@ -5,7 +5,7 @@ use crate::distance::Kernels;
 use crate::error::Corrupt;
 use crate::format::Section;
 use crate::par::Par;
-use crate::quant::{CodeLayout, Coarse, Space};
+use crate::quant::{Coarse, CodeLayout, Space};
 use alloc::vec;
 use alloc::vec::Vec;
 
