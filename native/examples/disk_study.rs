@@ -21,13 +21,19 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Recall at which sizes are compared.
 const RECALL: f64 = 0.95;
-const SIZES: [(f64, &str); 4] = [(1e6, "1 M"), (1e8, "100 M"), (3e8, "300 M"), (1e9, "1 B")];
+const SIZES: [(f64, &str); 3] = [(1e8, "100 M"), (3e8, "300 M"), (1e9, "1 B")];
 const NODES: [(f64, &str); 4] = [(64e9, "64 GB"), (192e9, "192 GB"), (512e9, "512 GB"), (2e12, "2 TB")];
+/// Fewer rows say little of growth.
+const FITTED_FROM: f64 = 3e4;
 /// What a node of the projections has beside memory.
 const CORES: f64 = 32.0;
 const IOPS: f64 = 1e6;
 /// Of the device's reads, what searches get; and of the memory, what an index may have.
 const SHARE: f64 = 0.8;
+/// Bytes a second that a core reads of memory from front to back, as a search of tiles does with their centroids.
+const STREAM: f64 = 1e10;
+/// What a build in partitions takes of a build at once: docs/research/disk.md.
+const PARTITIONED: f64 = 1.5;
 
 struct Measured(Value);
 
@@ -67,6 +73,27 @@ impl Measured {
     }
 }
 
+/// How a cost grows with the rows: two laws that fit what was measured, a friendly and a grim one where nothing was.
+#[derive(Clone, Copy)]
+struct Growth {
+    /// `a + b ln n`.
+    log: (f64, f64),
+    /// `exp(a + b ln n)`, which is `exp(a) n^b`.
+    power: (f64, f64),
+}
+
+impl Growth {
+    fn of(points: &[(f64, f64)]) -> Self {
+        let logs: Vec<(f64, f64)> = points.iter().map(|(rows, value)| (*rows, value.ln())).collect();
+        Self { log: fit(points), power: fit(&logs) }
+    }
+
+    /// By both laws.
+    fn at(self, rows: f64) -> [f64; 2] {
+        [self.log.0 + self.log.1 * rows.ln(), (self.power.0 + self.power.1 * rows.ln()).exp()]
+    }
+}
+
 /// Least squares of `y = a + b ln(x)`.
 fn fit(points: &[(f64, f64)]) -> (f64, f64) {
     let n = points.len() as f64;
@@ -95,73 +122,123 @@ impl Study<'_> {
     }
 
     /// Distances and hops by rows, with their fits.
-    fn growth(&self, sets: &[&str]) -> Result<BTreeMap<String, (f64, f64)>> {
+    fn growth(&self, sets: &[&str]) -> Result<BTreeMap<String, Growth>> {
         let mut fits = BTreeMap::new();
-        println!("| at recall {RECALL} | rows: value | fit, n rows | at 100 M | at 1 B |\n|---|---|---|---|---|");
-        for (key, name, most) in [("distances", "distances", 4_000.0), ("hops", "hops", 160.0)] {
+        println!("| at recall {RECALL} | rows: value | logarithm | power | 100 M by either | 1 B |\n|---|---|---|---|---|---|");
+        for (key, most) in [("distances", 8_000.0), ("hops", 400.0)] {
             let mut curves = Vec::new();
             for set in sets {
                 let points: Vec<(f64, f64)> = self.of(set, "graph").iter().filter_map(|one| Some((one.rows(), one.at(key)?))).collect();
                 if points.len() < 2 {
                     continue;
                 }
-                let (a, b) = fit(&points);
+                let fitted: Vec<(f64, f64)> = points.iter().copied().filter(|point| point.0 >= FITTED_FROM).collect();
+                let growth = Growth::of(&fitted);
+                let ((a, b), (c, e)) = (growth.log, growth.power);
                 let values: Vec<String> = points.iter().map(|(rows, value)| format!("{}: {value:.0}", short(*rows))).collect();
-                let (at, sign) = (|rows: f64| a + b * rows.ln(), if a < 0.0 { '-' } else { '+' });
-                println!("| {name}, {set} | {} | {b:.1} ln n {sign} {:.0} | {:.0} | {:.0} |", values.join(", "), a.abs(), at(1e8), at(1e9));
+                let far = [1e8, 1e9].map(|rows| growth.at(rows).map(|value| format!("{value:.0}")).join(", "));
+                let (values, sign, a, c) = (values.join(", "), if a < 0.0 { '-' } else { '+' }, a.abs(), c.exp());
+                println!("| {key}, {set} | {values} | {b:.1} ln n {sign} {a:.0} | {c:.1} n^{e:.3} | {} | {} |", far[0], far[1]);
                 curves.push(Curve { name: format!("{set}, measured"), points, dashed: false });
-                curves.push(Curve { name: format!("{set}, fit"), points: vec![(1e5, at(1e5)), (1e9, at(1e9))], dashed: true });
-                fits.insert(format!("{key} {set}"), (a, b));
+                let sizes = [1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+                for (law, name) in ["logarithm", "power"].into_iter().enumerate() {
+                    let points = sizes.map(|rows| (rows, growth.at(rows)[law])).to_vec();
+                    curves.push(Curve { name: format!("{set}, {name}"), points, dashed: true });
+                }
+                fits.insert(format!("{key} {set}"), growth);
             }
-            let x = Axis::new("rows", Scale::Log, &[1e5, 1e6, 1e7, 1e8, 1e9]);
-            let y = Axis::new(&format!("{name} a query"), Scale::Linear, &[0.0, most / 4.0, most / 2.0, most * 0.75, most]);
-            self.write(name, &svg(&format!("{name} a query at recall@10 {RECALL}, codes and graph in memory"), &x, &y, &curves))?;
+            let x = Axis::new("rows", Scale::Log, &[1e4, 1e5, 1e6, 1e7, 1e8, 1e9]);
+            let y = Axis::new(&format!("{key} a query"), Scale::Linear, &[0.0, 0.25, 0.5, 0.75, 1.0].map(|part| part * most));
+            self.write(key, &svg(&format!("{key} a query at recall@10 {RECALL}, codes and graph in memory"), &x, &y, &curves))?;
         }
         Ok(fits)
     }
 
-    /// One plot of curves of one set, by recall.
+    /// One plot of curves of one set by recall, at the largest size that all of `plans` were measured at.
     fn by_recall(&self, name: &str, title: &str, set: &str, plans: &[(&str, &str)], y: &Axis, key: &str) -> Result<()> {
+        let measured = |rows: f64| plans.iter().filter(|(plan, _)| self.of(set, plan).iter().any(|one| one.rows() == rows)).count();
+        let sizes = self.all.iter().filter(|one| one.word("set") == set).map(Measured::rows);
+        let rows = sizes.max_by(|a, b| measured(*a).cmp(&measured(*b)).then(a.total_cmp(b))).unwrap_or(0.0);
         let curve = |&(plan, name): &(&str, &str)| {
-            let last = self.of(set, plan).pop()?;
-            Some(Curve { name: name.to_owned(), points: last.pairs("recall", key), dashed: false })
+            let one = self.of(set, plan).into_iter().rfind(|one| one.rows() == rows)?;
+            Some(Curve { name: name.to_owned(), points: one.pairs("recall", key), dashed: false })
         };
         let curves: Vec<Curve> = plans.iter().filter_map(curve).collect();
         let x = Axis::new("recall@10", Scale::Errors, &[0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995]);
-        self.write(name, &svg(title, &x, y, &curves))
+        self.write(name, &svg(&format!("{title}: {} x {set}", short(rows)), &x, y, &curves))
     }
 
     /// What a node holds, how fast it would be: from bytes a row as measured, and growth as fitted.
-    fn projections(&self, set: &str, plans: &[(&str, &str)], fits: &BTreeMap<String, (f64, f64)>) -> Result<()> {
+    fn projections(&self, set: &str, plans: &[(&str, &str)], fits: &BTreeMap<String, Growth>) -> Result<()> {
         println!(
-            "\n| in memory | rows | memory GB | file TB | reads | rounds | queries a second | fits |\n|---|---|---|---|---|---|---|---|"
+            "\n| in memory | rows | memory GB | node | file TB | reads by either law | rounds | queries a second |\n|---|---|---|---|---|---|---|---|"
         );
         let grown = |key: &str, rows: f64, from: f64| {
-            let (a, b) = fits.get(&format!("{key} {set}")).copied().unwrap_or((1.0, 0.0));
-            (a + b * rows.ln()) / (a + b * from.ln())
+            let Some(growth) = fits.get(&format!("{key} {set}")) else { return [1.0; 2] };
+            let (then, now) = (growth.at(rows), growth.at(from));
+            [then[0] / now[0], then[1] / now[1]]
         };
         let mut curves = Vec::new();
         for (plan, name) in plans {
             let Some(last) = self.of(set, plan).pop() else { continue };
             let (Some(cpu), Some(reads), Some(rounds)) = (last.at("cpu_us"), last.at("blocks"), last.at("rounds")) else { continue };
             let from = last.rows();
-            let memory = |rows: f64| last.number("front_bytes") / from * rows;
-            // Where a walk reads as it goes, what it reads grows with its hops; candidates and tiles stay as many.
-            let walks = *plan == "codes" || *plan == "inline";
+            let per_row = |key: &str, rows: f64| last.number(key) / from * rows;
+            let most = last.pairs("recall", "blocks").iter().fold(0.0, |most: f64, run| most.max(run.1));
             for (rows, label) in SIZES {
-                let (by_distance, by_hop) = (grown("distances", rows, from), if walks { grown("hops", rows, from) } else { 1.0 });
-                let (cpu, reads, rounds) = (cpu * by_distance, reads * by_hop, rounds * by_hop);
-                let qps = (CORES * 1e6 / cpu).min(SHARE * IOPS / reads);
-                let node = NODES.iter().find(|(bytes, _)| memory(rows) <= SHARE * bytes).map_or("none", |node| node.1);
-                let (memory, file) = (memory(rows) / 1e9, last.number("file_bytes") / from * rows / 1e12);
-                println!("| {name} | {label} | {memory:.3} | {file:.3} | {reads:.0} | {rounds:.0} | {qps:.0} | {node} |");
+                let (by_distance, by_hop) = (grown("distances", rows, from), grown("hops", rows, from));
+                let either = [0, 1].map(|law| {
+                    let (reads, rounds) = match *plan {
+                        // What a walk reads as it goes grows with its hops; how many candidates coarse codes leave in doubt with its pool,
+                        // up to a number of their own; candidates of four bits and tiles stay as many.
+                        "codes" | "inline" => (reads * by_hop[law], rounds * by_hop[law]),
+                        "graph" | "tiles" => (reads, rounds),
+                        _ => ((reads * by_distance[law]).min(most), rounds),
+                    };
+                    let cpu = if *plan == "tiles" { cpu + per_row("front_bytes", rows) / STREAM * 1e6 } else { cpu * by_distance[law] };
+                    let qps = (CORES * 1e6 / cpu).min(SHARE * IOPS / reads);
+                    [reads, rounds, qps]
+                });
+                let [reads, rounds, qps] = [0, 1, 2].map(|at| either.map(|law| format!("{:.0}", law[at])).join(", "));
+                let (memory, file) = (per_row("front_bytes", rows), per_row("file_bytes", rows) / 1e12);
+                let node = NODES.iter().find(|(bytes, _)| memory <= SHARE * bytes).map_or("none", |node| node.1);
+                println!("| {name} | {label} | {:.1} | {node} | {file:.2} | {reads} | {rounds} | {qps} |", memory / 1e9);
             }
-            curves.push(Curve { name: (*name).to_owned(), points: vec![(1e6, memory(1e6)), (1e9, memory(1e9))], dashed: true });
+            curves.push(Curve {
+                name: (*name).to_owned(),
+                points: [1e6, 1e9].map(|rows| (rows, per_row("front_bytes", rows))).to_vec(),
+                dashed: true,
+            });
         }
         let x = Axis::new("rows", Scale::Log, &[1e6, 1e7, 1e8, 1e9]);
-        let mut y = Axis::new("bytes of memory", Scale::Log, &[1e6, 1e7, 1e8, 1e9, 1e10]);
+        let mut y = Axis::new("bytes of memory", Scale::Log, &[1e5, 1e6, 1e7, 1e8, 1e9, 1e10]);
         y.ticks.extend(NODES.map(|(bytes, name)| (bytes, name.to_owned())));
-        self.write("memory", &svg("memory of a node by rows of 1,024 dimensions", &x, &y, &curves))
+        self.write("memory", &svg("memory by rows of 1,024 dimensions", &x, &y, &curves))
+    }
+
+    /// How long a build takes.
+    fn builds(&self, sets: &[&str]) {
+        println!(
+            "\n| build | us of the processor a row | fit, n rows | {CORES} cores, in partitions: 100 M | 1 B |\n|---|---|---|---|---|"
+        );
+        for set in sets {
+            let points: Vec<(f64, f64)> =
+                self.of(set, "build").iter().map(|one| (one.rows(), one.number("cpu_seconds") * 1e6 / one.rows())).collect();
+            if points.len() < 2 {
+                continue;
+            }
+            let (a, b) = fit(&points);
+            let hours = |rows: f64| (a + b * rows.ln()) * rows / 1e6 * PARTITIONED / CORES / 3600.0;
+            let values: Vec<String> = points.iter().map(|(rows, value)| format!("{}: {value:.0}", short(*rows))).collect();
+            println!(
+                "| {set} | {} | {b:.1} ln n {} {:.0} | {:.1} h | {:.1} h |",
+                values.join(", "),
+                if a < 0.0 { '-' } else { '+' },
+                a.abs(),
+                hours(1e8),
+                hours(1e9)
+            );
+        }
     }
 }
 
@@ -174,15 +251,24 @@ fn main() -> Result<()> {
     let study = Study { all, folder: Path::new(folder) };
     std::fs::create_dir_all(folder)?;
     let fits = study.growth(&["1024 f32", "96 u8"])?;
-    let plans = [("graph", "codes and graph"), ("codes", "codes"), ("inline", "nothing; codes beside nodes"), ("tiles", "centroids")];
+    let plans = [
+        ("graph", "4-bit codes and graph"),
+        ("codes", "4-bit codes"),
+        ("inline", "nothing; 64-byte codes beside nodes"),
+        ("tiles", "centroids of tiles"),
+    ];
     let reads = Axis::new("reads a query", Scale::Log, &[10.0, 30.0, 100.0, 300.0, 1000.0]);
-    study.by_recall("reads", "reads a query, 1 M x 1,024, by what is in memory", "1024 f32", &plans, &reads, "blocks")?;
-    let codes = ["pq64", "rabitq1", "rabitq2", "u4"].map(|codes| [format!("{codes} only"), codes.to_owned()]);
-    let bytes = ["64 B (PQ)", "144 B (1 bit)", "272 B (2 bits)", "528 B (4 bits)"];
-    let names: Vec<[String; 2]> = bytes.iter().map(|bytes| [format!("{bytes}, codes alone"), format!("{bytes}, re-ranked")]).collect();
-    let curves = codes.iter().zip(&names).flat_map(|(plans, names)| plans.iter().zip(names));
-    let curves: Vec<(&str, &str)> = curves.map(|(plan, name)| (plan.as_str(), name.as_str())).collect();
-    let distances = Axis::new("distances a query", Scale::Log, &[500.0, 1000.0, 2000.0, 4000.0, 8000.0]);
-    study.by_recall("codes", "recall by bytes of code a vector, 1 M x 1,024", "1024 f32", &curves, &distances, "distances")?;
-    study.projections("1024 f32", &plans, &fits)
+    study.by_recall("reads", "reads a query by what is in memory", "1024 f32", &plans, &reads, "blocks")?;
+    let rounds = Axis::new("rounds a query", Scale::Log, &[1.0, 3.0, 10.0, 30.0, 100.0]);
+    study.by_recall("rounds", "rounds a query by what is in memory", "1024 f32", &plans, &rounds, "rounds")?;
+    let codes = [("pq64", "64 B, parts"), ("rabitq1", "144 B, 1 bit"), ("rabitq2", "272 B, 2 bits"), ("graph", "528 B, 4 bits")];
+    let alone = [("pq64 only", "64 B, codes alone"), ("rabitq1 only", "144 B"), ("rabitq2 only", "272 B"), ("u4 only", "528 B")];
+    let curves: Vec<(&str, &str)> = codes.into_iter().chain(alone).collect();
+    let distances = Axis::new("distances a query", Scale::Log, &[500.0, 1000.0, 2000.0, 4000.0]);
+    study.by_recall("codes", "recall by bytes of code a vector", "1024 f32", &curves, &distances, "distances")?;
+    let more = [("pq64", "64-byte codes and graph"), ("rabitq1", "1-bit codes and graph"), ("rabitq2", "2-bit codes and graph")];
+    let all: Vec<(&str, &str)> = more.into_iter().chain(plans).collect();
+    study.projections("1024 f32", &all, &fits)?;
+    study.builds(&["1024 f32", "96 u8"]);
+    Ok(())
 }

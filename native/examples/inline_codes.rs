@@ -5,8 +5,8 @@
 //! nearshore export base.shore -o coded.shore --for disk --codes rabitq1        (or pq64)
 //! cargo run --release -p nearshore --example inline_codes -- coded.shore QUERIES TRUTH PAGES [DEGREE]
 //! ```
-//! PAGES is written unless it is there; of each node the first DEGREE neighbours (default: all) are taken. A line for each number of nodes
-//! expanded at a time and each effort: recall@10, reads, rounds and bytes a query, and microseconds of the processor, the reading of pages included.
+//! PAGES is written unless it is there; of each node the first DEGREE neighbours (default: all) are taken. Prints a JSON object for each number
+//! of nodes that are expanded at a time, with recall@10, reads (`blocks`), rounds and bytes a query, and queries a second of the processor.
 
 #![expect(clippy::print_stdout, reason = "its output")]
 
@@ -26,6 +26,7 @@ use nearshore::{Index, Kernels, Queries};
 use nearshore_core::graph::{Buffers, NONE, Neighbor, layer::Records};
 use nearshore_core::quant::{Coarse, Encoding, Prepared, RecordLayout, Space};
 use nearshore_core::seed::SplitMix;
+use serde_json::json;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -294,14 +295,9 @@ fn main() -> Result<()> {
     let truth = Truth::open(Path::new(truth))?;
     let (per_page, page_bytes) = pages.packing();
     let (bytes, held) = (path.metadata()?.len(), pages.codes.len() + 4 * pages.sample.len());
-    println!(
-        "{} nodes of {} neighbours, {per_page} to a page of {page_bytes} bytes: {bytes} bytes; {held} bytes in memory",
-        index.len(),
-        pages.degree
-    );
-    println!("| at a time | effort | recall@10 | reads | rounds | KiB | CPU us |\n|---|---|---|---|---|---|---|");
     let file = BlockFile::open(path, BlockOptions::default())?;
-    for width in [1, 4, 8, 16] {
+    for width in [4, 1, 8, 16] {
+        let mut runs = Vec::new();
         for effort in [16, 32, 48, 64, 96, 128, 192, 256] {
             let mut walks: Vec<Walk<'_>> = (0..16).map(|_| Walk::new(&pages, width, effort)).collect();
             let mut all = All { queries: &queries, truth: &truth, next: 0, found: 0, rounds: 0, reads: 0 };
@@ -310,9 +306,17 @@ fn main() -> Result<()> {
             run(&mut *blocks, &mut walks, &mut all)?;
             let (cpu, count) = ((cpu_time() - cpu).as_secs_f64(), queries.len() as f64);
             let (recall, reads, rounds) = (all.found as f64 / count / K as f64, all.reads as f64 / count, all.rounds as f64 / count);
-            let (kib, us) = (reads * page_bytes as f64 / 1024.0, cpu * 1e6 / count);
-            println!("| {width} | {effort} | {recall:.4} | {reads:.1} | {rounds:.1} | {kib:.0} | {us:.0} |");
+            runs.push(json!({
+                "ef": effort, "recall": recall, "blocks": reads, "rounds": rounds, "bytes": reads * page_bytes as f64, "qps_cpu": count / cpu,
+            }));
         }
+        println!(
+            "{}",
+            json!({
+                "rows": index.len(), "degree": pages.degree, "page_nodes": per_page, "page_bytes": page_bytes, "at_a_time": width,
+                "front_bytes": held, "file_bytes": bytes, "runs": runs,
+            })
+        );
     }
     Ok(())
 }
