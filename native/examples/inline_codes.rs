@@ -267,7 +267,10 @@ impl<'a> Work<Walk<'a>> for All<'_> {
     fn next(&mut self, walk: &mut Walk<'a>) -> Option<std::result::Result<(), std::convert::Infallible>> {
         walk.number = self.next;
         self.next += 1;
-        (walk.number < self.queries.len()).then(|| Ok(walk.begin(self.queries)))
+        (walk.number < self.queries.len()).then(|| {
+            walk.begin(self.queries);
+            Ok(())
+        })
     }
 
     fn done(&mut self, walk: &mut Walk<'a>, _: std::result::Result<(), RunError<std::convert::Infallible>>) {
