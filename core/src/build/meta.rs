@@ -3,8 +3,8 @@
 #[cfg(feature = "codes")]
 use super::Builder;
 use super::{BuildParams, Codes, Input, Layers, Tier, link};
-#[cfg(feature = "codes")]
 use crate::format::PAGE_BYTES;
+#[cfg(feature = "codes")]
 use crate::search::Layout;
 use crate::words::say;
 use alloc::string::String;
@@ -46,7 +46,8 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> S
     }
     say!(out, ",\"m\":", params.m);
     say!(out, ",\"metric\":\"", params.metric.as_str(), "\",\"originals\":", params.originals);
-    if params.tier == Tier::Disk {
+    let disk = cfg!(feature = "codes") && params.tier == Tier::Disk;
+    if disk {
         if params.page_bytes != PAGE_BYTES {
             say!(out, ",\"page_bytes\":", params.page_bytes);
         }
@@ -56,7 +57,7 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> S
         say!(out, ",\"partitions\":", parts);
     }
     say!(out, ",\"rows\":", input.vectors.rows(), ",\"seed\":", params.seed);
-    if params.tier == Tier::Disk {
+    if disk {
         say!(out, ",\"tier\":\"disk\"");
     }
     say!(out, "}");

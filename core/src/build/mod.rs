@@ -312,6 +312,9 @@ fn validate<E>(input: &Input<'_>, params: &BuildParams) -> Result<(), BuildError
     if params.codes != Codes::None && !cfg!(feature = "codes") {
         return bad("codes", "none, in this build of the library");
     }
+    if params.tier != Tier::Memory && !cfg!(feature = "codes") {
+        return bad("tier", "memory, in this build of the library");
+    }
     let (rows, dimensions) = (input.vectors.rows(), input.vectors.dimensions());
     if dimensions == 0 || dimensions > crate::id::DIMENSIONS_MAX as usize {
         return bad("dimensions", "1 to 32768");

@@ -191,18 +191,18 @@ impl File<'_> {
             let codes = TableSpec::table(Kind::CodesRows, rows, *stride as u32);
             let codes = codes.encoding(encoding).parameter(parameter as u32);
             // To stay in memory if anything does, so without the rests of pages.
-            tables.push(if self.tier == Tier::Disk { codes.page_rows(self.page_bytes) } else { codes });
+            tables.push(if self.for_disk() { codes.page_rows(self.page_bytes) } else { codes });
         }
         let encoding = self.records.space.encoding as u32;
         let records = TableSpec::table(Kind::Records, rows, layout.stride as u32).required();
         let records = records.encoding(encoding).parameter(layout.factors as u32);
-        if self.tier == Tier::Memory {
+        if !self.for_disk() {
             tables.push(records);
         }
         let degree = base.degree() as u32;
         let entry = places.row_of_node.first().copied().unwrap_or(0);
         tables.push(self.paged(TableSpec::table(Kind::Edges, rows, degree * 4).parameter(degree).extra(entry.into())));
-        if self.tier == Tier::Disk {
+        if self.for_disk() {
             // Behind all that a walk may keep in memory, which is then one piece of the file.
             tables.push(records.paged(self.page_bytes));
         }
@@ -227,14 +227,19 @@ impl File<'_> {
             let stride = (layout.dimensions * self.element.bytes()).next_multiple_of(16) as u32;
             let originals = TableSpec::table(Kind::Originals, rows, stride).encoding(self.element as u32);
             // A row that is no page long would be read in two as often as not.
-            tables.push(if self.tier == Tier::Disk { originals.block_rows(1).packed() } else { originals });
+            tables.push(if self.for_disk() { originals.block_rows(1).packed() } else { originals });
         }
         tables
     }
 
+    /// Whether records are read from a disk: never of a library without codes, which has no files for one.
+    fn for_disk(&self) -> bool {
+        cfg!(feature = "codes") && self.tier == Tier::Disk
+    }
+
     /// A table whose blocks a walk reads one by one where memory does not hold it: pages, in a file for a disk.
     fn paged(&self, table: TableSpec) -> TableSpec {
-        if self.tier == Tier::Disk { table.paged(self.page_bytes) } else { table }
+        if self.for_disk() { table.paged(self.page_bytes) } else { table }
     }
 
     /// A hash of all that decides the bytes: options, rows, ids, payload, tombstones, and what was

@@ -65,9 +65,10 @@ pub use section::Section;
 #[cfg(feature = "filter")]
 pub(crate) use shape::COLUMN_WIDTHS;
 pub use shape::{CODE_FACTORS_BYTES, COLUMN_BYTES, COLUMNS_MAX, FACTORS_BYTES, META_BYTES_MAX, QUALITY_BYTES, TILE_BYTES, encoding};
-pub use spec::{FileSpec, TableSpec};
+pub(crate) use spec::PAGE_BYTES;
 #[cfg(feature = "codes")]
-pub(crate) use spec::{PAGE_BYTES, file_bytes};
+pub(crate) use spec::file_bytes;
+pub use spec::{FileSpec, TableSpec};
 pub use table::Table;
 pub use terms::{Element, Kind, Metric, Plan, Refine, UnknownTerm};
 pub use writer::{Sink, Writer};
