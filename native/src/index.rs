@@ -96,7 +96,7 @@ fn refused(path: &Path, source: OpenError) -> Error {
             "the list of a file in parts, for the npm package; the file that `nearshore export` writes without --split would be right"
         }
         Some(Stand::Segments(_)) => "a set of segments, where a single index is needed; one of its files would be right",
-        None => return Error::Open { path: path.to_owned(), source },
+        Some(Stand::Unknown) | None => return Error::Open { path: path.to_owned(), source },
     };
     Error::Stand { path: path.to_owned(), what }
 }

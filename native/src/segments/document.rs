@@ -39,9 +39,11 @@ pub(crate) enum Stand {
     Parts,
     /// A set of segments.
     Segments(Vec<Entry>),
+    /// Neither, though it begins like them: cut off, or something else altogether.
+    Unknown,
 }
 
-/// Reads the file at `path` if it is JSON that stands for an index; `None` where it is something else.
+/// Reads the file at `path` if it is JSON that stands for an index; `None` where it does not even begin like that.
 ///
 /// # Errors
 /// What the system says, or in words what is wrong with a set ([`io::ErrorKind::InvalidData`]).
@@ -53,14 +55,14 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Stand>> {
         return Ok(None);
     }
     file.take(BYTES_MAX).read_to_end(&mut text)?;
-    let Ok(value) = serde_json::from_slice::<Value>(&text) else { return Ok(None) };
+    let value = serde_json::from_slice(&text).unwrap_or(Value::Null);
     match value["format"].as_str() {
         Some("nearshore parts") => Ok(Some(Stand::Parts)),
         Some(FORMAT) => {
             let wrong = |what| io::Error::new(io::ErrorKind::InvalidData, what);
             parse(&value).map(|entries| Some(Stand::Segments(entries))).map_err(wrong)
         }
-        _ => Ok(None),
+        _ => Ok(Some(Stand::Unknown)),
     }
 }
 
@@ -153,8 +155,11 @@ mod tests {
         write(&entries, FileSink::create(&path, false).unwrap()).unwrap();
         assert_eq!(read(&path).unwrap(), Some(Stand::Segments(entries)));
         assert_eq!(read_text(b"{\"format\": \"nearshore parts\"}"), Ok(Some(Stand::Parts)));
-        for text in [&b""[..], b"\x89SHORE", b"[]", b"{\"a\": 1}", b"{\"format\": 1}", b"{", "{".repeat(100_000).as_bytes()] {
+        for text in [&b""[..], b"\x89SHORE", b"[]"] {
             assert_eq!(read_text(text), Ok(None), "{text:?}");
+        }
+        for text in [&b"{\"a\": 1}"[..], b"{\"format\": 1}", b"{", b"{\"format\": \"nearshore segments\"", &[b'{'; 100_000]] {
+            assert_eq!(read_text(text), Ok(Some(Stand::Unknown)), "{text:?}");
         }
         for entries in [vec![], vec![entry("../x.shore", 1)], vec![entry("", 1)]] {
             let failed = write(&entries, FileSink::create(&folder.path().join("y.shores"), false).unwrap()).unwrap_err();

@@ -340,6 +340,10 @@ impl std::error::Error for CheckError {}
 fn entries(path: &Path) -> Result<Option<Vec<Entry>>, Error> {
     match read_stand(path) {
         Ok(Some(Stand::Segments(entries))) => Ok(Some(entries)),
+        Ok(Some(Stand::Unknown)) if path.extension().is_some_and(|extension| extension == "shores") => {
+            let what = "no set of segments: it is cut off, or its `format` is not \"nearshore segments\"".to_owned();
+            Err(Error::Set { path: path.to_owned(), what })
+        }
         Ok(_) => Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(Error::Set { path: path.to_owned(), what: error.to_string() }),
         Err(error) => Err(Error::io(path, error)),

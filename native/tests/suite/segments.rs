@@ -124,6 +124,8 @@ fn a_set_is_made_of_files_that_fit_together() {
     for command in ["search y.shores --vector [0,0,0,0]", "info y.shores", "verify y.shores", "bench y.shores --queries a.fbin"] {
         sandbox.run(command).fails(5, &["y.shores: its segment d.shore is another file than when the set was made"]);
     }
+    sandbox.write("cut.shores", b"{ \"format\": \"nearshore segments\", \"ver");
+    sandbox.run("info cut.shores").fails(5, &["cut.shores: no set of segments: it is cut off"]);
     fs::remove_file(sandbox.path("below/b.shore")).unwrap();
     sandbox.run("info x.shores").fails(4, &["x.shores: its segment below/b.shore: No such file"]);
 }
