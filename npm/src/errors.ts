@@ -43,7 +43,7 @@ export const unsupported = (message: string): NearshoreError => new NearshoreErr
 
 /** @internal The error for a signal that fired. */
 export const aborted = (signal?: AbortSignal): NearshoreError =>
-  new NearshoreError("aborted", "the caller's signal was aborted", { cause: signal?.reason });
+  new NearshoreError("aborted", "the signal was aborted", { cause: signal?.reason });
 
 /** @internal Throws when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {

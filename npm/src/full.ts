@@ -90,7 +90,7 @@ export class Engine extends Instance {
   }
 
   clear(): void | Promise<void> {
-    if (!this.made) throw unsupported("an index that came from a file cannot begin anew: make one with Index.create");
+    if (!this.made) throw unsupported("a file cannot be cleared: use Index.create");
     this.create(this.made);
   }
 
@@ -110,7 +110,7 @@ export class Engine extends Instance {
       return this.copy(at, bytes);
     } catch (cause) {
       // The index is whole; it is this realm that has no room for its file.
-      throw new NearshoreError("quota", `there is no room for a file of ${bytes} bytes beside the engine's memory`, { cause });
+      throw new NearshoreError("quota", `there is no room for ${bytes} bytes beside the engine's memory`, { cause });
     } finally {
       this.core.saved();
     }

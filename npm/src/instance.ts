@@ -73,8 +73,7 @@ export class Engine implements Methods {
 
   /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
   protected failure(thrown: unknown): NearshoreError {
-    const ours = thrown instanceof NearshoreError;
-    const error = ours ? thrown : new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, { cause: thrown });
+    const error = thrown instanceof NearshoreError ? thrown : new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, { cause: thrown });
     // Also where it was another engine of this index.
     if (error.code === "trapped") this.#trapped ??= error;
     return error;

@@ -87,7 +87,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   const waiting = new Map<number, Waiting>();
   let numbers = 0;
   let ended: NearshoreError | undefined;
-  let queue: Outgoing[] = [];
+  const queue: Outgoing[] = [];
 
   const end = (reason: NearshoreError): void => {
     ended ??= reason;
@@ -133,7 +133,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
     worker.terminate();
     throw thrown;
   }
-  worker.onerror = (event) => stopped(event.message || "no reason was given");
+  worker.onerror = (event) => stopped(event.message || "no reason given");
 
   // Calls made in one turn travel in one message; one that cannot be sent fails alone.
   const post = (batch: readonly Outgoing[]): void => {
@@ -150,9 +150,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
     }
   };
   const flush = (): void => {
-    const batch = queue;
-    queue = [];
-    post(batch);
+    post(queue.splice(0));
   };
   const send = (request: Request, transfer: Transferable[] = []): void => {
     if (queue.push({ request, transfer }) === 1) queueMicrotask(flush);

@@ -61,7 +61,7 @@ async function compile(wasm: Wasm): Promise<WebAssembly.Module> {
     return await compileFrom(new URL(wasm, globalThis.document?.baseURI ?? import.meta.url));
   } catch (thrown) {
     if (thrown instanceof NearshoreError) throw thrown;
-    throw unsupported(`the WebAssembly engine cannot be compiled here (${sentence(thrown)}); a content security policy needs 'wasm-unsafe-eval'`);
+    throw unsupported(`the engine cannot be compiled here (${sentence(thrown)}); a content security policy needs 'wasm-unsafe-eval'`);
   }
 }
 

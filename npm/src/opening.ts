@@ -14,8 +14,6 @@ export interface Read {
   bytes: number;
 }
 
-const isCache = (cache: OpenOptions["cache"]): cache is Cache => typeof (cache as Cache | undefined)?.match === "function";
-
 /** Makes the index that users hold. */
 type Make<T> = (link: Link, described: Described, read?: Read) => T | Promise<T>;
 
@@ -27,7 +25,7 @@ const CACHES = ["auto", "memory", "none"] as const;
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
   const mode = word(options.mode, MODES, Mode.auto, "mode");
-  if (!isCache(options.cache)) word(options.cache, CACHES, 0, "cache");
+  if (typeof (options.cache as Cache | undefined)?.match !== "function") word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
     source = await (await loaded(import("./parts.js"))).partsSource(String(source), options, NearshoreError);
@@ -69,9 +67,9 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   const why = kind === "full" ? "Index.load" : options.integrity !== undefined ? "integrity" : !parts && "a source in memory";
   if (why || !parts) throw unsupported(`${why} goes with mode "whole", not "${mode}"`);
   const headers = options.headers && [...new Headers(options.headers)];
-  const own = isCache(cache) && cache; // which no message can carry
+  const own = typeof cache === "object" && cache; // which no message can carry
   return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
-    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: !!own || (cache ?? "auto") === "auto", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

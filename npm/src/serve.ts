@@ -65,8 +65,7 @@ function serve(make: (module: WebAssembly.Module) => Engine): void {
       }
       return flush();
     }
-    const start = performance.now();
-    let since = start;
+    let since = performance.now();
     for (const [number, name, given, reports] of data) {
       try {
         if (name === "stop") {

@@ -239,7 +239,7 @@ export class Index {
   async #filter(options: SearchOptions | undefined): Promise<string | undefined> {
     const filter = options?.filter;
     if (filter === undefined) return undefined;
-    if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out to search among all rows");
+    if (typeof filter === "string" && filter.trim() === "") throw invalid("filter has no condition; leave it out");
     return typeof filter === "string" ? filter : (await loaded(import("./filter.js"))).textOf(filter, invalid);
   }
 

@@ -122,7 +122,7 @@ export async function streamOf(source: OpenSource, options: OpenOptions): Promis
   throw unknownSource();
 }
 
-const unknownSource = (): Error => invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, or an object with read() and size()");
+const unknownSource = (): Error => invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, { read, size }");
 
 const method = (value: unknown, name: string): boolean => typeof (value as Record<string, unknown> | null)?.[name] === "function";
 const isFileHandle = (value: unknown): value is FileHandleLike => method(value, "read") && method(value, "stat");
@@ -161,7 +161,7 @@ async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal
     throw new NearshoreError("network", `GET ${url.href} failed: ${sentence(thrown)}`, { cause: thrown });
   });
   const { body, status } = response;
-  if (!response.ok || !body) throw new NearshoreError("network", `GET ${url.href} answered with status ${status}, expected 200`);
+  if (!response.ok || !body) throw new NearshoreError("network", `GET ${url.href} failed: status ${status}`);
   // Only a hint: a compressed answer announces its compressed length.
   const bytes = Number(response.headers.get("content-length") ?? 0) || 0;
   // A file that is refused before its first chunk is read has no reader yet to cancel.
