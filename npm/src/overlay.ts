@@ -113,7 +113,7 @@ async function search(base: Base, local: Link, hidden: number, call: SearchCall,
   while (open.length > 0) {
     const data = open.length === count ? call.data : gather(call.data, open, each);
     const left = budget && open.reduce((left, query) => lessened(left, answers[query]), { ...budget, ...(budget.ms !== undefined && { ms: Math.max(budget.ms - (performance.now() - start), 0) }) });
-    const there = decodeHits(await base.call("search", { ...call, data, count: open.length, k: want, budget: left }, options), open.length, 0);
+    const there = decodeHits(await base.call("search", { ...call, data, count: open.length, k: want, budget: left }, options).catch(inTheBase), open.length, 0);
     const ids = BigUint64Array.from(there.flatMap((hits) => hits.map(({ id }) => BigInt(id))));
     const [found, hides] = await Promise.all([local.call("search", { ...here, data, count: open.length }, options), local.call("hides", ids)]);
     const near = decodeHits(found, open.length, 0);
@@ -132,6 +132,13 @@ async function search(base: Base, local: Link, hidden: number, call: SearchCall,
     want = Math.min(want * 2, rows);
   }
   return encodeAnswers(answers as Answer[]);
+}
+
+/** Throws the same error, which says whose it is. */
+function inTheBase(thrown: NearshoreError): never {
+  const { name, code, message, cause } = thrown;
+  if (name !== "NearshoreError" || code === "aborted") throw thrown;
+  throw new (thrown.constructor as typeof NearshoreError)(code, `in the base: ${message}`, { cause });
 }
 
 /** What is left of a budget behind what a query has taken. */

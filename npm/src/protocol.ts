@@ -88,6 +88,8 @@ export interface AddCall {
 /** An index that outlives its page, or goes over a base, or both. */
 export interface KeepCall {
   create: CreateCall;
+  /** Whether the caller said the columns; otherwise those of what is kept hold. */
+  said: boolean;
   /** The name under which it is kept; undefined for memory alone. */
   persist: string | undefined;
   /** Wait for another holder to let go? */
@@ -130,7 +132,8 @@ export interface Calls {
   filter: [WebAssembly.Module, void];
   prefetch: [null, void];
   kept: [KeptCall, number];
-  keep: [KeepCall, Described];
+  /** Answers with the schema of what is kept where that has columns, and this engine none. */
+  keep: [KeepCall, Described | string];
   /** Bytes on disk; undefined for an index in memory. */
   persisted: [null, number | undefined];
   /** Lets go of files, ahead of the engine's end. */

@@ -96,11 +96,19 @@ export class Index {
     if (!base && persist === undefined) return made(having("full", call.columns), worker, undefined, async (link) => LiveIndex.of(link, await link.call("create", call)));
     const overlay = base && (await loaded(import("./overlay.js")));
     overlay?.demandLike(call, base!, invalid);
-    return made(having("kept", call.columns), worker, signal, async (local) => {
-      const kept = await local.call("keep", { create: call, persist, wait, over: !!base }, { signal });
-      const { link, described } = overlay ? await overlay.over(base!, local, unsupported) : { link: local, described: kept };
-      return LiveIndex.of(link, described);
-    });
+    const keep = (): Promise<LiveIndex> =>
+      made(having("kept", call.columns), worker, signal, async (local) => {
+        const kept = await local.call("keep", { create: call, said: !!options.columns, persist, wait, over: !!base }, { signal });
+        if (typeof kept === "string") {
+          // What is kept has columns, of which nobody knew: again, in an engine for them.
+          local.end(closed());
+          call.columns = kept;
+          return keep();
+        }
+        const { link, described } = overlay ? await overlay.over(base!, local, unsupported) : { link: local, described: kept };
+        return LiveIndex.of(link, described);
+      });
+    return keep();
   }
 
   /** Removes what `Index.create` with `persist` keeps under this name; `busy` while an index is open there. */
@@ -321,8 +329,8 @@ export class LiveIndex extends Index {
   }
 
   /**
-   * Puts a row in the place of the one with this id, whole: what is not given again, payload and columns, is gone. Where there is no such row it
-   * is added, and that is no error. (The server of `nearshore serve` has no such call: there an id that is taken is deleted, then inserted.)
+   * Puts a row in the place of the one with this id, whole: what is not given again, payload and columns, is gone: `update` without `columns`
+   * leaves the row without values, and values cannot be read back. Where there is no such row it is added, and that is no error. (The server of `nearshore serve` has no such call: there an id that is taken is deleted, then inserted.)
    */
   async update(id: Id, vector: Vector, options?: AddOptions): Promise<void> {
     return this.#add([id], oneVector(vector, this.info), ofOne(options), true);

@@ -123,8 +123,11 @@ export type ColumnType = "i64" | "f64" | "bool" | "string";
 /** Columns by their names, of 1 to 96 bytes; 40 at most. */
 export type ColumnTypes = { readonly [name: string]: ColumnType };
 
-/** The values of one row by the names of their columns. Where there is none, or `null`, the row has none. */
-export type ColumnValues = { readonly [name: string]: ColumnValue | null | undefined };
+/**
+ * The values of one row by the names of their columns: each a {@link ColumnValue}, or `null` or nothing, where the row has none. Any object of such
+ * values, one of an `interface` or a class as well, so that it is the call that refuses others.
+ */
+export type ColumnValues = { readonly [name: string]: any };
 
 /** The values of many rows: an object a row, or for each column a list or a typed array with a value a row. */
 export type ManyColumnValues = readonly (ColumnValues | null)[] | { readonly [name: string]: ArrayLike<ColumnValue | null | undefined> };
@@ -189,7 +192,7 @@ export interface Hits extends ReadonlyArray<Hit> {
   readonly stats: SearchStats;
 }
 
-/** One stored row. */
+/** One stored row. Its values in columns are not among what can be read back: keep what you have to give again. */
 export interface Row {
   readonly id: Id;
   /** The vector as it was given, where originals are kept; else as the index remembers it. */
@@ -320,7 +323,7 @@ export interface CreateOptions {
   m?: number;
   efConstruction?: number;
   seed?: number | bigint;
-  /** The columns that rows may have values in, to filter by: `{ price: "f64", brand: "string" }`. Those of a kept index are given each time. */
+  /** The columns that rows may have values in, to filter by: `{ price: "f64", brand: "string" }`. Of a kept index those that it has, which need not be said again. */
   columns?: ColumnTypes;
   worker?: boolean;
   /**
@@ -348,7 +351,8 @@ export interface OverOptions extends Omit<CreateOptions, "base" | "dimensions" |
   dimensions?: number;
   /**
    * Columns of rows over the base, with the types that they have there: a filter asks both sides. Those of the base unless said, where its `info`
-   * has them; those of an index that `open` opened have to be said.
+   * has them; those of an index that `open` opened have to be said. What is kept goes on with the columns that it was made with, whatever the base has by
+   * now: others are refused only where they are said.
    */
   columns?: ColumnTypes;
 }

@@ -20,13 +20,18 @@ export class KeptEngine extends Engine {
   #where = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  async keep({ create, persist, wait, over }: KeepCall, signal?: AbortSignal): Promise<Described> {
+  async keep({ create, said, persist, wait, over }: KeepCall, signal?: AbortSignal): Promise<Described | string> {
     if (over) this.#hidden = new Hidden();
     if (persist === undefined) return this.create(create);
     const place = await hold(persist, wait, signal);
     const index = `the index kept as ${JSON.stringify(persist)}: `;
     try {
-      const keeper = Keeper.open(place, create, over);
+      const keeper = Keeper.open(place, create, over, said);
+      const { columns } = keeper.made;
+      if (columns && !create.columns) {
+        place.release();
+        return columns;
+      }
       const { file, hidden, covered } = keeper.snapshot();
       if (file) {
         this.#where = `${keeper.snapshotFile}: `;

@@ -36,11 +36,11 @@ export class Keeper {
   }
 
   /** Takes up what lies there, or begins. Nothing is read but the root. */
-  static open(place: Place, call: CreateCall, over: boolean): Keeper {
+  static open(place: Place, call: CreateCall, over: boolean, said = true): Keeper {
     const { files } = place;
     const found = readRoot(files.root);
     if (found) {
-      demandLike(found.root, call, over);
+      demandLike(found.root, call, over, said);
       const keeper = new Keeper(place, found.root);
       // A switch was cut short after it took hold, or a slot is damaged.
       if (found.stale !== undefined) writeRoot(files.root, found.root, found.stale);
@@ -193,12 +193,13 @@ const nameOf = <K extends "snapshot" | "journal">(kind: K, { generation }: Root)
 const NOTHING = { bytes: 0, hidden: 0, covered: 0, checksum: crc32c(new Uint8Array(0)) };
 
 /** What is kept must be what is asked for; how it is linked was decided when it was made. */
-function demandLike({ made, over }: Root, call: CreateCall, wanted: boolean): void {
-  for (const name of ["dimensions", "metric", "element"] as const) {
-    if (made[name] !== call[name]) throw invalid(`${name} is ${call[name]}, and ${made[name]} in what is kept under this name: use another name, or remove that one with Index.remove`);
-  }
+function demandLike({ made, over }: Root, call: CreateCall, wanted: boolean, said: boolean): void {
+  const demand = (name: string, given: unknown, there: unknown, way = ""): void => {
+    if (given !== there) throw invalid(`${name} is ${given}, and ${there} in what is kept under this name: ${way}use another name, or give up what is kept with Index.remove`);
+  };
+  for (const name of ["dimensions", "metric", "element"] as const) demand(name, call[name], made[name]);
   // Whatever their order.
   const words = ({ columns = "" }: { columns?: string }): string => (columns ? JSON.stringify(Object.fromEntries(schemaOf(columns).sort(([a], [b]) => (a < b ? -1 : 1)))) : "none");
-  if (words(made) !== words(call)) throw invalid(`columns is ${words(call)}, and ${words(made)} in what is kept under this name: use another name, or remove that one with Index.remove`);
+  if (said) demand("columns", words(call), words(made), "leave `columns` out to go on with those, ");
   if (over !== wanted) throw invalid(`what is kept under this name was made ${over ? "over a base, which has to be given" : "without a base"}`);
 }

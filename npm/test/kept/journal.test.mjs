@@ -343,6 +343,7 @@ test("what has columns is of a layout that versions without them refuse; what ha
   assert.equal(opened(columns), schemaText(columns));
   assert.equal(opened([...columns].reverse()), schemaText(columns), "whatever their order");
   for (const other of [[], [["price", "i64"], columns[1]], [columns[0]]]) assert.throws(() => opened(other), failure("invalid-argument", "columns is", '{"brand":"string","price":"f64"} in what is kept'));
+  assert.equal(Keeper.open(disk.after().place(), { ...MADE, columns: schemaText([columns[0]]) }, false, false).made.columns, schemaText(columns), "those of a base count where nothing is kept");
   const long = Array.from({ length: 40 }, (_, i) => [`${i}`.padStart(96, "x"), "f64"]);
   const empty = new SimulatedDisk();
   assert.throws(() => Keeper.open(empty.place(), { ...MADE, columns: schemaText(long) }, false), failure("invalid-argument", "too long"));

@@ -143,9 +143,52 @@ test("columns that are not those of the base, or that nobody said, are refused",
   await assert.rejects(silent.search(query, { filter: "n < 3" }), failure("invalid-argument", "columns"));
   // What the base turns out not to have is said by the search that asks for it.
   const wrong = await Index.create({ base: opened, columns: { m: "f64" } });
-  await assert.rejects(wrong.search(query, { filter: "m < 3" }), failure("invalid-argument", "no column m"));
+  await assert.rejects(wrong.search(query, { filter: "m < 3" }), failure("invalid-argument", "in the base: ", "no column m"));
   const none = await Index.create({ base: await Index.create({ dimensions: DIMENSIONS, element: "i8" }), columns: { n: "i64" } });
-  await assert.rejects(none.search(query, { filter: "n < 3" }), failure("invalid-argument", "no columns"));
+  await assert.rejects(none.search(query, { filter: "n < 3" }), failure("invalid-argument", "in the base: ", "no columns"));
+});
+
+test("what is kept goes on with its columns over whatever becomes of the base, unless others are said", async () => {
+  const vectors = numbers(20, 7);
+  const query = vectors.subarray(0, DIMENSIONS);
+  const n = Array.from({ length: 20 }, (_, i) => i);
+  const build = (columns) => Index.build(null, vectors, { dimensions: DIMENSIONS, ...(columns && { columns }) });
+  const [none, one, two] = [await build(), await build({ n }), await build({ m: n.map(String), n })];
+  const found = async (live, filter) => (await live.search(query, { k: 30, filter, plan: "scan" })).map(({ id }) => id).sort((a, b) => a - b);
+  const using = async (options, work) => {
+    const live = await Index.create(options);
+    try {
+      return await work(live);
+    } finally {
+      await live.close();
+    }
+  };
+  // Kept without columns; the base has some by now.
+  const before = { persist: join(home, "without") };
+  await using({ ...before, base: none }, (live) => live.add(100, query));
+  await using({ ...before, base: one }, async (live) => {
+    assert.deepEqual([live.info.columns, live.size, await live.has(100)], [undefined, 21, true]);
+    await assert.rejects(live.search(query, { filter: "n < 3" }), failure("invalid-argument", "no columns"));
+    await live.add(101, query);
+  });
+  await assert.rejects(Index.create({ ...before, base: one, columns: { n: "i64" } }), failure("invalid-argument", 'columns is {"n":"i64"}, and none in what is kept', "leave `columns` out"));
+  // Kept with columns, and the base has more, or is opened so that none are known, or has none.
+  const persist = join(home, "with");
+  await using({ persist, base: one }, (live) => live.add(100, query, { columns: { n: 1 } }));
+  for (const base of [two, await open(await one.save()), await open(await two.save())]) {
+    await using({ persist, base }, async (live) => {
+      assert.deepEqual([live.info.columns, await found(live, "n < 3")], [{ n: "i64" }, [0, 1, 2, 100]]);
+      await live.compact();
+    });
+  }
+  await using({ persist, base: two }, (live) => assert.rejects(live.search(query, { filter: "m = 'a'" }), failure("invalid-argument", "no column m; there are: n")));
+  await using({ persist, base: none }, (live) => assert.rejects(live.search(query, { filter: "n < 3" }), failure("invalid-argument", "in the base: ")));
+  await assert.rejects(Index.create({ persist, base: two, columns: { n: "i64", m: "string" } }), failure("invalid-argument", "columns is"));
+  // Without a base as well.
+  const alone = { dimensions: DIMENSIONS, element: "i8", persist: join(home, "alone") };
+  await using({ ...alone, columns: { n: "i64", m: "string" } }, (live) => live.add(1, query, { columns: { n: 5 } }));
+  await using(alone, async (live) => assert.deepEqual([Object.keys(live.info.columns), await found(live, "n = 5")], [["n", "m"], [1]]));
+  await assert.rejects(Index.create({ ...alone, columns: {} }), failure("invalid-argument", "columns is none"));
 });
 
 test("a filter over a base that is read in parts, by HTTP", async () => {
@@ -154,7 +197,7 @@ test("a filter over a base that is read in parts, by HTTP", async () => {
   try {
     const base = await open(`${server.url}/plain/x`, { mode: "lazy" });
     const { dimensions } = base.info;
-    const columns = { price: "i64", brand: "string" };
+    const columns = { price: "i64", brand: "string", sold: "bool" };
     let live = await Index.create({ base, persist, columns });
     const query = new Float32Array(dimensions);
     const ask = async (filter) => (await live.search(query, { k: 20, filter, recall: 0.99 })).map(({ id }) => id);
@@ -166,11 +209,13 @@ test("a filter over a base that is read in parts, by HTTP", async () => {
     const after = await ask("price < 20");
     assert.deepEqual([after[0], after.includes(before[0]), after.includes(1_000_001), after.length], [before[1], false, false, 20]);
     await live.close();
-    live = await Index.create({ base, persist, columns });
+    // Nobody needs to say the columns of what is kept again.
+    live = await Index.create({ base, persist });
     assert.deepEqual(await ask("price < 20"), after);
     assert.deepEqual((await ask("price = 21 and brand is null")).slice(0, 1), [1_000_001]);
-    const cut = await live.search(query, { filter: "price < 20", budget: { rounds: 0 } });
-    assert.ok(cut.length > 0);
+    // Of a column that no search has brought yet.
+    const cut = await live.search(query, { filter: "price < 20 and not sold", budget: { rounds: 0 } });
+    assert.deepEqual([cut.stats.complete, cut.map(({ id }) => id)], [false, [before[1]]], "what is here needs no budget");
     await live.close();
     await base.close();
   } finally {

@@ -41,8 +41,15 @@ export async function builds(): Promise<void> {
   void types;
   // @ts-expect-error no such type
   await Index.create({ dimensions: 4, columns: { price: "float" } });
-  // @ts-expect-error a value is no object
-  await shop.add(1, [1, 2, 3, 4], { columns: { price: {} } });
+  interface Product { price: number; brand?: string | null }
+  class Sale { constructor(readonly price: number) {} }
+  const products: Product[] = [{ price: 3 }];
+  await shop.add(4, [1, 2, 3, 4], { columns: products[0]! });
+  await shop.addMany([5], new Float32Array(4), { columns: products });
+  await shop.update(4, [1, 2, 3, 4], { columns: new Sale(3) });
+  await Index.build(null, new Float32Array(4), { dimensions: 4, columns: [new Sale(3)] });
+  // @ts-expect-error values are an object
+  await shop.add(1, [1, 2, 3, 4], { columns: 3 });
   const kept: LiveIndex = await Index.create({ dimensions: 4, persist: "notes", wait: true, signal: AbortSignal.timeout(5) });
   const bytes: number | undefined = (await kept.persisted())?.bytes;
   await kept.clear();
