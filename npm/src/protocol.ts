@@ -59,7 +59,7 @@ export interface BuildCall {
   originals: boolean;
   ids: BigUint64Array | null;
   payloads: PayloadsCall | null;
-  columns: { schema: string; values: Uint8Array } | null;
+  columns: { schema: string; values: Uint8Array } | undefined;
 }
 
 export interface CreateCall {
@@ -78,7 +78,7 @@ export interface AddCall {
   vectors: Form;
   payloads: PayloadsCall | null;
   /** Values in the columns of the index. */
-  columns: Uint8Array | null;
+  columns: Uint8Array | undefined;
   /** Replace the row that has the id, instead of refusing it. */
   replace: boolean;
   /** Over a base: those of the ids that it has. */

@@ -51,7 +51,7 @@ export class Index {
     const { signal, onProgress } = options;
     const rows = manyVectors(vectors, { dimensions, element: elementOf(Array.isArray(vectors) ? vectors[0] : vectors) }, false);
     if (rows.count === 0) throw invalid("vectors is empty, expected at least one vector");
-    const columns = options.columns || options.columnTypes ? (await script()).columnsOfRows(options, rows.count, invalid) : undefined;
+    const columns = (options.columns || options.columnTypes) && (await script()).columnsOfRows(options, rows.count, invalid);
     const call = {
       vectors: rows.data,
       dimensions,
@@ -62,7 +62,7 @@ export class Index {
       originals: word(options.originals, ["keep", "drop"], 0, "originals") === 0,
       ids: ids === null || ids === undefined ? null : manyIds(ids, rows.count),
       payloads: manyPayloads(options.payloads, rows.count),
-      columns: columns?.built ?? null,
+      columns: columns?.built,
     };
     const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
     return made(having("full", columns), options.worker, signal, async (link) => {
@@ -338,7 +338,7 @@ export class LiveIndex extends Index {
 
   async #add(ids: Ids, vectors: Form, options: Stored | undefined, replace: boolean): Promise<void> {
     const rows = vectors.length / this.info.dimensions;
-    const columns = options?.columns ? (this.columns ?? (await script()).none(invalid)).values(options.columns, rows) : null;
+    const columns = options?.columns && (this.columns ?? (await script()).none(invalid)).values(options.columns, rows);
     return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
   }
 }

@@ -148,7 +148,7 @@ test("values and types that cannot be right are refused by column and row, and n
     [[{ sold: 1 }, {}], ["column sold of row 0", "true or false"]],
     [[{ brand: 1 }, {}], ["column brand of row 0", "a string"]],
     [[{ brand: ["a"] }, {}], ["column brand of row 0"]],
-    [[{}, { colour: 1 }], ["row 1", "no column colour", "brand, price, sold, year"]],
+    [[{}, { colour: 1 }], ["row 1", "no column colour", "price, brand, sold, year"]],
     [[{}], ["columns has 1", "2"]],
     [[{}, 5], ["columns of row 1", "number"]],
     [{ price: [1] }, ["column price has 1 values", "2"]],
@@ -183,7 +183,7 @@ test("an index without columns says so, to values and to filters", async () => {
   await assert.rejects(live.search(row(0), { filter: "price < 3" }), failure("invalid-argument", "no columns", "Index.create"));
   await assert.rejects(live.add(1, row(0), { columns: { price: 3 } }), failure("invalid-argument", "columns", "Index.create"));
   const other = await Index.create({ dimensions: DIMENSIONS, columns: TYPES });
-  await assert.rejects(other.search(row(0), { filter: "prize < 3" }), failure("invalid-argument", "no column prize; there are: brand, price, sold, year"));
+  await assert.rejects(other.search(row(0), { filter: "prize < 3" }), failure("invalid-argument", "no column prize; there are: price, brand, sold, year"));
   await assert.rejects(other.search(row(0), { filter: "price <" }), failure("invalid-argument", "filter: at character"));
 });
 

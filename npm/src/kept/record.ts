@@ -96,7 +96,7 @@ export function decode(bytes: Uint8Array, at: number, end: number): Change | und
   const ends = hasPayloads ? longs(rows) : undefined;
   const payloads = ends ? { bytes: new Uint8Array(buffer, place, Number(ends[rows - 1] ?? 0n)), ends } : null;
   if (payloads) place += padded(payloads.bytes.length);
-  const columns = kind === plain ? null : new Uint8Array(buffer, place, columnBytes);
+  const columns = kind === plain ? undefined : new Uint8Array(buffer, place, columnBytes);
   return { kind: "add", call: { ids, vectors, payloads, columns, replace: plain === KIND.replace, taken } };
 }
 

@@ -15,7 +15,7 @@ function change(n) {
   if (n % 5 === 4) return { kind: n % 10 === 4 ? "delete" : "mask", id };
   const ids = BigUint64Array.of(id, BigInt(n));
   const payloads = n % 2 === 0 ? null : { bytes: new TextEncoder().encode(`row ${n}`), ends: BigUint64Array.of(0n, BigInt(`row ${n}`.length)) };
-  const columns = n % 3 === 1 ? new Uint8Array(8 * (1 + (n % 4))).fill(n) : null;
+  const columns = n % 3 === 1 ? new Uint8Array(8 * (1 + (n % 4))).fill(n) : undefined;
   return { kind: "add", call: { ids, vectors: Float32Array.of(n, 1, n, 2), payloads, columns, replace: true, taken: BigUint64Array.of(...(n % 3 === 0 ? [id] : [])) } };
 }
 
@@ -363,7 +363,7 @@ test("records are what they were, whatever they hold; checksums are CRC-32C", ()
   for (const vectors of [Float32Array.of(1, -2, 3.5), Uint8Array.of(1, 2, 255), Int8Array.of(-128, 0, 127)]) {
     for (const payloads of [null, { bytes: Uint8Array.of(9, 8, 7), ends: BigUint64Array.of(0n, 2n, 3n) }, { bytes: new Uint8Array(0), ends: new BigUint64Array(3) }]) {
       for (const replace of [false, true]) {
-        for (const columns of [null, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), new Uint8Array(0)]) {
+        for (const columns of [undefined, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), new Uint8Array(0)]) {
           const call = { ids, vectors, payloads, columns, replace, taken: BigUint64Array.of(5n) };
           const record = encode({ kind: "add", call }, standing);
           assert.equal(record.length % 8, 0);

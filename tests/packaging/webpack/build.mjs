@@ -8,6 +8,7 @@ await new Promise((resolve, reject) => {
     context: import.meta.dirname,
     entry: "./main.js",
     output: { path: folder, filename: "main.js", publicPath: "auto" },
+    performance: { maxAssetSize: 400 * 1024 }, // it warns of engines that no page may ever load
   }, (error, stats) => {
     if (error || stats.hasErrors() || stats.hasWarnings()) reject(error ?? new Error(stats.toString({ all: false, errors: true, warnings: true })));
     else resolve();
