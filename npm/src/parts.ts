@@ -2,7 +2,7 @@
 // only, or none above some size. Each part is fetched when something in it is wanted, whole, and believed only if its digest is the list's.
 import { NearshoreError, aborted, sentence, throwIfAborted } from "./errors.js";
 import { fileSystemOf, openFile, readAt } from "./platform.js";
-import type { Range } from "./lazy/ranges.js";
+import { COST, type Range } from "./lazy/ranges.js";
 import type { Meter, Whole } from "./lazy/reader.js";
 import type { OpenOptions } from "./types.js";
 
@@ -117,7 +117,7 @@ async function source(address: string, options: OpenOptions): Promise<Whole> {
 
   return {
     size: async () => list.file_bytes,
-    cost: (ranges) => [...new Set(ranges.flatMap(numbers))].reduce((sum, number) => sum + (kept.has(number) ? 0 : (list.parts[number]?.bytes ?? 0)), 0),
+    [COST]: (ranges) => [...new Set(ranges.flatMap(numbers))].reduce((sum, number) => sum + (kept.has(number) ? 0 : (list.parts[number]?.bytes ?? 0)), 0),
     async read(offset, length, signal, meter) {
       throwIfAborted(signal);
       if (meter && !told) {

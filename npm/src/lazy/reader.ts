@@ -3,7 +3,7 @@ import { NearshoreError, aborted, invalid, sentence } from "../errors.js";
 import { fileSystemOf, openFile, readAt } from "../platform.js";
 import type { FileHandleLike, Source } from "../types.js";
 import { Http, type HttpOptions } from "./http.js";
-import type { Range } from "./ranges.js";
+import { COST, type Range } from "./ranges.js";
 
 /** What reading took. */
 export interface Meter {
@@ -38,7 +38,7 @@ export interface Reader {
 export interface Whole extends Source {
   read(offset: number, length: number, signal?: AbortSignal, meter?: Meter): Promise<Uint8Array>;
   /** Bytes that reading these would take. */
-  cost(ranges: readonly Range[]): number;
+  [COST](ranges: readonly Range[]): number;
 }
 
 /** A source in the engine's realm: an address, bytes that the platform holds, or an object of the caller's. */
@@ -65,8 +65,8 @@ export async function readerOf(source: LazySource, options: HttpOptions): Promis
   // Beyond its end a source need not answer.
   const least = (offset: number, bytes: number): number => Math.min(bytes, Math.max(size - offset, 0));
   const close = (): unknown => source.close?.();
-  if ("cost" in source) {
-    const { cost } = source as Whole;
+  if (COST in source) {
+    const { [COST]: cost } = source as Whole;
     return { ...parts((offset, bytes, signal, meter) => (source as Whole).read(offset, least(offset, bytes), signal, meter), false), size, cost, close };
   }
   return { ...parts((offset, bytes, signal) => source.read(offset, least(offset, bytes), signal)), size, close };
