@@ -1,6 +1,6 @@
 // Every kind of source gives the same index, and every way in which a source can fail is told.
 import assert from "node:assert/strict";
-import { mkdtemp, open as openFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open as openFile, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import { Index, open } from "nearshore";
 import { failure, rows, vector } from "./rows.mjs";
 
@@ -137,4 +138,29 @@ test("integrity is checked over the whole file", async () => {
   await same(await open(bytes, { integrity: `sha256-${digest}` }), "right");
   await assert.rejects(open(bytes, { integrity: `sha256-${"A".repeat(43)}=` }), failure("corrupt", digest));
   await assert.rejects(open(bytes, { integrity: "md5-x" }), failure("invalid-argument", "integrity"));
+});
+
+test("a source may have properties of its own", async () => {
+  const file = await readFile(new URL("lazy/tiles.shore", import.meta.url));
+  const source = { cost: "5 a month", size: async () => file.length, read: async (at, length) => new Uint8Array(file.subarray(at, at + length)) };
+  const index = await open(source, { mode: "lazy" });
+  assert.equal((await index.search(new Float32Array(24).fill(1), { k: 3 })).length, 3);
+  await index.close();
+});
+
+test("a script whose import failed is asked for again where it lies beside ours, and nothing else is", async () => {
+  const { outputFiles } = await build({
+    entryPoints: [new URL("../src/scripts.ts", import.meta.url).pathname], bundle: true, write: false, format: "esm", target: "es2022",
+    define: { "import.meta.url": '"https://here.example/dist/index.js"' },
+  });
+  globalThis.tried = [];
+  const text = outputFiles[0].text.replace("await import(", "await (async (where) => (globalThis.tried.push(where), 7))(");
+  const { loaded } = await import(`data:text/javascript,${encodeURIComponent(text)}`);
+  const fails = (why) => loaded(Promise.reject(new TypeError(why)));
+  for (const why of ["Importing a module script failed.", "failed: https://other.example/dist/overlay.js", "failed: https://here.example/dist/overlay.wasm", "blocked, see https://here.example/help"]) {
+    await assert.rejects(fails(why), ({ code }) => code === "network");
+  }
+  assert.deepEqual(globalThis.tried, []);
+  assert.equal(await fails("Failed to fetch dynamically imported module: https://here.example/dist/overlay.js"), 7);
+  assert.deepEqual(globalThis.tried, ["https://here.example/dist/overlay.js?4"]);
 });
