@@ -9,8 +9,6 @@ use nearshore::dataset::{DataError, Fault};
 use nearshore::filter::SelectError;
 use nearshore::search::SearchError;
 
-use super::output::bytes;
-
 /// A failure on its way to the exit.
 #[derive(Debug)]
 pub(crate) struct Fail {
@@ -38,9 +36,7 @@ impl Fail {
 
     /// The system could not read or write `path`, in the midst of work that is kept.
     pub(crate) fn kept(path: &Path, error: &io::Error) -> Self {
-        let free = if error.kind() == io::ErrorKind::StorageFull { free_beside(path) } else { None };
-        let free = free.map_or_else(String::new, |free| format!(", {} free", bytes(free)));
-        let message = format!("{}: {error}{free}; what was done is kept, and the same command goes on from there", path.display());
+        let message = format!("{}: {error}; what was done is kept, and the same command goes on from there", path.display());
         Self { code: 4, message, chain: causes(error) }
     }
 
@@ -105,12 +101,6 @@ impl Fail {
         }
         ExitCode::from(self.code)
     }
-}
-
-/// Bytes that are free on the disk of the folder that holds `path`.
-fn free_beside(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(path.parent()?).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Everything that an error names as its cause.

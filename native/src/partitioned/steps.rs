@@ -1,12 +1,13 @@
 //! The steps, each from the files of those before to its own.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 
-use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes};
+use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
-use nearshore_core::format::Digest;
+use nearshore_core::format::{Digest, WriteError};
 
 use super::files::{Growing, Run, end_run, read_whole, run_name, write_whole};
 use super::manifest::Manifest;
@@ -131,7 +132,8 @@ impl State {
             ControlFlow::Continue(())
         };
         let linked = plan.link(partition, &records, &manifest.params, pool, Kernels::best(), &mut tell, &mut put);
-        linked.map_err(|error| self.write_failed(&run_name(partition), error))?;
+        let bytes = part.members() * run_bytes(plan.split().degree) as u64;
+        linked.map_err(|error| self.write_failed(&run_name(partition), with_size(error, bytes)))?;
         end_run(&mut file, &digest, manifest.plan_digest).map_err(|error| PartitionedError::io(&path, error))?;
         file.finish(&path)
     }
@@ -187,11 +189,22 @@ impl State {
     }
 
     /// An error of a sink with the name of its file, any other as it is.
-    fn write_failed(&self, name: &str, error: BuildError<std::io::Error>) -> PartitionedError {
+    fn write_failed(&self, name: &str, error: BuildError<io::Error>) -> PartitionedError {
         match error {
-            BuildError::Write(nearshore_core::format::WriteError::Sink(error)) => PartitionedError::io(&self.path(name), error),
+            BuildError::Write(WriteError::Sink(error)) => PartitionedError::io(&self.path(name), error),
             other => PartitionedError::Build(other),
         }
+    }
+}
+
+/// Where the disk is full: the same, with the bytes of the file that it had no room for.
+fn with_size(error: BuildError<io::Error>, bytes: u64) -> BuildError<io::Error> {
+    match error {
+        BuildError::Write(WriteError::Sink(error)) if error.kind() == io::ErrorKind::StorageFull => {
+            let what = format!("{error}; the file takes {:.2} MiB", bytes as f64 / f64::from(1 << 20));
+            BuildError::Write(WriteError::Sink(io::Error::new(io::ErrorKind::StorageFull, what)))
+        }
+        other => other,
     }
 }
 
