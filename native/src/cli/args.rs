@@ -334,12 +334,12 @@ pub(crate) struct BenchArgs {
     /// [default: what guides searches]
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
-    /// With --driver pread or uring, where memory does not hold the graph: nodes ahead whose edges are read
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) read_ahead: u16,
-    /// With --driver pread or uring: searches in flight on each thread
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) in_flight: u16,
+    /// With --driver pread or uring, where memory does not hold the graph: nodes ahead whose edges are read [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) read_ahead: Option<u16>,
+    /// With --driver pread or uring: searches in flight on each thread [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) in_flight: Option<u16>,
     #[command(flatten)]
     pub(crate) only: FilterArgs,
     #[command(flatten)]

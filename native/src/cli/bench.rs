@@ -6,7 +6,7 @@ use nearshore::bench::{Bench, QueryError, Run, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
 use nearshore::format::{Element, Plan, Refine};
-use nearshore::search::quality::TileSetting;
+use nearshore::search::quality::{Setting, TileSetting};
 use nearshore::search::{Effort, SearchParams};
 use nearshore::{Driver, Index, Pool, Queries, Segments};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use super::args::{BenchArgs, BenchMode, Common};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, matching, open_all, params, path_of, select};
+use super::search::{check_dimensions, check_unread, matching, open_all, params, path_of, select};
 use super::{bench_disk, billion, concurrent};
 
 /// Queries of the untimed pass.
@@ -30,6 +30,10 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     if let Some(method) = args.plan.driver.method() {
         return bench_disk::run(args, common, method);
     }
+    check_unread(
+        &args.plan,
+        &[("--memory", args.memory.is_some()), ("--read-ahead", args.read_ahead.is_some()), ("--in-flight", args.in_flight.is_some())],
+    )?;
     let opening = std::time::Instant::now();
     let driver = args.plan.driver.for_many_searches(args.file());
     let index = open_all(args.file(), driver, args.plan.layout, common)?;
@@ -88,6 +92,18 @@ pub(super) fn settings(args: &BenchArgs) -> Vec<SearchParams> {
     if settings.is_empty() { vec![setting(Effort::Auto)] } else { settings }
 }
 
+/// What a walk through this index goes by.
+pub(super) fn walk_setting(index: &Index, params: &SearchParams) -> Setting {
+    let refine = params.refine.unwrap_or(index.refine());
+    let chosen = Setting::choose(params, params.layout, refine, index.quality().unwrap_or_default());
+    Setting { ef: chosen.limits(params.k, index.metric(), index.len()).ef, gamma: chosen.gamma }
+}
+
+/// Candidates, and behind a stroke how much farther than the last hit a walk looks before it ends, where the pool is not all that ends it.
+pub(super) fn effort(Setting { ef, gamma }: Setting) -> String {
+    if gamma > 0.0 { format!("{ef}/{gamma:.2}") } else { ef.to_string() }
+}
+
 /// Everything that is printed.
 struct Report<'a> {
     args: &'a BenchArgs,
@@ -124,7 +140,9 @@ impl Report<'_> {
             map.insert("probes".into(), json!(probes));
             map.insert("rerank".into(), json!(rerank));
         } else {
-            map.insert("ef".into(), json!(self.ef(setting)));
+            let Setting { ef, gamma } = self.setting(setting);
+            map.insert("ef".into(), json!(ef));
+            map.insert("gamma".into(), rounded(f64::from(gamma)));
         }
         if let Effort::Recall(recall) = setting.effort {
             map.insert("asked_recall".into(), rounded(f64::from(recall)));
@@ -176,15 +194,10 @@ impl Report<'_> {
         Some(all)
     }
 
-    /// The pool that the setting stands for: the largest of any segment.
-    fn ef(&self, setting: &SearchParams) -> usize {
-        let of = |(_, segment): (_, &Index)| {
-            let refine = setting.refine.unwrap_or(segment.refine());
-            let table = segment.quality().unwrap_or_default();
-            let chosen = nearshore::search::quality::Setting::choose(setting, setting.layout, refine, table);
-            chosen.limits(setting.k, segment.metric(), segment.len()).ef
-        };
-        self.index.iter().map(of).max().unwrap_or(0)
+    /// What walks go by: of segments that differ the one with the largest pool.
+    fn setting(&self, setting: &SearchParams) -> Setting {
+        let of = |(_, segment): (_, &Index)| walk_setting(segment, setting);
+        self.index.iter().map(of).max_by_key(|setting| setting.ef).unwrap_or(Setting { ef: 0, gamma: 0.0 })
     }
 
     fn threads(&self) -> usize {
@@ -211,11 +224,11 @@ impl Report<'_> {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
         }
         let tiled = self.runs.iter().any(|(setting, _)| self.tiles(setting).is_some());
-        let name = if tiled { 14 } else { 6 };
+        let name = if tiled { 14 } else { 10 };
         writeln!(
             out,
             "{:>name$} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",
-            if tiled { "probes/records" } else { "ef" },
+            if tiled { "probes/records" } else { "ef/gamma" },
             "recall",
             "qps",
             "qps_cpu",
@@ -233,7 +246,7 @@ impl Report<'_> {
             let Run { qps, qps_cpu, mean_us, p50_us, p95_us, p99_us, distances, hops, blocks, bytes, .. } = run;
             let touched = output::bytes(*bytes as u64);
             let tiles = self.tiles(setting).map(|TileSetting { probes, rerank }| format!("{probes}/{rerank}"));
-            let effort = tiles.unwrap_or_else(|| self.ef(setting).to_string());
+            let effort = tiles.unwrap_or_else(|| effort(self.setting(setting)));
             writeln!(
                 out,
                 "{:>name$} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1} {blocks:>8.1} {touched:>10}",

@@ -8,17 +8,19 @@ use nearshore::bench::{cpu_time, percentile_us, resident_bytes};
 use nearshore::dataset::Dataset;
 use nearshore::dataset::truth::Truth;
 use nearshore::filter::RowSet;
+use nearshore::format::Plan;
 use nearshore::io::blocks::{BlockOptions, Method};
+use nearshore::search::quality::{Setting, TileSetting};
 use nearshore::search::{Effort, SearchParams};
 use nearshore::{DiskIndex, DiskOptions, Error, Flight, Queries};
 use serde_json::{Value, json};
 
 use super::args::{BenchArgs, Common};
-use super::bench::{check_truth, settings};
+use super::bench::{check_truth, effort, settings, walk_setting};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, check_filter, check_layout};
+use super::search::{check_dimensions, check_filter, check_layout, check_memory};
 
 /// Searches before the first that counts.
 const WARM_UP: usize = 100;
@@ -53,10 +55,11 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let mut options = DiskOptions::default();
     options.blocks = BlockOptions::default().method(method);
     options.memory = args.memory.map(|memory| memory.0);
-    options.read_ahead = Some(args.read_ahead.into());
+    options.read_ahead = args.read_ahead.map(usize::from);
     let opened = Instant::now();
     let index = DiskIndex::open(args.file(), options)?;
     let opened = opened.elapsed().as_secs_f64();
+    check_memory(&index, args.memory.map(|memory| memory.0))?;
     let filter = args.only.parse()?;
     let selecting = Instant::now();
     let rows = filter.map(|filter| index.index().select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), false, &error))?;
@@ -74,7 +77,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
         check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
     }
     let threads = common.threads.map_or(1, usize::from);
-    let flight = Flight { threads, in_flight: args.in_flight.into(), payloads: false };
+    let flight = Flight { threads, in_flight: in_flight(args), payloads: false };
     let settings = settings(args);
     let mut runs = Vec::new();
     for (done, setting) in settings.iter().enumerate() {
@@ -161,16 +164,21 @@ struct Report<'a> {
     selected: Option<(usize, f64)>,
 }
 
-/// The effort that was asked for, as a word.
-fn effort(setting: &SearchParams) -> String {
-    match setting.effort {
-        Effort::Ef(ef) => format!("ef {ef}"),
-        Effort::Recall(recall) => format!("{recall}"),
-        Effort::Auto => "0.95".into(),
-    }
+/// Searches in flight on each thread.
+fn in_flight(args: &BenchArgs) -> usize {
+    args.in_flight.map_or(16, usize::from)
 }
 
 impl Report<'_> {
+    /// What a setting stands for: of a walk, or of a search of tiles.
+    fn effort(&self, setting: &SearchParams) -> Result<Setting, TileSetting> {
+        let index = self.index.index();
+        if setting.plan.unwrap_or(index.plan()) == Plan::Tiles {
+            return Err(TileSetting::choose(setting, index.quality().unwrap_or_default()));
+        }
+        Ok(walk_setting(index, setting))
+    }
+
     fn json(&self) -> Value {
         let Self { args, index, .. } = self;
         let core = index.index();
@@ -183,10 +191,12 @@ impl Report<'_> {
                 "hops": rounded(run.hops), "rounds": rounded(run.rounds), "blocks": rounded(run.blocks), "bytes": rounded(run.bytes),
                 "cache_hit_share": rounded(run.cached),
             });
-            match run.setting.effort {
-                Effort::Ef(ef) => value["ef"] = json!(ef),
-                Effort::Recall(recall) => value["asked_recall"] = rounded(recall.into()),
-                Effort::Auto => {}
+            match self.effort(&run.setting) {
+                Ok(Setting { ef, gamma }) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
+                Err(TileSetting { probes, rerank }) => (value["probes"], value["rerank"]) = (json!(probes), json!(rerank)),
+            }
+            if let Effort::Recall(recall) = run.setting.effort {
+                value["asked_recall"] = rounded(recall.into());
             }
             if let Some(recall) = run.recall {
                 value["recall"] = rounded(recall);
@@ -195,7 +205,7 @@ impl Report<'_> {
         };
         let mut value = json!({
             "file": args.file().display().to_string(), "rows": core.len(), "dimensions": core.dimensions(), "metric": core.metric().as_str(), "k": args.k,
-            "threads": self.threads, "in_flight": args.in_flight, "backend": core.kernels().name(), "driver": index.file().method().as_str(),
+            "threads": self.threads, "in_flight": in_flight(args), "backend": core.kernels().name(), "driver": index.file().method().as_str(),
             "direct": index.file().direct(), "refused": index.file().refusals().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "front_bytes": index.resident_bytes(), "memory_bytes": args.memory.map(|memory| memory.0), "resident_bytes": resident_bytes(),
             "file_bytes": core.reader().bytes().len(), "open_seconds": rounded(self.opened), "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
@@ -215,7 +225,7 @@ impl Report<'_> {
             "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), {} in flight on each",
             args.file().display(),
             args.k,
-            args.in_flight
+            in_flight(args)
         )?;
         writeln!(out, "{index}")?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
@@ -225,8 +235,19 @@ impl Report<'_> {
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;
         writeln!(
             out,
-            "{:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7}",
-            "effort", "recall", "qps", "qps_cpu", "mean_us", "p50_us", "p99_us", "distances", "rounds", "reads", "bytes", "cached"
+            "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7}",
+            if self.runs.iter().any(|run| self.effort(&run.setting).is_err()) { "probes/records" } else { "ef/gamma" },
+            "recall",
+            "qps",
+            "qps_cpu",
+            "mean_us",
+            "p50_us",
+            "p99_us",
+            "distances",
+            "rounds",
+            "reads",
+            "bytes",
+            "cached"
         )?;
         for run in &self.runs {
             let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
@@ -234,10 +255,11 @@ impl Report<'_> {
             let mean = run.nanos.iter().sum::<u64>() as f64 / run.nanos.len().max(1) as f64 / 1e3;
             let (p50, p99) = (percentile_us(&run.nanos, 0.5), percentile_us(&run.nanos, 0.99));
             let Measured { distances, rounds, blocks, bytes, cached, setting, .. } = run;
-            let (effort, bytes, cached) = (effort(setting), output::bytes(*bytes as u64), 100.0 * cached);
+            let tiles = |TileSetting { probes, rerank }| format!("{probes}/{rerank}");
+            let (effort, bytes, cached) = (self.effort(setting).map_or_else(tiles, effort), output::bytes(*bytes as u64), 100.0 * cached);
             writeln!(
                 out,
-                "{effort:>8} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cached:>5.0} %"
+                "{effort:>14} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cached:>5.0} %"
             )?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, Se
 
 use super::args::{Common, FilterArgs, PlanArgs, SearchArgs};
 use super::fail::Fail;
-use super::output::print;
+use super::output::{self, print};
 use super::progress::Progress;
 
 /// Queries that are answered before the first of their answers is printed.
@@ -30,16 +30,40 @@ pub(super) fn check_layout(plan: &PlanArgs) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Refuses options, each given or not, that say how blocks are read where none are.
+pub(super) fn check_unread(plan: &PlanArgs, options: &[(&str, bool)]) -> Result<(), Fail> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((name, _)) if plan.driver.method().is_none() => Err(Fail::usage(format!(
+            "{name} is for searches that read blocks as they want them: --driver pread or --driver uring would be right"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a bound of memory that holds nothing by which searches could go.
+pub(super) fn check_memory(index: &DiskIndex, memory: Option<u64>) -> Result<(), Fail> {
+    match memory {
+        Some(memory) if memory < index.least_bytes() => {
+            let least = index.least_bytes();
+            Err(Fail::usage(format!("--memory: what searches of this file go by has {} ({least} bytes) at least", output::bytes(least))))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a filter where searches read blocks and walk.
 pub(super) fn check_filter(plan: &PlanArgs, own: Plan) -> Result<(), Fail> {
     if plan.driver.method().is_some() && plan.plan.unwrap_or(own) == Plan::Walk {
-        return Err(Fail::usage("--filter: walks whose blocks are read have none; --driver mmap, or a file in tiles, would be right"));
+        return Err(Fail::usage(
+            "--filter: walks that read blocks from a disk cannot be filtered; --driver mmap, or a file in tiles, would be right",
+        ));
     }
     Ok(())
 }
 
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     check_layout(&args.plan)?;
+    check_unread(&args.plan, &[("--memory", args.memory.is_some())])?;
     let index = open_all(&args.file, args.plan.driver, args.plan.layout, common)?;
     let (queries, name) = queries(args, common)?;
     check_dimensions(index.first(), &args.file, &queries, &name)?;
@@ -214,7 +238,9 @@ impl Asked<'_> {
             let mut options = DiskOptions::default();
             options.blocks = BlockOptions::default().method(method);
             options.memory = self.args.memory.map(|memory| memory.0 / count);
+            let memory = options.memory;
             let disk = DiskIndex::open(path, options)?;
+            check_memory(&disk, memory)?;
             let found = Mutex::new((&mut answers, None));
             let flight = Flight { threads: 1, in_flight: 16, payloads };
             let only = self.only.and_then(|only| only.get(segment));

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nearshore_core::filter::RowSet;
+use nearshore_core::format::Refine;
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 
 use self::front::{Front, Held};
@@ -62,6 +63,8 @@ pub struct DiskIndex {
     front: Front,
     /// Whether that is in memory.
     resident: bool,
+    /// Bytes of the smallest front that searches can go by.
+    least: u64,
     read_ahead: usize,
 }
 
@@ -105,7 +108,8 @@ impl DiskIndex {
         let left = options.memory.map_or(0, |memory| memory.saturating_sub(fitting.map_or(0, |front| front.bytes)));
         let cache = (left > 0).then(|| Arc::new(BlockCache::new(left)));
         let read_ahead = options.read_ahead.unwrap_or(0);
-        Ok(Self { path: path.to_owned(), index, file, cache, front, resident: fitting.is_some(), read_ahead })
+        let least = fronts.last().map_or(0, |front| front.bytes);
+        Ok(Self { path: path.to_owned(), index, file, cache, front, resident: fitting.is_some(), least, read_ahead })
     }
 
     /// The index, for everything that is no search.
@@ -130,6 +134,12 @@ impl DiskIndex {
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         if self.resident { self.front.bytes } else { 0 }
+    }
+
+    /// Bytes of the file that have to be held at least for searches to go by; with fewer in [`DiskOptions::memory`] all that they go by is mapped.
+    #[must_use]
+    pub fn least_bytes(&self) -> u64 {
+        self.least
     }
 
     /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order; among `only` some rows
@@ -205,6 +215,9 @@ impl fmt::Display for DiskIndex {
         let mib = bytes as f64 / f64::from(1 << 20);
         let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
         write!(f, "{held} ({mib:.1} MiB) {place}; a search has {}", held.rounds())?;
+        if self.index.refine() == Refine::Originals {
+            f.write_str(", and one of originals")?;
+        }
         write!(f, "; {}", self.file)
     }
 }

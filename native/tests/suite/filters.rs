@@ -164,5 +164,5 @@ fn tiles_are_filtered_by_every_driver_alike() {
     assert_eq!(said["filter"]["matching"].as_u64(), Some(1800));
     assert!(said["runs"][0]["rounds"].as_f64().is_some_and(|rounds| rounds <= 2.0), "{said}");
     let walk = ["search", "base.shore", "--queries", "query.fbin", "--driver", "pread", "--filter", "price < 60"];
-    sandbox.run_args(&walk).fails(2, &["--filter", "walks whose blocks are read have none"]);
+    sandbox.run_args(&walk).fails(2, &["--filter", "walks that read blocks from a disk cannot be filtered"]);
 }

@@ -51,3 +51,24 @@ fn a_tier_that_was_chosen_is_said_with_the_reason() {
     sandbox.run("build base.fbin -o told.shore --quiet").ok();
     assert_eq!(std::fs::read(sandbox.path("auto.shore")).unwrap(), std::fs::read(sandbox.path("told.shore")).unwrap());
 }
+
+#[test]
+fn bounds_of_memory_hold_or_are_refused_and_efforts_are_told_as_they_are() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(20, &numbers(2500 * 20, 1)));
+    sandbox.write("query.fbin", &fbin(20, &numbers(20 * 20, 2)));
+    sandbox.run("build base.fbin -o disk.shore --tier disk --m 6 --ef-construction 40 --quiet").ok();
+    let bench = |more: &str| sandbox.run(&format!("bench disk.shore --queries query.fbin {more}"));
+    for option in ["--memory 1MiB", "--in-flight 4", "--read-ahead 2"] {
+        bench(option).fails(2, &[option.split(' ').next().unwrap(), "--driver pread or --driver uring would be right"]);
+    }
+    sandbox.run("search disk.shore --queries query.fbin --memory 1MiB").fails(2, &["--memory", "--driver pread"]);
+    bench("--driver pread --memory 100").fails(2, &["--memory", "bytes) at least"]);
+    let text = bench("--driver pread --memory 1MiB --ef 20").ok().stdout;
+    assert!(text.contains("one round of records, and one of originals") && text.contains("ef/gamma"), "{text}");
+    // Whatever the driver: what was measured, so that it can be asked for again.
+    for driver in ["slice", "pread"] {
+        let run = bench(&format!("--driver {driver} --recall 0.95 --json")).json()["runs"][0].clone();
+        assert!(run["ef"].as_u64().unwrap() >= 10 && run["gamma"].as_f64().unwrap() >= 0.0 && run["asked_recall"] == 0.95, "{run}");
+    }
+}
