@@ -125,7 +125,7 @@ impl Study<'_> {
     fn growth(&self, sets: &[&str]) -> Result<BTreeMap<String, Growth>> {
         let mut fits = BTreeMap::new();
         println!("| at recall {RECALL} | rows: value | logarithm | power | 100 M by either | 1 B |\n|---|---|---|---|---|---|");
-        for (key, most) in [("distances", 8_000.0), ("hops", 400.0)] {
+        for (key, least) in [("distances", 500.0), ("hops", 25.0)] {
             let mut curves = Vec::new();
             for set in sets {
                 let points: Vec<(f64, f64)> = self.of(set, "graph").iter().filter_map(|one| Some((one.rows(), one.at(key)?))).collect();
@@ -148,7 +148,8 @@ impl Study<'_> {
                 fits.insert(format!("{key} {set}"), growth);
             }
             let x = Axis::new("rows", Scale::Log, &[1e4, 1e5, 1e6, 1e7, 1e8, 1e9]);
-            let y = Axis::new(&format!("{key} a query"), Scale::Linear, &[0.0, 0.25, 0.5, 0.75, 1.0].map(|part| part * most));
+            let y =
+                Axis::new(&format!("{key} a query"), Scale::Log, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0].map(|times| times * least));
             self.write(key, &svg(&format!("{key} a query at recall@10 {RECALL}, codes and graph in memory"), &x, &y, &curves))?;
         }
         Ok(fits)
@@ -254,7 +255,7 @@ fn main() -> Result<()> {
     let plans = [
         ("graph", "4-bit codes and graph"),
         ("codes", "4-bit codes"),
-        ("inline", "nothing; 64-byte codes beside nodes"),
+        ("inline", "a sample; 1-bit codes beside nodes"),
         ("tiles", "centroids of tiles"),
     ];
     let reads = Axis::new("reads a query", Scale::Log, &[10.0, 30.0, 100.0, 300.0, 1000.0]);
@@ -262,7 +263,8 @@ fn main() -> Result<()> {
     let rounds = Axis::new("rounds a query", Scale::Log, &[1.0, 3.0, 10.0, 30.0, 100.0]);
     study.by_recall("rounds", "rounds a query by what is in memory", "1024 f32", &plans, &rounds, "rounds")?;
     let codes = [("pq64", "64 B, parts"), ("rabitq1", "144 B, 1 bit"), ("rabitq2", "272 B, 2 bits"), ("graph", "528 B, 4 bits")];
-    let alone = [("pq64 only", "64 B, codes alone"), ("rabitq1 only", "144 B"), ("rabitq2 only", "272 B"), ("u4 only", "528 B")];
+    let alone =
+        [("pq64 only", "64 B, alone"), ("rabitq1 only", "144 B, alone"), ("rabitq2 only", "272 B, alone"), ("u4 only", "528 B, alone")];
     let curves: Vec<(&str, &str)> = codes.into_iter().chain(alone).collect();
     let distances = Axis::new("distances a query", Scale::Log, &[500.0, 1000.0, 2000.0, 4000.0]);
     study.by_recall("codes", "recall by bytes of code a vector", "1024 f32", &curves, &distances, "distances")?;

@@ -9,8 +9,6 @@ const FRAME: [f64; 4] = [72.0, 552.0, 40.0, 330.0];
 /// How values become places.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scale {
-    /// Equal steps are as far apart.
-    Linear,
     /// Equal factors are.
     Log,
     /// Equal factors of what is missing to 1: 0.9, 0.99 and 0.999.
@@ -20,7 +18,6 @@ pub(crate) enum Scale {
 impl Scale {
     fn place(self, value: f64) -> f64 {
         match self {
-            Self::Linear => value,
             Self::Log => value.max(1e-12).ln(),
             Self::Errors => -(1.0 - value).max(1e-4).ln(),
         }
