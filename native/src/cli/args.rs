@@ -1,10 +1,11 @@
 //! What the command line understands. Every option is here; what they do is in the file of their command.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use nearshore::Driver;
 use nearshore::build::{BuildParams, Builder, Codes, Tier};
 use nearshore::dataset::{Format, Options};
@@ -149,9 +150,9 @@ pub(crate) struct BuildArgs {
     #[arg(long, default_value = "leaves", value_parser = words::<Builder>(&["leaves", "insertion", "vamana"]))]
     pub(crate) builder: Builder,
     /// For vamana: how much nearer to a candidate a neighbour must be to stand for it, as a factor on squared lengths, 1 to 4 (the paper's
-    /// alpha, squared)
-    #[arg(long, default_value_t = 1.2, value_name = "A")]
-    pub(crate) alpha_sq: f32,
+    /// alpha, squared) [default: 1.2]
+    #[arg(long, value_name = "A")]
+    pub(crate) alpha_sq: Option<f32>,
     /// The same input, options and seed give the same bytes
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
@@ -176,7 +177,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "COLUMN|FILE")]
     pub(crate) payload: Option<String>,
     /// What searches can be filtered by: columns of Parquet or JSONL, or `all` of them that hold single values
-    #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',')]
+    #[arg(long, value_name = "COLUMN,...|all", value_delimiter = ',', value_parser = trimmed)]
     pub(crate) columns: Vec<String>,
     /// Rows of a file at most: an input of more becomes a set of segments, of about as many rows each. For -o base.shore that is base.shores,
     /// which lists base.0.shore, base.1.shore and so on; an output that is called .shores is a set in any case [default: 4294967294]
@@ -202,7 +203,7 @@ impl BuildArgs {
         let mut params = BuildParams::new(self.metric).m(usize::from(self.m)).ef_construction(self.ef_construction as usize);
         params = params
             .builder(self.builder)
-            .alpha_sq(self.alpha_sq)
+            .alpha_sq(self.alpha_sq.unwrap_or(params.alpha_sq))
             .seed(self.seed)
             .originals(self.originals == "keep")
             .codes(self.codes.unwrap_or(if tier == Tier::Disk { Codes::U4 } else { Codes::None }))
@@ -264,17 +265,18 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("asked").args(["queries", "vector"]).required(true)))]
 pub(crate) struct SearchArgs {
     /// The index
     pub(crate) file: PathBuf,
     /// Queries, one a row, in any input format; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "vector", required_unless_present = "vector")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) queries: Option<PathBuf>,
     /// One query, as a JSON list
     #[arg(long, value_name = "JSON")]
     pub(crate) vector: Option<String>,
     /// Hits a query
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N")]
     pub(crate) k: usize,
     /// Effort: candidates kept while walking
     #[arg(long, value_name = "N", conflicts_with = "recall")]
@@ -322,7 +324,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Hits a query
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N")]
     pub(crate) k: usize,
     /// Efforts to measure [default: the one that --recall 0.95 stands for]
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', conflicts_with = "recall")]
@@ -386,7 +388,7 @@ pub(crate) struct TruthArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Answers a query
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, short, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) k: u32,
     /// Distance: squared Euclidean, 1 - dot product, 1 - cosine
     #[arg(long, default_value = "l2", value_parser = words::<Metric>(&["l2", "ip", "cosine"]))]
@@ -422,7 +424,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Hits a query
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N")]
     pub(crate) k: usize,
     /// Recalls to compare the old table and the new one by
     #[arg(long, value_name = "R,R,...", value_delimiter = ',', default_value = "0.9,0.95,0.99")]
@@ -453,6 +455,11 @@ pub(crate) struct FileArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// A name of a list, without the blanks that people write behind its commas.
+fn trimmed(name: &str) -> Result<String, Infallible> {
+    Ok(name.trim().to_owned())
 }
 
 /// Words that are listed in help and completions and mean a `T`.

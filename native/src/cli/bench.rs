@@ -49,6 +49,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     let selected = rows.as_ref().map(|rows| (matching(rows), selecting.elapsed().as_secs_f64() * 1e6));
     if let Some(truth) = &truth {
         check_truth(args, truth, &queries, selected.map_or(usize::MAX, |(rows, _)| rows))?;
+        check_truth_ids(args, truth, &queries, &index.iter().map(|(_, segment)| segment).collect::<Vec<_>>())?;
     }
     let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(args.file(), &error))?;
     let settings = settings(args);
@@ -81,6 +82,26 @@ pub(super) fn check_truth(args: &BenchArgs, truth: &Truth, queries: &Queries, ro
     }
     if truth.k() < args.k.min(rows) {
         return Err(Fail::input(format!("{name}: {} answers a query; at least {} for --k would be right", truth.k(), args.k)));
+    }
+    Ok(())
+}
+
+/// Refuses a truth that names rows which `segments` do not have. One of more rows than there are now, as some were deleted, is fine.
+pub(super) fn check_truth_ids(args: &BenchArgs, truth: &Truth, queries: &Queries, segments: &[&Index]) -> Result<(), Fail> {
+    if segments.iter().any(|segment| segment.deleted() > 0) {
+        return Ok(());
+    }
+    for query in 0..queries.len().min(truth.queries()) {
+        for &id in truth.right_ids(query, args.k) {
+            let mut known = false;
+            for segment in segments {
+                known |= segment.row_of(id.into()).map_err(|error| Fail::search(args.file(), "", &error))?.is_some();
+            }
+            if !known {
+                let (name, index) = (args.truth.as_deref().unwrap_or("truth".as_ref()).display(), args.file().display());
+                return Err(Fail::input(format!("{name}: query {query}: {id} is no id of {index}; the answers of other rows?")));
+            }
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use nearshore::{DiskIndex, DiskOptions, Error, Flight, Queries};
 use serde_json::{Value, json};
 
 use super::args::{BenchArgs, Common};
-use super::bench::{check_truth, effort, settings, walk_setting};
+use super::bench::{check_truth, check_truth_ids, effort, settings, walk_setting};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
@@ -75,6 +75,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let truth = args.truth.as_deref().map(Truth::open).transpose()?;
     if let Some(truth) = &truth {
         check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
+        check_truth_ids(args, truth, &queries, &[index.index()])?;
     }
     let threads = common.threads.map_or(1, usize::from);
     let flight = Flight { threads, in_flight: in_flight(args), payloads: false };

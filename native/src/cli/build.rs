@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Input, Stage, Summary, build_with_columns};
+use nearshore::build::{BuildError, BuildParams, Builder, Input, Stage, Summary, build_with_columns};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
@@ -23,11 +23,15 @@ use super::progress::Progress;
 use super::segments;
 
 pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
+    if args.alpha_sq.is_some() && args.builder != Builder::Vamana {
+        return Err(Fail::usage("--alpha-sq is how vamana prunes: --builder vamana would be right"));
+    }
     if let Some(memory) = args.bound.memory {
         segments::refuse_bound(args)?;
         return partitioned::build(args, common, memory.0);
     }
     // First of all, so that nobody waits an hour to hear that the output exists.
+    segments::refuse_set(&args.output, args.force, &args.inputs())?;
     let sink = output::begin(&args.output, args.force, &args.inputs())?;
     let progress = Progress::new(common);
     let data = open(args, &progress)?;
@@ -43,7 +47,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
 pub(super) fn open(args: &BuildArgs, progress: &Progress) -> Result<Dataset, Fail> {
     let reading = |done, total| progress.tell("reading", done, total);
     let options = Options { columns: choice(&args.columns), ..args.from.options(args.payload.as_deref(), &reading) };
-    let mut data = Dataset::open(&args.input, &options)?;
+    let mut data = Dataset::open(&args.input, &options).map_err(|error| Fail::columns("--columns", &args.columns, error))?;
     if let Some(ids) = &args.ids {
         data.set_ids(ids, args.from.tmp.as_deref())?;
     }
@@ -89,6 +93,7 @@ pub(super) fn whole(
         .map_err(|error| explain(error, data, &args.output))?;
     progress.finish();
     sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
+    segments::remove_set(&args.output)?;
     let wall = started.elapsed().as_secs_f64();
     if common.json {
         return print_json(&summary_json(&args.output, &params, data, &summary, pool.threads(), wall));

@@ -52,7 +52,7 @@ pub(crate) struct ConcurrentArgs {
     #[arg(long, default_value_t = 5.0, value_name = "S")]
     pub(crate) seconds: f64,
     /// Hits a query
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N")]
     pub(crate) k: usize,
     /// Effort: candidates kept while walking
     #[arg(long, value_name = "N", conflicts_with = "recall")]

@@ -83,16 +83,29 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
         return Err(Fail::usage("--max-bytes and --split are for files for the web: --for web would be right"));
     }
+    if args.purpose != "web" && args.tile_rows.is_some() {
+        return Err(Fail::usage("--tile-rows is for files for the web: --for web would be right"));
+    }
     if args.purpose != "disk" && (args.codes.is_some() || args.page.is_some()) {
         return Err(Fail::usage("--codes and --page are for files for a disk: --for disk would be right"));
     }
     if args.split.is_some() && args.output.extension().is_none_or(|extension| extension != "json") {
         return Err(Fail::usage(format!("{}: what lists parts ends in .json; {0}.json would be right", args.output.display())));
     }
+    if args.split.is_none() && args.output.extension().is_some_and(|extension| extension == "json") {
+        let (path, right) = (args.output.display(), args.output.with_extension(""));
+        let split = if args.purpose == "web" { "--split BYTES, or " } else { "" };
+        let right = if right.extension().is_some() { right } else { args.output.with_extension("shore") };
+        return Err(Fail::usage(format!(
+            "{path}: .json is a list of parts, and this is one file; {split}{} would be right",
+            right.display()
+        )));
+    }
     if args.split.is_some_and(|split| split.0 < parts::PART_MIN) {
         return Err(Fail::usage(format!("--split: parts of at least {} would be right", output::bytes(parts::PART_MIN))));
     }
     if let Some(Bytes(part_bytes)) = args.split {
+        output::check_folder(&args.output)?;
         let sink = PartsSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
         let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
         let (sink, summary) = tile(args, common, &index, sink)?;

@@ -40,6 +40,11 @@ impl Fail {
         Self { code: 4, message, chain: causes(error) }
     }
 
+    /// A folder is not there.
+    pub(crate) fn no_folder(message: impl Into<String>) -> Self {
+        Self { code: 4, message: message.into(), chain: Vec::new() }
+    }
+
     /// The disk has too little room.
     pub(crate) fn full(message: impl Into<String>) -> Self {
         Self { code: 4, message: message.into(), chain: Vec::new() }
@@ -62,6 +67,16 @@ impl Fail {
             io::ErrorKind::IsADirectory => Self::usage(format!("{}: is a folder; the name of a file would be right", path.display())),
             _ => Self::io(path, error),
         }
+    }
+
+    /// An input that has not the `columns` that `option` names, or is wrong otherwise.
+    pub(crate) fn columns(option: &str, columns: &[String], error: DataError) -> Self {
+        let named = error.place.row.is_none() && error.place.field.as_ref().is_some_and(|field| columns.contains(field));
+        let mut fail = Self::from(error);
+        if named {
+            fail.message = format!("{option}: {}", fail.message);
+        }
+        fail
     }
 
     /// A search that failed; `what` says which query of which input.

@@ -26,8 +26,20 @@ pub(crate) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> i
 
 /// Begins the file that a command makes, unless it is one that the command reads.
 pub(crate) fn begin(path: &Path, force: bool, inputs: &[&Path]) -> Result<FileSink, Fail> {
+    check_folder(path)?;
     spare(path, inputs)?;
     FileSink::create(path, force).map_err(|error| Fail::output(path, &error))
+}
+
+/// Refuses an output in a folder that is not there, in fewer words than the system has for it.
+pub(crate) fn check_folder(path: &Path) -> Result<(), Fail> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            let what = if folder.exists() { "no folder, but a file" } else { "no such folder" };
+            Err(Fail::no_folder(format!("{}: {what}", folder.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an output that is one of the inputs: `--force` is no leave to destroy that.

@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 use super::args::{BuildArgs, Common};
 use super::build::{choice, explain, open, summary_json, whole, write_summary};
 use super::fail::Fail;
-use super::output::{print, print_json, spare};
+use super::output::{check_folder, print, print_json, spare};
 use super::progress::Progress;
+use super::segments;
 use super::signals;
 use super::size::Bytes;
 
@@ -97,7 +98,7 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn begin(folder: &Path, share: Share, memory: u64, common: &'a Common) -> Result<Self, Fail> {
-        let state = State::open(folder, share)?;
+        let state = open_state(folder, share)?;
         signals::say_that_work_is_kept();
         // Threads do not change the bytes, so the bound may decide how many there are.
         let most = usize::try_from(memory / 4 / THREAD_BYTES).unwrap_or(usize::MAX).max(1);
@@ -157,10 +158,19 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Opens the folder of a build. Where that fails nothing was done that could be kept.
+fn open_state(folder: &Path, share: Share) -> Result<State, Fail> {
+    State::open(folder, share).map_err(|error| match error {
+        PartitionedError::Io { path, error } => Fail::io(&path, &error),
+        other => other.into(),
+    })
+}
+
 /// `nearshore build --memory`.
 pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<(), Fail> {
     let (params, bound) = (args.params(args.tier.told()?), &args.bound);
     check_params(&params).map_err(refused)?;
+    check_folder(&args.output)?;
     spare(&args.output, &args.inputs())?;
     let folder = folder_of_build(&args.output);
     let share = if matches!(bound.partition, Some(Step::Link(..))) { Share::Others } else { Share::Alone };
@@ -172,6 +182,9 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
     }
     let fresh = !folder.exists();
     if fresh {
+        if share == Share::Others {
+            return Err(nothing_planned(&folder));
+        }
         refuse_existing(&args.output, args.force)?;
     }
     let work = Work::begin(&folder, share, memory, common)?;
@@ -221,7 +234,7 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
     };
     let (manifest, plan) = planned;
     if bound.partition.is_some() {
-        return say(&work, &manifest, &plan, 0);
+        return say(&work, &manifest, &plan, None);
     }
     work.link(&manifest, &plan, 0..plan.parts().len())?;
     work.merge(&manifest, &plan, &data, &args.output, args.force)
@@ -229,34 +242,46 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
 
 /// `nearshore build --partition I/N`: reads nothing but the folder.
 fn link_share(work: &Work<'_>, manifest: Option<&Manifest>, job: Job<'_>, share: usize, shares: usize) -> Result<(), Fail> {
-    let path = work.state.folder();
-    let Some(manifest) = manifest else {
-        return Err(Fail::usage(format!("{}: nothing is planned here; --partition plan comes first", path.display())));
-    };
+    let Some(manifest) = manifest else { return Err(nothing_planned(work.state.folder())) };
     // Whether the input is still that of the plan is seen when all is merged.
     work.state.matches(manifest, job, || Ok::<_, PartitionedError>(manifest.digest))?;
     let plan = work.state.plan(manifest)?;
     let own = (0..plan.parts().len()).filter(|partition| partition % shares == share - 1);
     let linked = work.link(manifest, &plan, own)?;
-    say(work, manifest, &plan, linked)
+    say(work, manifest, &plan, Some(linked))
+}
+
+fn nothing_planned(folder: &Path) -> Fail {
+    Fail::usage(format!("{}: nothing is planned here; --partition plan comes first", folder.display()))
 }
 
 /// What a step left.
-fn say(work: &Work<'_>, manifest: &Manifest, plan: &Plan, linked: usize) -> Result<(), Fail> {
+fn say(work: &Work<'_>, manifest: &Manifest, plan: &Plan, linked: Option<usize>) -> Result<(), Fail> {
+    let (planned, linked) = (linked.is_none(), linked.unwrap_or(0));
     work.progress.finish();
     let folder = work.state.folder().display();
+    let mut in_all = 0;
+    for partition in 0..plan.parts().len() {
+        in_all += usize::from(work.state.is_linked(manifest, plan, partition)?);
+    }
     let (partitions, rows, most) = (manifest.partitions, manifest.rows, plan.parts().iter().map(|part| part.members()).max());
     if work.common.json {
         let wall = work.started.elapsed().as_secs_f64();
         return print_json(&json!({
-            "folder": folder.to_string(), "rows": rows, "nodes": plan.nodes(), "partitions": partitions, "linked": linked,
+            "folder": folder.to_string(), "rows": rows, "nodes": plan.nodes(), "partitions": partitions, "linked": linked, "linked_in_all": in_all,
             "members_max": most, "wall_seconds": super::output::rounded(wall),
         }));
     }
     if work.common.quiet {
         Ok(())
     } else {
-        print(|out| writeln!(out, "{folder}: {rows} rows in {partitions} partitions, {linked} linked now"))
+        let next = match in_all {
+            0 => "--partition 1/N to N/N are next".to_owned(),
+            _ if in_all < plan.parts().len() => "other shares are next".to_owned(),
+            _ => format!("nearshore merge {folder} is next"),
+        };
+        let here = if planned { "planned".to_owned() } else { format!("{linked} linked here, {in_all} of {partitions} in all") };
+        print(|out| writeln!(out, "{folder}: {rows} rows in {partitions} partitions, {here}; {next}"))
     }
 }
 
@@ -266,11 +291,14 @@ pub(crate) fn merge(args: &MergeArgs, common: &Common) -> Result<(), Fail> {
     let output = args.output.clone().or_else(named);
     let output =
         output.ok_or_else(|| Fail::usage(format!("{}: -o FILE would be right, as this is no FILE.build", args.folder.display())))?;
+    if !args.folder.exists() {
+        return Err(Fail::usage(format!("{}: no such folder", args.folder.display())));
+    }
     if !args.folder.is_dir() {
         return Err(Fail::usage(format!("{}: no folder of a build in partitions", args.folder.display())));
     }
     // What was bounded before is bounded now; the plan says by how much.
-    let planned = State::open(&args.folder, Share::Others)?.manifest()?;
+    let planned = open_state(&args.folder, Share::Others)?.manifest()?;
     let memory = planned.as_ref().map_or(0, |manifest| manifest.memory);
     let work = Work::begin(&args.folder, Share::Alone, memory, common)?;
     if work.state.finished()?.is_some() {
@@ -317,6 +345,9 @@ fn finish(work: Work<'_>, output: &Path, force: bool) -> Result<(), Fail> {
 
 fn name_and_remove(state: State, output: &Path, force: bool) -> Result<(), Fail> {
     state.name_output(output, force)?;
+    if force {
+        segments::remove_set(output)?;
+    }
     Ok(state.remove()?)
 }
 
@@ -326,7 +357,8 @@ fn refuse_existing(output: &Path, force: bool) -> Result<(), Fail> {
     } else {
         (!force && output.symlink_metadata().is_ok()).then_some(io::ErrorKind::AlreadyExists)
     };
-    kind.map_or(Ok(()), |kind| Err(Fail::output(output, &kind.into())))
+    kind.map_or(Ok(()), |kind| Err(Fail::output(output, &kind.into())))?;
+    segments::refuse_set(output, force, &[])
 }
 
 /// Where the rows of a build come from, by names that hold wherever the command runs.

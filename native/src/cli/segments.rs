@@ -1,6 +1,6 @@
 //! `nearshore build --segment-rows`: more rows than a file holds, in several.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::args::{BuildArgs, Common};
 use super::build::{cpu_seconds, explain, name_of, summary_json, write_summary};
 use super::fail::Fail;
-use super::output::{begin, bytes, print, print_json, rounded, seconds};
+use super::output::{self, begin, bytes, print, print_json, rounded, seconds};
 use super::progress::Progress;
 
 /// Rows of a file at most.
@@ -59,6 +59,45 @@ fn names(output: &Path, count: usize) -> (PathBuf, Vec<PathBuf>) {
     (with(".shores"), (0..count).map(|segment| with(&format!(".{segment}.shore"))).collect())
 }
 
+/// Refuses to leave a set beside the file at `output`, which would go on answering under that name. Known before the input is read.
+pub(super) fn refuse_set(output: &Path, force: bool, inputs: &[&Path]) -> Result<(), Fail> {
+    let set = names(output, 0).0;
+    if Segments::listed_at(&set).is_none() {
+        return Ok(());
+    }
+    if !force {
+        return Err(Fail::usage(format!("{}: a set of that name exists already; --force removes it and its segments", set.display())));
+    }
+    left_over(output).iter().try_for_each(|path| output::spare(path, inputs))
+}
+
+/// The set that lies where one of `output` would, and of the files that it lists those that have the names of a build's segments.
+fn left_over(output: &Path) -> Vec<PathBuf> {
+    let set = names(output, 0).0;
+    let Some(listed) = Segments::listed_at(&set) else { return Vec::new() };
+    let stem = set.with_extension("").into_os_string();
+    let is_segment = |path: &PathBuf| {
+        let number = path.as_os_str().as_encoded_bytes().strip_prefix(stem.as_encoded_bytes());
+        let number = number.and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".shore"));
+        number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    };
+    // The set first: what it lists is not missed when there is none.
+    let segments: Vec<PathBuf> = listed.into_iter().filter(is_segment).collect();
+    [set].into_iter().chain(segments).collect()
+}
+
+/// Removes the set whose place the file at `output` took, and its segments.
+pub(super) fn remove_set(output: &Path) -> Result<(), Fail> {
+    remove(&left_over(output))
+}
+
+fn remove(paths: &[PathBuf]) -> Result<(), Fail> {
+    paths.iter().try_for_each(|path| match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Fail::io(path, &error)),
+        _ => Ok(()),
+    })
+}
+
 /// The rows of each of `count` segments: as many in one as in another, but for one.
 fn shares(rows: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
     let (share, more) = (rows / count, rows % count);
@@ -80,6 +119,8 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     let begin = |path: &Path| begin(path, args.force, &args.inputs());
     paths.iter().try_for_each(|path| begin(path).map(drop))?;
     let list = begin(&set)?;
+    let mut old = left_over(&args.output);
+    old.retain(|path| *path != set && !paths.contains(path));
     check_ids(data)?;
     let params = args.params(args.tier.of(data, args, common)?);
     let mut built = Vec::new();
@@ -102,6 +143,7 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     }
     Segments::make(&paths, &set, list, &mut |done, total| progress.tell("comparing ids", done, Some(total)))?;
     progress.finish();
+    remove(&old)?;
     let wall = started.elapsed().as_secs_f64();
     let file_bytes = summaries.iter().map(|(summary, _)| summary.file_bytes).sum();
     if common.json {

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &SetArgs, common: &Common) -> Result<(), Fail> {
         other => other.into(),
     })?;
     let set = Segments::open(&args.output)?;
+    if !common.quiet {
+        say_what_lacks(&set)?;
+    }
     let (path, rows, count) = (args.output.display(), set.rows(), set.iter().len());
     if common.json {
         let (dimensions, file_bytes) = (set.dimensions(), set.file_bytes());
@@ -55,6 +58,26 @@ pub(crate) fn run(args: &SetArgs, common: &Common) -> Result<(), Fail> {
         }));
     }
     if common.quiet { Ok(()) } else { print(|out| writeln!(out, "{path}: {rows} rows in {count} segments")) }
+}
+
+/// Says which files have not all the columns that others have: a filter by those fails on the set.
+fn say_what_lacks(set: &Segments) -> Result<(), Fail> {
+    let mut all: Vec<String> = Vec::new();
+    let mut each: Vec<(&Path, Vec<String>)> = Vec::new();
+    for (path, index) in set.iter() {
+        let columns = index.columns().map_err(|corrupt| Fail::search(path, "", &corrupt.into()))?;
+        let names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+        all.extend(names.iter().filter(|name| !all.contains(name)).cloned().collect::<Vec<_>>());
+        each.push((path, names));
+    }
+    for (path, names) in each {
+        let lacks: Vec<&str> = all.iter().filter(|name| !names.contains(name)).map(String::as_str).collect();
+        if !lacks.is_empty() {
+            let (path, columns) = (path.display(), if lacks.len() == 1 { "the column" } else { "the columns" });
+            eprintln!("note: {path} lacks {columns} {}, which others have; a filter by what a file lacks fails on the set", lacks.join(", "));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a name by which nobody would know a set.

@@ -42,7 +42,7 @@ pub(crate) struct TierArgs {
 
 /// The bytes of a page.
 pub(super) fn page(text: &str) -> Result<u32, String> {
-    let Bytes(bytes) = text.parse::<Bytes>()?;
+    let Bytes(bytes) = text.parse::<Bytes>().map_err(|_| "must be a number of bytes, such as 16KiB")?;
     let page = u32::try_from(bytes).ok().filter(|bytes| (4096..=65_536).contains(bytes) && bytes.is_multiple_of(4096));
     page.ok_or_else(|| "must be 4KiB to 64KiB, a multiple of 4KiB".to_owned())
 }

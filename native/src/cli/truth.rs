@@ -33,7 +33,7 @@ pub(crate) fn run(args: &TruthArgs, common: &Common) -> Result<(), Fail> {
     let filter = args.only.parse()?;
     let names: Vec<String> = filter.iter().flat_map(Filter::columns).map(str::to_owned).collect();
     let columns = filter.as_ref().map(|_| ColumnChoice::Named(&names));
-    let mut base = Dataset::open(&args.base, &Options { columns, ..options })?;
+    let mut base = Dataset::open(&args.base, &Options { columns, ..options }).map_err(|error| Fail::columns("--filter", &names, error))?;
     if let Some(filter) = &filter {
         let rows = select(&base.columns(), base.rows(), filter).map_err(|error| Fail::usage(format!("--filter: {error}")))?;
         base = base.only(&rows, args.from.tmp.as_deref())?;

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
 pub(super) fn parts_of(args: &FileArgs) -> Result<Option<Parts>, Fail> {
     match Parts::read(&args.file) {
         Err(PartsError::Io(..)) => Ok(None),
-        // Not one, but perhaps a set of segments.
+        // Not one, but a set of segments, or what should be one by its name.
         Err(PartsError::List(..)) if Segments::is_set_at(&args.file) => Ok(None),
         found => found.map_err(|error| Fail::damaged(error.to_string())),
     }

@@ -305,7 +305,7 @@ mod tests {
         assert!(fault(&rows(&["1e999"]), &["n"]).contains("field n: inf is not a finite number"));
         assert_eq!(
             fault(&rows(&["1"]), &["m"]),
-            "x: field m: no row has a value in this field; one that rows have would be right, for --columns"
+            "x: field m: no row has a value in this field; one that rows have would be right; row 0 has: n"
         );
         let twice = fault("{\"vector\": [1], \"n\": 1, \"n\": 2}", &["n"]);
         assert!(twice.contains("field n: a second value; one would be right"), "{twice}");

@@ -29,6 +29,8 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
             rows.column(name).map_or_else(|| rows.add_column(name, None), Ok)?;
         }
     }
+    // What a message about a column that is none can list.
+    let mut first = Vec::new();
     let (mut text, mut line, mut bytes, mut with_ids, mut with_payload) = (Vec::new(), 0u64, 0u64, false, false);
     loop {
         text.clear();
@@ -42,7 +44,8 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
             if let Some(ColumnChoice::Named(names)) = options.columns.filter(|_| rows.rows() > 0)
                 && let Some(field) = names.iter().find(|name| rows.is_without_values(name))
             {
-                let what = "no row has a value in this field; one that rows have would be right, for --columns".to_owned();
+                let what =
+                    format!("no row has a value in this field; one that rows have would be right; row 0 has: {}", single_values(&first));
                 return Err(DataError::malformed(name, what).field(field.as_str()));
             }
             return rows.finish();
@@ -56,6 +59,9 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
         }
         if text.trim_ascii().is_empty() {
             continue;
+        }
+        if first.is_empty() && options.columns.is_some() {
+            first.clone_from(&text);
         }
         parsed.clear();
         let mut deserializer = serde_json::Deserializer::from_slice(&text);
@@ -94,6 +100,13 @@ pub(super) fn read(input: impl Read, size: Option<u64>, name: &str, options: &Op
             (options.progress)(bytes, size);
         }
     }
+}
+
+/// The fields of a row that hold single values.
+fn single_values(row: &[u8]) -> String {
+    let row: serde_json::Value = serde_json::from_slice(row).unwrap_or_default();
+    let single = |(name, value): (&String, &serde_json::Value)| (!value.is_array() && !value.is_object()).then(|| name.clone());
+    row.as_object().into_iter().flatten().filter_map(single).collect::<Vec<_>>().join(", ")
 }
 
 /// What one line said.

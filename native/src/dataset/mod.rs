@@ -218,9 +218,12 @@ impl Dataset {
             }
             None => None,
         };
-        if options.columns.is_some() {
-            let what = format!("a .{format} file has no columns; for --columns, .parquet or .jsonl would be right");
-            return Err(DataError::malformed(&name, what));
+        if let Some(columns) = options.columns {
+            let error = DataError::malformed(&name, format!("a .{format} file has no columns; .parquet or .jsonl would be right"));
+            return Err(match columns {
+                ColumnChoice::Named([first, ..]) => error.field(first),
+                _ => error,
+            });
         }
         Ok(Self { name, bytes, layout, ids: None, payloads, columns: Vec::new() })
     }

@@ -243,6 +243,13 @@ impl Segments {
         !matches!(entries(path), Ok(None) | Err(Error::Io { .. }))
     }
 
+    /// The files that a set at `path` lists, whether they are there or not; `None` for what is no sound set.
+    #[must_use]
+    pub fn listed_at(path: &Path) -> Option<Vec<PathBuf>> {
+        let entries = entries(path).ok()??;
+        Some(entries.iter().map(|entry| path.with_file_name(&entry.name)).collect())
+    }
+
     /// Whether that is a set, and not a single file.
     #[must_use]
     pub fn is_set(&self) -> bool {
@@ -340,8 +347,9 @@ impl std::error::Error for CheckError {}
 fn entries(path: &Path) -> Result<Option<Vec<Entry>>, Error> {
     match read_stand(path) {
         Ok(Some(Stand::Segments(entries))) => Ok(Some(entries)),
-        Ok(Some(Stand::Unknown)) if path.extension().is_some_and(|extension| extension == "shores") => {
-            let what = "no set of segments: it is cut off, or its `format` is not \"nearshore segments\"".to_owned();
+        Ok(Some(Stand::Unknown) | None) if path.extension().is_some_and(|extension| extension == "shores") => {
+            let what =
+                "no set of segments: it is cut off, or its `format` is not \"nearshore segments\"; `nearshore set` makes one".to_owned();
             Err(Error::Set { path: path.to_owned(), what })
         }
         Ok(_) => Ok(None),

@@ -108,7 +108,7 @@ fn wrong_inputs_name_file_row_and_field() {
     sandbox.write("rows.csv", b"1,2\n");
     sandbox.run("build rows.csv -o x.shore").fails(3, &["rows.csv: unknown format; the extension or --format must be one of fbin"]);
     sandbox.run("build absent.fbin -o x.shore").fails(4, &["absent.fbin: No such file"]);
-    sandbox.run("build nan.fbin -o no/such/folder/x.shore").fails(4, &["x.shore: No such file"]);
+    sandbox.run("build nan.fbin -o no/such/folder/x.shore").fails(4, &["no/such/folder: no such folder"]);
     sandbox.run("build nan.fbin -o x.shore --payload title").fails(3, &["has no columns"]);
     sandbox.write("one.txt", b"1\n");
     sandbox.run("build zero.fbin --payload one.txt -o x.shore").fails(3, &["one.txt: 1 lines; 10 for the 10 rows of zero.fbin"]);
@@ -224,4 +224,42 @@ fn an_output_that_cannot_be_written_to_is_an_io_error() {
     };
     let output = sandbox.command(["info", "b.shore"]).stdout(full).output().unwrap();
     Ran::from(output).fails(4, &["standard output: No space left"]);
+}
+
+#[test]
+fn what_goes_with_something_else_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    let names = sandbox.names();
+    sandbox.run("build b.fbin -o x.shore --alpha-sq 1.5").fails(2, &["--alpha-sq", "--builder vamana would be right"]);
+    sandbox.run("build b.fbin -o x.shore --tier disk --page 1MB").fails_in_usage("such as 16KiB");
+    sandbox.run("export b.shore -o x.shore --for disk --tile-rows 16").fails(2, &["--tile-rows", "--for web would be right"]);
+    sandbox.run("export b.shore -o x.json").fails(2, &["x.json: .json is a list of parts", "--split BYTES, or x.shore would be right"]);
+    sandbox.run("export b.shore -o x.shore.json --for disk").fails(2, &["one file; x.shore would be right"]);
+    // Before the input is read: there is none.
+    sandbox.run("build gone.fbin -o nodir/x.shore").fails(4, &["nearshore: nodir: no such folder"]);
+    sandbox.run("build gone.fbin -o b.fbin/x.shore").fails(4, &["nearshore: b.fbin: no folder, but a file"]);
+    sandbox.run("export b.shore -o nodir/x.json --split 1MiB").fails(4, &["nodir: no such folder"]);
+    sandbox.run("search b.shore").fails_in_usage("--queries <FILE>|--vector <JSON>");
+    assert_eq!(sandbox.names(), names);
+    let hits = |word: &str| sandbox.run(&format!("search b.shore --vector [1,2] {word} 3")).ok().stdout.lines().count();
+    assert_eq!((hits("-k"), hits("--k")), (3, 3));
+}
+
+#[test]
+fn a_truth_of_other_rows_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    sandbox.write("more.fbin", &fbin(2, &numbers(400, 1)));
+    sandbox.write("q.fbin", &fbin(2, &numbers(400, 3)));
+    sandbox.run("build b.fbin -o b.shore --quiet").ok();
+    sandbox.run("build b.fbin -o s.shores --segment-rows 10 --quiet").ok();
+    sandbox.run("truth more.fbin --queries q.fbin -o more.ibin --k 10 --quiet").ok();
+    for line in ["bench b.shore", "bench s.shores", "bench b.shore --driver pread", "tune b.shore"] {
+        let words = ["more.ibin: query 0: ", " is no id of ", "the answers of "];
+        sandbox.run(&format!("{line} --queries q.fbin --truth more.ibin")).fails(3, &words);
+    }
+    sandbox.run("truth b.fbin --queries q.fbin -o b.ibin --k 10 --quiet").ok();
+    sandbox.run("bench s.shores --queries q.fbin --truth b.ibin --quiet").ok();
 }

@@ -126,7 +126,17 @@ fn mistakes_name_the_place() {
     sandbox.run_args(&[&truth[..], &["price > 1000"]].concat()).fails(3, &["no row meets the filter"]);
     sandbox.run_args(&[&truth[..], &["nothing = 1"]].concat()).fails(3, &["field nothing: no row has a value in this field"]);
     sandbox.write("base.fbin", &fbin(DIMENSIONS, &numbers(40 * DIMENSIONS, 1)));
-    sandbox.run("build base.fbin -o x.shore --columns a").fails(3, &["a .fbin file has no columns"]);
+    sandbox.run("build base.fbin -o x.shore --columns a").fails(3, &["--columns: ", "a .fbin file has no columns"]);
+    sandbox
+        .run_args(&["truth", "base.fbin", "--queries", "base.fbin", "-o", "x.ibin", "--filter", "a < 3"])
+        .fails(3, &["--filter: ", "a .fbin file has no columns; .parquet or .jsonl would be right"]);
+    sandbox.write("few.jsonl", b"{\"vector\": [1, 2], \"price\": 3, \"brand\": \"x\"}\n");
+    let listed = ["few.jsonl: field prise: no row has a value", "row 0 has: ", "brand", "price"];
+    sandbox
+        .run_args(&["truth", "few.jsonl", "--queries", "few.jsonl", "-o", "x.ibin", "--filter", "prise < 3"])
+        .fails(3, &[&["--filter: "][..], &listed].concat());
+    sandbox.run("build few.jsonl -o x.shore --columns prise").fails(3, &[&["--columns: "][..], &listed].concat());
+    sandbox.run_args(&["build", "few.jsonl", "-o", "few.shore", "--columns", "price, brand"]).ok();
     sandbox.write("bad.jsonl", b"{\"vector\": [1], \"n\": 1}\n{\"vector\": [2], \"n\": \"x\"}\n");
     let words = ["bad.jsonl: row 1 (line 2), field n: a value of type string; i64 as in row 0 would be right"];
     sandbox.run("build bad.jsonl -o x.shore --columns n").fails(3, &words);

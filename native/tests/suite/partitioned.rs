@@ -146,7 +146,11 @@ fn what_was_begun_with_other_options_or_another_input_is_refused_and_dropped_whe
     sandbox.write("base.fbin", &fbin(DIMENSIONS, &values));
     let line = format!("build base.fbin -o x.shore {BOUND}");
     sandbox.run(&format!("{line} --partition 1/2")).fails(2, &["nothing is planned here", "--partition plan"]);
-    sandbox.run(&format!("{line} --partition plan")).ok();
+    assert_eq!(sandbox.names(), ["base.fbin"]);
+    sandbox.run("merge nope.build").fails(2, &["nope.build: no such folder"]);
+    sandbox.run(&line.replace("x.shore", "nodir/x.shore")).fails(4, &["nodir: no such folder"]);
+    let planned = sandbox.run(&format!("{line} --partition plan")).ok().stdout;
+    assert!(planned.ends_with("planned; --partition 1/N to N/N are next\n"), "{planned}");
     let other = line.replace("--m 8", "--m 12");
     sandbox.run(&other).fails(2, &["x.shore.build", "--m: 8 then, 12 now", "--restart"]);
     sandbox.run(&line.replace("128MiB", "256MiB")).fails(2, &["--memory: 134217728 then, 268435456 now", "--restart"]);
@@ -160,7 +164,10 @@ fn what_was_begun_with_other_options_or_another_input_is_refused_and_dropped_whe
     std::thread::sleep(Duration::from_millis(20));
     sandbox.write("base.fbin", &fbin(DIMENSIONS, &changed));
     sandbox.run(&line).fails(2, &["x.shore.build", "the input has changed", "--restart"]);
-    sandbox.run(&format!("{line} --partition 1/1")).ok();
+    let said = |share: &str| sandbox.run(&format!("{line} --partition {share}")).ok().stdout;
+    let (first, second) = (said("1/2"), said("2/2"));
+    assert!(first.contains("2 linked here, 2 of 4 in all; other shares are next"), "{first}");
+    assert!(second.contains("2 linked here, 4 of 4 in all; nearshore merge x.shore.build is next"), "{second}");
     sandbox.run("merge x.shore.build").fails(2, &["the input has changed"]);
     assert!(!sandbox.path("x.shore").exists());
     sandbox.run(&format!("{other} --restart")).ok();

@@ -148,6 +148,8 @@ fn more_rows_than_a_file_may_hold_become_a_set() {
         assert_eq!(fs::read(sandbox.path(&format!("x.{segment}"))).unwrap(), fs::read(sandbox.path(&format!("z.{segment}"))).unwrap());
     }
     // Nothing is replaced unless told, whichever of the names is taken.
+    sandbox.run("build b.fbin -o x.shore --segment-rows 99").fails(2, &["x.shores: a set of that name exists already; --force"]);
+    fs::remove_file(sandbox.path("x.shores")).unwrap();
     sandbox.run("build b.fbin -o x.shore --segment-rows 99").fails(2, &["x.0.shore: exists already"]);
     fs::remove_file(sandbox.path("x.0.shore")).unwrap();
     sandbox.run("build b.fbin -o x.shore --segment-rows 99").fails(2, &["x.1.shore: exists already"]);
@@ -182,4 +184,64 @@ fn commands_that_take_one_file_say_so() {
     for more in ["", " --read-only"] {
         sandbox.run(&format!("serve set.shores --listen 127.0.0.1:0{more}")).fails(2, &[what]);
     }
+}
+
+#[test]
+fn what_takes_the_place_of_a_set_leaves_nothing_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(4, &numbers(400, 1)));
+    sandbox.write("more.fbin", &fbin(4, &numbers(40, 2)));
+    sandbox.write("ids.txt", (0..10).map(|row| format!("{}\n", 1000 + row)).collect::<String>().as_bytes());
+    let set = |rows: u32, more: &str| sandbox.run(&format!("build b.fbin -o x.shore --segment-rows {rows} --quiet{more}"));
+    let names = || sandbox.names().into_iter().filter(|name| name.starts_with('x')).collect::<Vec<_>>();
+    set(34, "").ok();
+    assert_eq!(names(), ["x.0.shore", "x.1.shore", "x.2.shore", "x.shores"]);
+    // A file that the set does not list is nobody's segment, whatever it is called.
+    sandbox.write("x.7.shore", b"");
+    set(60, "").fails(2, &["x.shores: a set of that name exists already; --force removes it and its segments"]);
+    set(60, " --force").ok();
+    assert_eq!(names(), ["x.0.shore", "x.1.shore", "x.7.shore", "x.shores"]);
+    sandbox.run("verify x.shores").ok();
+    // One file in its place, built at once or in bounded memory.
+    for bound in ["", " --memory 1GiB", " --memory 1GiB --partitions 4"] {
+        set(60, " --force").ok();
+        let one = format!("build b.fbin -o x.shore --m 4 --quiet{bound}");
+        let before = names();
+        sandbox.run(&one).fails(2, &["exists", "--force"]);
+        let _ = fs::remove_file(sandbox.path("x.shore"));
+        sandbox.run(&one).fails(2, &["x.shores: a set of that name exists already", "--force"]);
+        assert_eq!(names().iter().filter(|name| *name != "x.shore").count(), before.iter().filter(|name| *name != "x.shore").count());
+        sandbox.run(&format!("{one} --force")).ok();
+        assert_eq!(names(), ["x.7.shore", "x.shore"], "{bound}");
+    }
+    // Files with names of their own stay when a set of them goes.
+    sandbox.run("build more.fbin -o own.shore --ids ids.txt --quiet").ok();
+    sandbox.run("set x.shore own.shore -o y.shores --quiet").ok();
+    sandbox.run("build b.fbin -o y.shore --force --quiet").ok();
+    assert!(sandbox.path("own.shore").exists() && sandbox.path("x.shore").exists() && !sandbox.path("y.shores").exists());
+}
+
+#[test]
+fn what_is_called_a_set_and_is_none_is_told_so() {
+    let sandbox = Sandbox::new();
+    for text in [&b"{}"[..], b"{ \"format\": \"nearsh", b"", b"[1]"] {
+        sandbox.write("x.shores", text);
+        for command in ["info x.shores", "verify x.shores", "search x.shores --vector [1]"] {
+            sandbox.run(command).fails(5, &["x.shores: no set of segments: ", "`nearshore set` makes one"]);
+        }
+    }
+}
+
+#[test]
+fn a_set_of_files_with_different_columns_says_so() {
+    let sandbox = Sandbox::new();
+    let rows = |first: usize| jsonl(4, &numbers(40, first as u64), move |row| format!(", \"id\": {}, \"a\": 1, \"b\": 2", first + row));
+    sandbox.write("one.jsonl", &rows(0));
+    sandbox.write("two.jsonl", &rows(100));
+    sandbox.run("build one.jsonl -o one.shore --columns all --quiet").ok();
+    sandbox.run("build two.jsonl -o two.shore --quiet").ok();
+    let said = sandbox.run("set one.shore two.shore -o x.shores").ok();
+    assert!(said.stderr.starts_with("note: ") && said.stderr.contains("two.shore lacks the columns a, b"), "{said:?}");
+    assert_eq!(sandbox.run("set one.shore two.shore -o x.shores --force --quiet").ok().stderr, "");
+    assert_eq!(sandbox.run("set one.shore -o x.shores --force").ok().stderr, "");
 }

@@ -127,6 +127,12 @@ impl Ran {
         serde_json::from_str(&ran.stdout).unwrap()
     }
 
+    /// Fails the test unless the command line was refused, with this said.
+    #[track_caller]
+    pub(crate) fn fails_in_usage(self, words: &str) {
+        assert!(self.code == Some(2) && self.stderr.contains(words), "{words} in {self:?}");
+    }
+
     /// Fails the test unless the run failed with this code and one line that holds all these words. A slow machine may
     /// have printed progress before it.
     #[track_caller]
