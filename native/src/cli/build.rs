@@ -93,7 +93,9 @@ pub(super) fn whole(
         .map_err(|error| explain(error, data, &args.output))?;
     progress.finish();
     sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
-    segments::remove_set(&args.output)?;
+    if args.force {
+        segments::remove_set(&args.output)?;
+    }
     let wall = started.elapsed().as_secs_f64();
     if common.json {
         return print_json(&summary_json(&args.output, &params, data, &summary, pool.threads(), wall));

@@ -172,6 +172,7 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
     check_params(&params).map_err(refused)?;
     check_folder(&args.output)?;
     spare(&args.output, &args.inputs())?;
+    segments::refuse_set(&args.output, args.force, &args.inputs())?;
     let folder = folder_of_build(&args.output);
     let share = if matches!(bound.partition, Some(Step::Link(..))) { Share::Others } else { Share::Alone };
     if bound.partition.is_some() && args.input == Path::new("-") {
@@ -297,6 +298,8 @@ pub(crate) fn merge(args: &MergeArgs, common: &Common) -> Result<(), Fail> {
     if !args.folder.is_dir() {
         return Err(Fail::usage(format!("{}: no folder of a build in partitions", args.folder.display())));
     }
+    check_folder(&output)?;
+    segments::refuse_set(&output, args.force, &[])?;
     // What was bounded before is bounded now; the plan says by how much.
     let planned = open_state(&args.folder, Share::Others)?.manifest()?;
     let memory = planned.as_ref().map_or(0, |manifest| manifest.memory);
@@ -357,8 +360,7 @@ fn refuse_existing(output: &Path, force: bool) -> Result<(), Fail> {
     } else {
         (!force && output.symlink_metadata().is_ok()).then_some(io::ErrorKind::AlreadyExists)
     };
-    kind.map_or(Ok(()), |kind| Err(Fail::output(output, &kind.into())))?;
-    segments::refuse_set(output, force, &[])
+    kind.map_or(Ok(()), |kind| Err(Fail::output(output, &kind.into())))
 }
 
 /// Where the rows of a build come from, by names that hold wherever the command runs.

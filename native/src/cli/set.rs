@@ -74,7 +74,10 @@ fn say_what_lacks(set: &Segments) -> Result<(), Fail> {
         let lacks: Vec<&str> = all.iter().filter(|name| !names.contains(name)).map(String::as_str).collect();
         if !lacks.is_empty() {
             let (path, columns) = (path.display(), if lacks.len() == 1 { "the column" } else { "the columns" });
-            eprintln!("note: {path} lacks {columns} {}, which others have; a filter by what a file lacks fails on the set", lacks.join(", "));
+            eprintln!(
+                "note: {path} lacks {columns} {}, which others have; a filter by what a file lacks fails on the set",
+                lacks.join(", ")
+            );
         }
     }
     Ok(())
