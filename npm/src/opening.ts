@@ -6,7 +6,7 @@ import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
 import { hasColumns, inTiles, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
-import { word } from "./vectors.js";
+import { count, word } from "./vectors.js";
 
 /** What reading took on the page's side. */
 export interface Read {
@@ -25,14 +25,22 @@ const CACHES = ["auto", "memory", "none"] as const;
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
   const mode = word(options.mode, MODES, Mode.auto, "mode");
-  if (typeof (options.cache as Cache | undefined)?.match !== "function") word(options.cache as "auto" | undefined, CACHES, 0, "cache");
+  if (typeof (options.cache as Cache | undefined)?.put !== "function") word(options.cache as "auto" | undefined, CACHES, 0, "cache");
+  count(options.concurrency, 1, "concurrency");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
     source = await (await loaded(import("./parts.js"))).partsSource(String(source), options, NearshoreError);
   }
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
-  const stream = await streamOf(source, options);
+  let stream;
+  try {
+    stream = await streamOf(source, options);
+  } catch (thrown) {
+    if (kind !== "reader" || mode !== Mode.auto || (thrown as NearshoreError).code !== "network") throw thrown;
+    // Without a network what was kept of a file in parts may do.
+    return inPieces(kind, source, options, make).catch(() => Promise.reject(thrown));
+  }
   try {
     // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
     const start = await startOf(stream);

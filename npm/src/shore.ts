@@ -118,7 +118,7 @@ export class Index {
   }
 
   /**
-   * Opens bytes that `save` gave, or any `.shore` file, so that rows can be added, changed and deleted. The first change leaves originals
+   * Opens bytes that `save` gave, or any `.shore` file but one in tiles, so that rows can be added, changed and deleted. The first change leaves originals
    * behind: distances are then those of the 8-bit records.
    */
   static async load(source: OpenSource, options: OpenOptions = {}): Promise<LiveIndex> {

@@ -105,10 +105,22 @@ export function manyPayloads(payloads: readonly Payload[] | undefined, count: nu
 
 const EMPTY = new Uint8Array(0);
 
-function payloadBytes(payload: Payload): Uint8Array {
+function payloadBytes(payload: Payload, row: number): Uint8Array {
   if (payload === null || payload === undefined) return EMPTY;
-  if (payload instanceof Uint8Array) return payload;
-  return new TextEncoder().encode(typeof payload === "string" ? payload : JSON.stringify(payload));
+  if (payload instanceof ArrayBuffer) return new Uint8Array(payload);
+  if (ArrayBuffer.isView(payload)) return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+  const text = typeof payload === "string" ? payload : jsonOf(payload);
+  // Of a Map or a node of a page nothing would be left.
+  if (text === undefined || (text === "{}" && Object.getPrototypeOf(payload) !== Object.prototype)) throw invalid(`payload ${row} is ${kind(payload)}, expected a string, bytes or what JSON holds`);
+  return new TextEncoder().encode(text);
+}
+
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined; // a bigint, or an object within itself
+  }
 }
 
 /** A positive whole number. */

@@ -66,8 +66,24 @@ test("a build that cannot be right is refused by name", async () => {
   await assert.rejects(build(null, new Float32Array(12).fill(1e30)), invalid(["row 0"]));
 });
 
+test("a payload is text, bytes or what JSON holds: of anything else nothing would be left", async () => {
+  const circle = {};
+  circle.self = circle;
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  for (const payload of [new Map([["a", 1]]), new Set([1]), () => {}, Symbol("x"), { n: 1n }, circle]) {
+    await assert.rejects(live.add(1, query, { payload }), invalid(["payload 0", "JSON"]));
+  }
+  const bytes = Uint8Array.of(9, 8, 7, 6, 5, 4, 3, 2);
+  const payloads = [bytes.buffer, new DataView(bytes.buffer, 2, 3), new Uint16Array(bytes.buffer, 2, 2), {}, [], 7, null];
+  await live.addMany(payloads.map((_, id) => id), rows(payloads.length, DIMENSIONS), { payloads });
+  const found = await Promise.all(payloads.map(async (_, id) => [...((await live.get(id)).payload ?? [])]));
+  const text = (of) => [...new TextEncoder().encode(of)];
+  assert.deepEqual(found, [[9, 8, 7, 6, 5, 4, 3, 2], [7, 6, 5], [7, 6, 5, 4], text("{}"), text("[]"), text("7"), []]);
+});
+
 test("an opening that cannot be right is refused by name", async () => {
-  await assert.rejects(open(bytes, { cache: {} }), invalid(["cache", '"auto"']));
+  for (const cache of [{}, "disk"]) await assert.rejects(open(bytes, { cache }), invalid(["cache", '"auto"']));
+  for (const concurrency of [0, -1, NaN, "4", 0.5]) await assert.rejects(open(bytes, { mode: "lazy", concurrency }), invalid(["concurrency", "at least 1"]));
   await assert.rejects(open(bytes, { mode: "never" }), invalid(["mode"]));
 });
 

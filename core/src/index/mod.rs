@@ -222,7 +222,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             #[cfg(feature = "codes")]
             Plan::Walk if params.layout == crate::search::Layout::Fast => self.sweep(loaded, params, refine, scratch, hits),
             Plan::Walk => self.walk(loaded, params, refine, scratch, hits),
-            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has tiles, which this engine does not search" }),
+            Plan::Tiles => Err(SearchError::Unsupported { lacks: "has no tiles that this engine searches" }),
         }
     }
 
