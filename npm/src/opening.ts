@@ -25,7 +25,7 @@ const CACHES = ["auto", "memory", "none"] as const;
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
   const mode = word(options.mode, MODES, Mode.auto, "mode");
-  if (typeof (options.cache as Cache | undefined)?.put !== "function") word(options.cache as "auto" | undefined, CACHES, 0, "cache");
+  if (typeof options.cache !== "object" || !options.cache?.match) word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   count(options.concurrency, 1, "concurrency");
   throwIfAborted(options.signal);
   if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
