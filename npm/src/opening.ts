@@ -6,7 +6,7 @@ import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
 import { hasColumns, inTiles, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
-import { count, word } from "./vectors.js";
+import { count, demandKnown, word } from "./vectors.js";
 
 /** What reading took on the page's side. */
 export interface Read {
@@ -24,6 +24,7 @@ const CACHES = ["auto", "memory", "none"] as const;
 
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+  demandKnown(options, "mode cache worker fetch headers concurrency maxBytes integrity signal");
   const mode = word(options.mode, MODES, Mode.auto, "mode");
   if (typeof options.cache !== "object" || !options.cache?.match) word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   count(options.concurrency, 1, "concurrency");

@@ -10,7 +10,7 @@ import type { CallName, CreateCall, Described, Form, Given, Kind, Returned, Sear
 import { loaded } from "./scripts.js";
 import type { OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
-import { count, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
+import { count, demandKnown, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
 /** Queries of a batch that the engine answers in one go; other calls and signals get their turn in between. */
@@ -46,6 +46,7 @@ export class Index {
    * @param vectors all vectors; their type is the index's element type
    */
   static async build(ids: Ids | null, vectors: Vectors, options: BuildOptions): Promise<Index> {
+    demandKnown(options, "dimensions metric m efConstruction seed originals payloads columns columnTypes onProgress signal worker");
     const dimensions = count(options?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
     const { signal, onProgress } = options;
@@ -78,7 +79,9 @@ export class Index {
    * the rows of that index.
    */
   static async create(options: CreateOptions | OverOptions): Promise<LiveIndex> {
+    demandKnown(options, "dimensions metric element m efConstruction seed columns worker persist wait signal base");
     const base = options?.base;
+    if (base && !(base instanceof Index)) throw invalid("base is no index: is it a promise of one?");
     const like = base?.info;
     const dimensions = count(options?.dimensions ?? like?.dimensions, 0, "dimensions");
     if (dimensions === 0) throw invalid("dimensions is missing, expected the numbers in a vector");
@@ -337,6 +340,7 @@ export class LiveIndex extends Index {
   }
 
   async #add(ids: Ids, vectors: Form, options: Stored | undefined, replace: boolean): Promise<void> {
+    demandKnown(options, "payloads columns");
     const rows = vectors.length / this.info.dimensions;
     const columns = options?.columns && (this.columns ?? (await script()).none(invalid)).values(options.columns, rows);
     return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
@@ -353,8 +357,10 @@ const script = (): Promise<typeof import("./columns.js")> => loaded(import("./co
 const having = (kind: "full" | "kept", columns: unknown): Kind => (columns ? `${kind}-columns` : kind);
 
 /** What is stored with one row, as with many. */
-const ofOne = (options: AddOptions | undefined): Stored | undefined =>
-  options && { payloads: [options.payload ?? null], columns: options.columns && [options.columns] };
+const ofOne = (options: AddOptions | undefined): Stored | undefined => {
+  demandKnown(options, "payload columns");
+  return options && { payloads: [options.payload ?? null], columns: options.columns && [options.columns] };
+};
 
 const LIVE_ELEMENTS = ["f32", "u8", "i8"] as const;
 

@@ -138,9 +138,16 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
   throw invalid(`${name} is ${JSON.stringify(value)}, expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}`);
 }
 
+/** Refuses options that there are not: a slip would go unseen. */
+export function demandKnown(options: object | undefined, names: string): void {
+  for (const name in options) if (!names.split(" ").includes(name)) throw invalid(`there is no option ${name}, there are: ${names}`);
+}
+
 /** Options of a search as the engine takes them. 255, 0 and NaN mean: as the index says. */
 export function searchOptions(options: SearchOptions | undefined): Omit<SearchCall, "data" | "count" | "filter"> {
+  demandKnown(options, "k ef recall plan refine rerank radius payload budget filter signal");
   const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget } = options ?? {};
+  demandKnown(budget, "bytes rounds ms");
   if (recall !== undefined && !(recall > 0 && recall <= 1)) throw invalid(`recall is ${String(recall)}, expected a number above 0, at most 1`);
   if (recall !== undefined && ef !== undefined) throw invalid("both ef and recall are given, expected one of them");
   if (radius !== undefined && !(typeof radius === "number" && !Number.isNaN(radius))) throw invalid(`radius is ${String(radius)}, expected a number`);

@@ -66,6 +66,26 @@ test("a build that cannot be right is refused by name", async () => {
   await assert.rejects(build(null, new Float32Array(12).fill(1e30)), invalid(["row 0"]));
 });
 
+test("an option that there is not is refused by name, wherever it is given", async () => {
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  const one = { dimensions: DIMENSIONS };
+  const cases = [
+    [() => index.search(query, { filters: "n < 3" }), ["filters", "filter"]],
+    [() => index.searchBatch(vectors, { topk: 3 }), ["topk", "k"]],
+    [() => index.search(query, { budget: { round: 1 } }), ["round", "rounds"]],
+    [() => open(bytes, { mod: "lazy" }), ["mod", "mode"]],
+    [() => Index.load(bytes, { workers: false }), ["workers", "worker"]],
+    [() => Index.build(null, vectors, { ...one, payload: [] }), ["payload", "payloads"]],
+    [() => Index.create({ ...one, columnTypes: { price: "f64" } }), ["columnTypes", "columns"]],
+    [() => live.add(1, query, { column: { price: 1 } }), ["column", "columns"]],
+    [() => live.update(1, query, { payloads: "x" }), ["payloads", "payload"]],
+    [() => live.addMany([1], query, { payload: ["x"] }), ["payload", "payloads"]],
+    [() => Index.create({ base: open(bytes) }), ["base", "promise"]],
+  ];
+  for (const [call, words] of cases) await assert.rejects(async () => call(), invalid(words.map((word) => word)), words[0]);
+  assert.equal(live.size, 0);
+});
+
 test("a payload is text, bytes or what JSON holds: of anything else nothing would be left", async () => {
   const circle = {};
   circle.self = circle;
