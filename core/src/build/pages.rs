@@ -61,7 +61,8 @@ pub(super) const fn is_page(bytes: u32) -> bool {
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header. `progress` is told bytes done and in all. The same file and arguments give the same bytes for any number of threads.
+    /// Writes the file anew for walks that read records from a disk, and returns the sink and the new header. `progress` is told bytes done
+    /// and in all. The same file and arguments give the same bytes for any number of threads.
     /// Cost: one pass over the file, and a coding of each record where codes are made.
     ///
     /// # Errors

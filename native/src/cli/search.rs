@@ -169,11 +169,7 @@ pub(super) fn params(plan: &PlanArgs, k: usize, effort: Effort) -> SearchParams 
 pub(super) fn open(path: &Path, driver: Driver, layout: Layout, common: &Common) -> Result<Index, Fail> {
     let mut index = Index::open_with(path, driver)?;
     if layout == Layout::Fast && !index.has_neighbor_codes() {
-        let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(path, &error))?;
-        let progress = Progress::new(common);
-        progress.tell("coding neighbours", 0, None);
-        index.derive_neighbor_codes(&pool)?;
-        progress.finish();
+        coding_neighbors(path, common, |pool| index.derive_neighbor_codes(pool))?;
     }
     Ok(index)
 }
@@ -182,13 +178,19 @@ pub(super) fn open(path: &Path, driver: Driver, layout: Layout, common: &Common)
 pub(super) fn open_all(path: &Path, driver: Driver, layout: Layout, common: &Common) -> Result<Segments, Fail> {
     let mut index = Segments::open_with(path, driver)?;
     if layout == Layout::Fast && index.iter().any(|(_, segment)| !segment.has_neighbor_codes()) {
-        let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(path, &error))?;
-        let progress = Progress::new(common);
-        progress.tell("coding neighbours", 0, None);
-        index.derive_neighbor_codes(&pool)?;
-        progress.finish();
+        coding_neighbors(path, common, |pool| index.derive_neighbor_codes(pool))?;
     }
     Ok(index)
+}
+
+/// Has codes of neighbours made, and says so meanwhile.
+fn coding_neighbors(path: &Path, common: &Common, derive: impl FnOnce(&Pool) -> Result<(), nearshore::Error>) -> Result<(), Fail> {
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(path, &error))?;
+    let progress = Progress::new(common);
+    progress.tell("coding neighbours", 0, None);
+    derive(&pool)?;
+    progress.finish();
+    Ok(())
 }
 
 /// The queries, and what messages call them.
