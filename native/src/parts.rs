@@ -114,6 +114,12 @@ impl PartsSink {
         Ok(Self { scratch: ScratchFile::create(folder_of(list))?, list: list.to_owned(), replace })
     }
 
+    /// The file so far.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        self.scratch.file()
+    }
+
     /// Writes the parts, then the list. Parts that are there already have the same bytes, and stay.
     ///
     /// # Errors

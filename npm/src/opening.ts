@@ -45,7 +45,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   try {
     // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
     const start = await startOf(stream);
-    const tiles = kind === "reader" ? inTiles(start) : undefined;
+    const tiles = kind === "reader" ? inTiles(start, options.maxBytes) : undefined;
     if (kind === "full" && hasColumns(start)) kind = "full-columns";
     const parts = tiles?.large && mode === Mode.auto && options.integrity === undefined ? partsOf(source, options) : undefined;
     if (parts) {
@@ -78,7 +78,7 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   const headers = options.headers && [...new Headers(options.headers)];
   const own = typeof cache === "object" && cache; // which no message can carry
   return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
-    const call = { source: parts.source, codes: mode === "codes", keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+    const call = { source: parts.source, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

@@ -26,8 +26,8 @@ export interface SearchCall {
 /** An opening of a file that is read in parts, where the engine is. */
 export interface LazyCall {
   source: LazySource;
-  /** Fetch the codes of all tiles at once? */
-  codes: boolean;
+  /** Fetch the codes of all tiles at once? Undefined: if they are few, and there is room. */
+  codes: boolean | undefined;
   /** Keep blocks for the next search? And in files of this origin? */
   keep: boolean;
   persist: boolean;

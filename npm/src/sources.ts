@@ -48,9 +48,9 @@ export async function startOf(stream: Stream): Promise<DataView | undefined> {
   return start.length < At.end || start[0] !== 0x89 || start[1] !== 0x53 ? undefined : new DataView(start.buffer, start.byteOffset, start.length);
 }
 
-/** Undefined if this is no file in tiles, else whether it is large. */
-export const inTiles = (start: DataView | undefined): { large: boolean } | undefined =>
-  start?.getUint8(At.plan) === Is.tiles ? { large: start.getBigUint64(At.fileBytes, true) > WHOLE } : undefined;
+/** Undefined if this is no file in tiles, else whether it is too large to be read whole unasked. */
+export const inTiles = (start: DataView | undefined, maxBytes = WHOLE): { large: boolean } | undefined =>
+  start?.getUint8(At.plan) === Is.tiles ? { large: start.getBigUint64(At.fileBytes, true) > Math.min(WHOLE, maxBytes) } : undefined;
 
 /** Whether there is a table of columns. */
 export function hasColumns(start: DataView | undefined): boolean {

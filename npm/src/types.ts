@@ -45,7 +45,9 @@ export interface OpenOptions {
    *   OUT --for web` makes one. `search`, `searchBatch`, `has`, `get` and `prefetch` work; what goes over all rows (`save`, `verify`, other
    *   plans than `tiles`) is `unsupported`.
    * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background, after which a search fetches records alone.
-   * - `auto`: a file with tiles and more than 4 MiB is read in parts where its host serves parts, any other one whole.
+   * - `auto`: a file with tiles and more than 4 MiB (or than `maxBytes`) is read in parts where its host serves parts, any other one whole. In
+   *   parts it is `codes` where the codes of all tiles are at most 4 MiB, the origin has room for twice as many if they are to be kept
+   *   (`navigator.storage.estimate()`), and the visitor has not asked to save data; else `lazy`.
    *
    * The address of a list of parts (`nearshore export --split`, a name that ends in `.json`) is opened as the file that the parts make, by any
    * mode; parts come whole, as they are wanted, and such an index runs where it is called.

@@ -163,6 +163,37 @@ test("a file that the command line splits answers as the file does", async () =>
   }
 });
 
+test("searches fetch what `nearshore export` says", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "conformance-"));
+  try {
+    // As many rows as the command searches for, so that it is all of them, and records that do not fit into the first request.
+    const [count, dimensions] = [100, 1400];
+    const payloads = Array.from({ length: count }, (_, row) => "x".repeat(row * 7));
+    const built = await nearshore.Index.build(null, rows("f32", dimensions, count, 8n), { dimensions, payloads });
+    await writeFile(join(folder, "built.shore"), await built.save());
+    for (const [name, split] of [["x.shore", []], ["x.shore.json", ["--split", "64KiB"]]]) {
+      const command = ["export", join(folder, "built.shore"), "-o", join(folder, name), "--tile-rows", "8", "--json", "--quiet", ...split];
+      const { expected } = JSON.parse((await promisify(execFile)(process.env.NEARSHORE, command)).stdout);
+      const sum = { rounds: 0, requests: 0, bytes: 0 };
+      const whole = await nearshore.open(join(folder, name), { mode: "whole" });
+      for (let id = 0; id < count; id++) {
+        // Opened anew: parts stay.
+        const index = await nearshore.open(join(folder, name), { mode: "lazy", cache: "none" });
+        const { requests, bytes } = await index.stats();
+        const list = split.length > 0 ? (await readFile(join(folder, name))).length : 0;
+        assert.deepEqual([requests - Math.sign(list), bytes - list], [expected.open_requests, expected.open_bytes], name);
+        const { stats } = await index.search((await whole.get(id)).vector, { recall: expected.recall });
+        for (const each of Object.keys(sum)) sum[each] += stats[each];
+        await index.close();
+      }
+      for (const each of Object.keys(sum)) assert.ok(Math.abs(sum[each] / count - expected[each]) < 1e-4 * expected[each], `${name}: ${each} ${sum[each] / count}, ${expected[each]}`);
+      assert.ok(expected.requests > 2 && expected.rounds > 1.5 && expected.queries === count, JSON.stringify(expected));
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 /** Builds the rows of `recipe` with the command that `NEARSHORE` names, ids and payloads from files; gives the SHA-256 of the file. */
 async function commandDigest(folder, recipe) {
   assert.ok(process.env.NEARSHORE, "NEARSHORE must name the binary that `cargo build --package nearshore` makes");

@@ -6,10 +6,11 @@
 //! few of them of an index that was just opened.
 //!
 //! [`concurrent`] measures readers of a live index beside its writer; [`billion`] reads rows of a file of terabytes, which is nearly all hole, and
-//! [`synthetic`] walks through an index of a billion rows that is made as it is read.
+//! [`synthetic`] walks through an index of a billion rows that is made as it is read. [`hosted`] counts what searches of a file on a host fetch.
 
 pub mod billion;
 pub mod concurrent;
+pub mod hosted;
 pub mod synthetic;
 
 use std::time::{Duration, Instant};

@@ -6,17 +6,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use nearshore::build::tiles::{TileError, TileParams, TileStage, TileSummary};
+use nearshore::build::tiles::TileError;
 use nearshore::build::{Codes, PageParams};
-use nearshore::format::{Header, Kind, Sink, WriteError};
-use nearshore::parts::{self, Parts, PartsSink};
-use nearshore::search::{QualityRow, SearchParams, quality::TileSetting};
-use nearshore::{Driver, Index, Pool};
-use serde_json::{Value, json};
+use nearshore::format::{Header, Kind, WriteError};
+use nearshore::parts;
+use nearshore::{Driver, Pool};
+use serde_json::json;
 
 use super::args::{CODES, Common, words};
+use super::export_web;
 use super::fail::Fail;
-use super::info::quality_json;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
 use super::search::open;
@@ -75,9 +74,6 @@ pub(crate) struct ExportArgs {
     pub(crate) force: bool,
 }
 
-/// What a browser reads before it knows what is in a file.
-const FIRST_READ: u64 = 64 * 1024;
-
 pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
     if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
@@ -105,12 +101,7 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
         return Err(Fail::usage(format!("--split: parts of at least {} would be right", output::bytes(parts::PART_MIN))));
     }
     if let Some(Bytes(part_bytes)) = args.split {
-        output::check_folder(&args.output)?;
-        let sink = PartsSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
-        let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
-        let (sink, summary) = tile(args, common, &index, sink)?;
-        let parts = sink.finish(part_bytes).map_err(|error| Fail::output(&args.output, &error))?;
-        return report(args, common, &summary, Some(&parts), started.elapsed().as_secs_f64());
+        return export_web::run_split(args, common, part_bytes, started);
     }
     let sink = output::begin(&args.output, args.force, &[args.file.as_path()])?;
     let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
@@ -130,47 +121,10 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
         sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
         return report_disk(args, common, &header, started.elapsed().as_secs_f64());
     }
-    let (sink, summary) = tile(args, common, &index, sink)?;
-    sink.finish().map_err(|error| Fail::output(&args.output, &error))?;
-    report(args, common, &summary, None, started.elapsed().as_secs_f64())
+    export_web::run(args, common, &index, sink, started)
 }
 
-/// Lays the rows out in tiles.
-fn tile<S: Sink<Error = std::io::Error>>(args: &ExportArgs, common: &Common, index: &Index, sink: S) -> Result<(S, TileSummary), Fail> {
-    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
-    let progress = Progress::new(common);
-    let mut tell = |stage, done, total| {
-        let name = match stage {
-            TileStage::Cluster => "clustering",
-            TileStage::Code => "coding",
-            TileStage::Measure => "measuring",
-            TileStage::Write => "writing",
-        };
-        progress.tell(name, done, Some(total));
-        ControlFlow::Continue(())
-    };
-    let mut params = TileParams::default();
-    params.tile_rows = args.tile_rows.map(usize::from);
-    params.originals = args.originals == "keep";
-    params.seed = args.seed;
-    params.max_bytes = args.max_bytes.map(|bytes| bytes.0);
-    let done = index.write_tiles(&params, &pool, &mut tell, sink).map_err(|error| explain(error, args))?;
-    progress.finish();
-    Ok(done)
-}
-
-fn report(args: &ExportArgs, common: &Common, summary: &TileSummary, parts: Option<&Parts>, wall: f64) -> Result<(), Fail> {
-    if common.json {
-        let mut value = summary_json(args, summary, wall);
-        if let Some(parts) = parts {
-            value["parts"] = json!({ "count": parts.parts.len(), "part_bytes": parts.part_bytes });
-        }
-        return print_json(&value);
-    }
-    if common.quiet { Ok(()) } else { print(|out| write_summary(out, args, summary, parts, wall)) }
-}
-
-fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {
+pub(super) fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {
     match error {
         TileError::Parameter { .. } => Fail::usage(error.to_string()),
         TileError::Read(error) => Fail::search(&args.file, "", &error),
@@ -203,68 +157,4 @@ fn report_disk(args: &ExportArgs, common: &Common, header: &Header, wall: f64) -
             header.superblock.rows
         )
     })
-}
-
-/// What a search is expected to fetch: two rounds, these bytes.
-fn expected(summary: &TileSummary, recall: f32) -> (TileSetting, u64, u64) {
-    let setting = TileSetting::choose(&SearchParams::recall(recall), &summary.quality);
-    let (probes, rerank) = (setting.probes as u64, setting.rerank as u64);
-    (setting, probes * summary.tile_bytes, rerank * summary.record_bytes)
-}
-
-fn reached(summary: &TileSummary, recall: f32) -> Option<&QualityRow> {
-    summary.quality.iter().find(|row| row.recall >= recall)
-}
-
-fn summary_json(args: &ExportArgs, summary: &TileSummary, wall: f64) -> Value {
-    let (setting, codes, records) = expected(summary, args.recall);
-    json!({
-        "file": args.output.display().to_string(), "source": args.file.display().to_string(), "for": "web", "rows": summary.rows,
-        "dropped_tombstones": summary.dropped, "tiles": summary.tiles, "file_bytes": summary.file_bytes, "hot_bytes": summary.hot_bytes,
-        "originals": summary.originals, "copies": summary.copies,
-        "expected": {
-            "recall": rounded(args.recall.into()), "reached": reached(summary, args.recall).is_some(), "probes": setting.probes, "rerank": setting.rerank, "rounds": 2,
-            "codes_bytes": codes, "records_bytes": records, "bytes": codes + records,
-        },
-        "build_id": format!("{:016x}", summary.build_id), "wall_seconds": rounded(wall), "quality": quality_json(&summary.quality),
-    })
-}
-
-fn write_summary(out: &mut impl Write, args: &ExportArgs, summary: &TileSummary, parts: Option<&Parts>, wall: f64) -> std::io::Result<()> {
-    let TileSummary { rows, tiles, hot_bytes, file_bytes, .. } = summary;
-    let (size, took) = (output::bytes(*file_bytes), output::seconds(wall));
-    writeln!(out, "{}: {rows} rows in {tiles} tiles, {size}, in {took}", args.output.display())?;
-    if summary.dropped > 0 {
-        writeln!(out, "  {} tombstones were left out", summary.dropped)?;
-    }
-    if args.max_bytes.is_some() && args.originals == "keep" && !summary.originals {
-        writeln!(out, "  originals were left out, to stay within --max-bytes")?;
-    }
-    if !summary.copies {
-        writeln!(out, "  copies of rows in second tiles were left out, to stay within --max-bytes")?;
-    }
-    if let Some(parts) = parts {
-        let part = output::bytes(parts.part_bytes);
-        writeln!(
-            out,
-            "  in {} parts of {part} beside it; each is read whole, so a search reads as many as its blocks lie in",
-            parts.parts.len()
-        )?;
-    }
-    let hot = output::bytes((*hot_bytes).max(FIRST_READ));
-    writeln!(
-        out,
-        "  opened by {} of {hot}, then a search has two rounds that depend on each other",
-        if *hot_bytes > FIRST_READ { "two reads" } else { "one read" }
-    )?;
-    writeln!(out, "  {:>8} {:>7} {:>8} {:>12} {:>12} {:>12}", "recall", "probes", "records", "codes", "records", "in all")?;
-    for row in &summary.quality {
-        let (codes, records) = (u64::from(row.ef) * summary.tile_bytes, u64::from(row.rerank) * summary.record_bytes);
-        let [codes_text, records_text, all] = [codes, records, codes + records].map(output::bytes);
-        writeln!(out, "  {:>8.4} {:>7} {:>8} {codes_text:>12} {records_text:>12} {all:>12}", row.recall, row.ef, row.rerank)?;
-    }
-    if reached(summary, args.recall).is_none() && !summary.quality.is_empty() {
-        writeln!(out, "  No setting reached recall {}; searches that ask for it get the last one.", args.recall)?;
-    }
-    Ok(())
 }

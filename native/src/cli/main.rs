@@ -21,6 +21,7 @@ mod build;
 mod completions;
 mod concurrent;
 mod export;
+mod export_web;
 mod fail;
 mod info;
 mod output;

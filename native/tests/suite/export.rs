@@ -33,7 +33,9 @@ fn the_new_file_has_the_same_rows_in_tiles() {
     let sandbox = built();
     let before = fs::read(sandbox.path("base.shore")).unwrap();
     let text = sandbox.run("export base.shore -o web.shore --for web --tile-rows 16").ok().stdout;
-    for word in ["web.shore: 1200 rows in ", " tiles, ", "opened by ", "two rounds", "recall", "probes", "records"] {
+    for word in
+        ["web.shore: 1200 rows in ", " tiles, ", "opened by ", "in the mean of 100", "requests", "rounds", "recall", "probes", "records"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
     assert_eq!(fs::read(sandbox.path("base.shore")).unwrap(), before);
@@ -78,11 +80,12 @@ fn a_summary_says_what_searches_cost_and_bench_finds_it_so() {
         "wall_seconds",
     ];
     assert_eq!(keys(&said), wanted);
-    let expected = ["bytes", "codes_bytes", "probes", "reached", "recall", "records_bytes", "rerank", "rounds"];
+    let expected = ["bytes", "open_bytes", "open_requests", "probes", "queries", "reached", "recall", "requests", "rerank", "rounds"];
     assert_eq!(keys(&said["expected"]), expected);
+    // Codes, records, payloads.
     assert_eq!(
-        (said["rows"].as_u64(), said["for"].as_str(), said["expected"]["rounds"].as_u64()),
-        (Some(ROWS as u64), Some("web"), Some(2))
+        (said["rows"].as_u64(), said["for"].as_str(), said["expected"]["rounds"].as_f64()),
+        (Some(ROWS as u64), Some("web"), Some(3.0))
     );
     assert_eq!(said["file_bytes"].as_u64(), fs::metadata(sandbox.path("web.shore")).ok().map(|file| file.len()));
     let bench = sandbox.run("bench web.shore --queries query.fbin --truth truth.ibin --recall 0.9 --json --quiet").json();

@@ -6,7 +6,7 @@ import { Engine, FILTERS, SLOT, elementOf } from "../instance.js";
 import type { CallName, Calls, Described, Form, KeptCall, LazyCall, Method, SearchCall } from "../protocol.js";
 import { Blocks, type Traffic } from "./blocks.js";
 import { FILES, handles } from "./disk.js";
-import { blocksOf, bringCodes, openParts } from "./file.js";
+import { blocksOf, bringCodes, mayBringCodes, openParts } from "./file.js";
 import { headOf, type Head } from "./header.js";
 import { Http } from "./http.js";
 import { drive, none, type Driven, type Searches } from "./loop.js";
@@ -93,7 +93,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
         if (url !== undefined) await save(url, pieces as Uint8Array<ArrayBuffer>[]);
       });
       if (this.#shelving) await soon(this.#shelving, LATE_MS);
-      if (call.codes) this.prefetch().catch(() => {}); // a search that misses them fetches its own
+      this.#ahead(call.codes ?? (call.keep && mayBringCodes(head, call.persist)));
       return described;
     } catch (thrown) {
       await this.#unshelve(thrown, url);
@@ -119,6 +119,11 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   async prefetch(): Promise<void> {
     const { blocks, parts } = this.#file!;
     if (parts) await bringCodes(parts.head, blocks, parts.store, this.#traffic, this.#closing.signal);
+  }
+
+  /** Brings codes in the background, if that is wanted. A search that misses some fetches its own. */
+  async #ahead(wanted: boolean | Promise<boolean>): Promise<void> {
+    if ((await wanted) && !this.#closing.signal.aborted) await this.prefetch().catch(() => {});
   }
 
   async kept(what: KeptCall): Promise<number> {

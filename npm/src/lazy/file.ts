@@ -83,6 +83,18 @@ export function blocksOf(reader: Reader, store: Store, head: Head, traffic: Traf
   return new Blocks(reader, store, () => (looking ??= look().finally(() => (looking = undefined))));
 }
 
+/** Bytes of codes that come unasked: as many as of a file that is read whole unasked. */
+const UNASKED = 4 * 1024 * 1024;
+
+/** Whether the codes of all tiles may come unasked: few, wanted by no one who saves data, and with room for twice as many where they are to stay. */
+export async function mayBringCodes({ codes }: Head, persist: boolean): Promise<boolean> {
+  const bytes = codes ? codes.blocks * codes.blockBytes : Infinity;
+  const { connection, storage } = globalThis.navigator as Partial<Navigator & { connection: { saveData?: boolean } }> ?? {};
+  if (bytes > UNASKED || connection?.saveData) return false;
+  const { quota = Infinity, usage = 0 } = (persist && (await storage?.estimate?.().catch(() => undefined))) || {};
+  return quota - usage > 2 * bytes;
+}
+
 /** Brings the codes of all tiles, so that a search fetches records alone. */
 export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, traffic: Traffic, signal: AbortSignal): Promise<void> {
   if (!codes) return;

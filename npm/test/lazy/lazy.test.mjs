@@ -195,6 +195,7 @@ test("auto: a host may send as few bytes at a time as it likes", async () => {
   server.reset();
   const index = await open("https://index.example/x.shore", { fetch: send });
   assert.deepEqual([index.info.mode, asked], ["lazy", 1]);
+  await index.prefetch(); // codes that were coming unasked are not to meet the next test
 });
 
 test("what a search that was stopped, or failed, has fetched is in the index's sums", async () => {
@@ -248,6 +249,36 @@ test("codes: after they are here a search fetches records alone", async () => {
   assert.equal(hits.stats.rounds, 1);
   assert.ok(hits.stats.cached > 0);
   await same(index, "codes");
+});
+
+test("auto: codes come unasked where they are few, there is room, and nobody saves data", async () => {
+  const room = (quota, usage) => ({ estimate: async () => ({ quota, usage }) });
+  const there = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const tell = (value) => Object.defineProperty(globalThis, "navigator", { value, configurable: true, writable: true });
+  try {
+    const cases = [
+      [true, undefined],
+      [true, { storage: room(1e9, 5e8) }],
+      [true, { storage: { estimate: () => Promise.reject(new Error("not today")) } }],
+      [true, { storage: room(1e6, 999_999) }, { cache: "memory" }], // which does not depend on that room
+      [false, { storage: room(1e6, 999_999) }],
+      [false, { connection: { saveData: true } }],
+      [false, undefined, { cache: "none" }],
+    ];
+    for (const [number, [wanted, navigator, options]] of cases.entries()) {
+      tell(navigator);
+      const index = await lazy("plain", { mode: "auto", maxBytes: file.length - 1, ...options });
+      assert.equal(index.info.mode, "lazy", "more than may be read at once");
+      if (wanted) while ((await index.cache.size()) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      else await new Promise((resolve) => setTimeout(resolve, 50));
+      const { rounds } = (await index.search(query(0), { payload: false })).stats;
+      assert.equal(rounds, wanted ? 1 : 2, `case ${number}`);
+      await index.close();
+    }
+  } finally {
+    if (there) Object.defineProperty(globalThis, "navigator", there);
+    else delete globalThis.navigator;
+  }
 });
 
 test("what is kept: its size, forgetting it, keeping nothing", async () => {

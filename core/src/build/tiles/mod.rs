@@ -78,10 +78,6 @@ pub struct TileSummary {
     pub tiles: u64,
     /// Bytes of the header and the hot region: what every search needs once.
     pub hot_bytes: u64,
-    /// Mean bytes of a tile's codes.
-    pub tile_bytes: u64,
-    /// Bytes of a record with its check.
-    pub record_bytes: u64,
     /// Recall by probes and candidates.
     pub quality: Vec<QualityRow>,
     /// Whether the original rows came along.
@@ -306,14 +302,11 @@ impl<B: AsRef<[u8]> + Sync> Index<B> {
         let params = &TileParams { originals, ..*params };
         let file = write::File { index: self, tiled: &tiled, source: &source, twins: &twins, params, copies, quality: &quality };
         let (sink, header) = file.write(&mut tell, sink)?;
-        let tile_bytes = u64::from(*tiled.first.last().unwrap_or(&0)) * tiled.layout.block() as u64 / tiled.tiles.len().max(1) as u64;
         let summary = TileSummary {
             rows: source.len() as u64,
             dropped: (self.len() - source.len()) as u64,
             tiles: tiled.tiles.len() as u64,
             hot_bytes: header.superblock.hot.0 + header.superblock.hot.1,
-            tile_bytes,
-            record_bytes: layout.stride as u64 + 8,
             quality,
             originals,
             copies,
