@@ -122,7 +122,7 @@ pub fn build<P: Par>(
 
     let mut chosen = Layer::new(nodes, params.degree);
     let mut lists: Vec<Vec<Neighbor>> = Vec::new();
-    for range in steps(nodes) {
+    for range in steps(nodes, STEP_NODES) {
         tell(5, range.start * 2)?;
         let view = LayerView { layer: &chosen, records, nodes };
         lists.resize_with(range.len(), Vec::new);
@@ -139,7 +139,8 @@ pub fn build<P: Par>(
 
     let mut layer = Layer::new(nodes, params.degree);
     let mut back: Vec<(u32, u64)> = Vec::new();
-    for range in steps(nodes) {
+    // Each step looks at all edges, so there are a bounded number of them.
+    for range in steps(nodes, STEP_NODES.max(nodes / 64)) {
         tell(7, range.start)?;
         gather_back(&chosen, range.clone(), &mut back);
         let view = LayerView { layer: &chosen, records, nodes };
@@ -158,8 +159,8 @@ pub fn build<P: Par>(
 }
 
 /// Nodes in steps that progress can be told of.
-fn steps(nodes: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..nodes).step_by(STEP_NODES).map(move |start| start..(start + STEP_NODES).min(nodes))
+fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..nodes).step_by(step).map(move |start| start..(start + step).min(nodes))
 }
 
 /// Edges of `chosen` that lead to `targets`, as (target, distance and source), sorted.
