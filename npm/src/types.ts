@@ -48,7 +48,7 @@ export interface OpenOptions {
    * - `auto`: a file with tiles and more than 4 MiB is read in parts where its host serves parts, any other one whole.
    *
    * The address of a list of parts (`nearshore export --split`, a name that ends in `.json`) is opened as the file that the parts make, by any
-   * mode; parts come whole, as they are wanted, and such an index runs where it is called.
+   * mode; parts come whole, as they are wanted.
    */
   mode?: "auto" | "lazy" | "codes" | "whole";
   /**
