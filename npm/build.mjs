@@ -39,7 +39,7 @@ await build({
   }],
 });
 // What is imported by an address that is only known then is nothing for other bundlers to look into; comments that say so do not outlive this one.
-for (const name of ["index", "kept", "service-worker", "workerd"]) {
+for (const name of ["index", "lazy", "kept", "service-worker", "workerd"]) {
   const text = readFileSync(`dist/${name}.js`, "utf8");
   const marked = text.replaceAll(/\bimport\((?=`|new URL)/g, "import(/*webpackIgnore:true*/");
   if (marked === text) throw new Error(`dist/${name}.js has no such import`);

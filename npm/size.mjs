@@ -16,8 +16,8 @@ const [PAGE, WHOLE, PARTS, KEPT, OVER, SHELF, CONDITIONS, COLUMNS] = ["index.js"
 const DOWNLOADS = {
   "open, simd": { engine: "nearshore-reader-simd.wasm", script: WHOLE, limit: 50 * 1024 },
   "open, no simd": { engine: "nearshore-reader.wasm", script: WHOLE, limit: 50 * 1024 },
-  "open in parts, simd": { engine: "nearshore-lazy-simd.wasm", script: PARTS, limit: 52.5 * 1024 },
-  "open in parts, no simd": { engine: "nearshore-lazy.wasm", script: PARTS, limit: 53.5 * 1024 },
+  "open in parts, simd": { engine: "nearshore-lazy-simd.wasm", script: PARTS, limit: 53 * 1024 },
+  "open in parts, no simd": { engine: "nearshore-lazy.wasm", script: PARTS, limit: 54 * 1024 },
   "build, simd": { engine: "nearshore-simd.wasm", script: WHOLE, limit: 92.5 * 1024 },
   "build, no simd": { engine: "nearshore.wasm", script: WHOLE, limit: 94 * 1024 },
   "keep, simd": { engine: "nearshore-simd.wasm", script: KEPT, limit: 98 * 1024 },

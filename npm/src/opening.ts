@@ -4,7 +4,7 @@ import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
-import { hasColumns, inTiles, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
+import { hasColumns, inTiles, isList, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
 import type { OpenOptions } from "./types.js";
 import { count, demandKnown, word } from "./vectors.js";
 
@@ -29,9 +29,6 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   if (typeof options.cache !== "object" || !options.cache?.match) word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   count(options.concurrency, 1, "concurrency");
   throwIfAborted(options.signal);
-  if ((typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source))) {
-    source = await (await loaded(import("./parts.js"))).partsSource(String(source), options, NearshoreError);
-  }
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   let stream;
@@ -78,7 +75,8 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   const headers = options.headers && [...new Headers(options.headers)];
   const own = typeof cache === "object" && cache; // which no message can carry
   return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
-    const call = { source: parts.source, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+    const list = !isList(source) ? undefined : link.worker ? new URL("./parts.js", import.meta.url).href : () => import("./parts.js");
+    const call = { source: parts.source, parts: list, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

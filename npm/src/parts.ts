@@ -1,10 +1,11 @@
 // A file in parts, as `nearshore export --split` makes it: a list, and parts that are named by their content. For hosts that send whole files
 // only, or none above some size. Each part is fetched when something in it is wanted, whole, and believed only if its digest is the list's.
-import { NearshoreError, aborted, sentence, throwIfAborted } from "./errors.js";
+import { NearshoreError, sentence, throwIfAborted } from "./errors.js";
 import { fileSystemOf, openFile, readAt } from "./platform.js";
-import { COST, type Range } from "./lazy/ranges.js";
-import type { Meter, Whole } from "./lazy/reader.js";
-import type { OpenOptions } from "./types.js";
+import type { HttpOptions } from "./lazy/http.js";
+import type { Range } from "./lazy/ranges.js";
+import type { Meter, ReadOptions, Reader } from "./lazy/reader.js";
+import { Gate, pause, until } from "./lazy/wait.js";
 
 interface Part {
   name: string;
@@ -22,6 +23,8 @@ interface Parts {
 const KEPT = 64 * 1024 * 1024;
 /** The largest list. */
 const LIST_MAX = 64 * 1024 * 1024;
+/** Requests at a time, unless said otherwise. */
+const CONCURRENCY = 32;
 /** How often a part is asked for, when the network fails or the host is busy, and when what comes is not that part. */
 const ATTEMPTS = 4;
 const ATTEMPTS_WRONG = 2;
@@ -34,69 +37,111 @@ class Again {
   constructor(readonly error: NearshoreError, readonly attempts: number) {}
 }
 
+/** A file that is read by the list of its parts. */
+export interface PartsReader extends Reader {
+  /** The file's bytes, by the list, which is brought for it. */
+  bytes(signal?: AbortSignal): Promise<number>;
+  close(): void;
+}
+
 /**
- * The file that the list at `address` makes.
+ * Reads the file that the list at `address` makes. The list itself is brought when it is first needed: what is kept of the file serves without it.
  *
  * @param Failure the class of errors that users know: this script has one of its own
  */
-export async function partsSource(address: string, options: OpenOptions, Failure: typeof NearshoreError): Promise<Whole> {
+export function partsReader(address: string, options: HttpOptions, Failure: typeof NearshoreError): PartsReader {
   const known = (thrown: unknown): never => {
     const { name, code, message, cause } = thrown as NearshoreError;
     throw name === "NearshoreError" ? new Failure(code, message, { cause }) : thrown;
   };
-  const { read, ...rest } = await source(address, options).catch(known);
-  return { ...rest, read: (...args) => read(...args).catch(known) };
+  const file = new PartsFile(address, options);
+  return {
+    url: file.fs ? undefined : address,
+    get size() {
+      return file.list?.file_bytes;
+    },
+    bytes: (signal) => file.bytes(signal).catch(known),
+    read: (offset, bytes, options) => file.read(offset, bytes, options).catch(known),
+    cost: (ranges) => file.cost(ranges),
+    close: () => file.close(),
+  };
 }
 
-async function source(address: string, options: OpenOptions): Promise<Whole> {
-  const fs = fileSystemOf(address);
-  const base = fs ? address : new URL(address, globalThis.document?.baseURI ?? globalThis.location?.href).href;
-  const read = async (where: string, most: number, signal: AbortSignal | undefined, reload: boolean): Promise<Uint8Array<ArrayBuffer>> => {
-    if (!fs) return fetched(where, most, options, signal, reload);
-    const handle = await openFile(fs, where);
-    try {
-      return (await readAt(handle, 0, Math.min(most + 1, Number((await handle.stat()).size)))) as Uint8Array<ArrayBuffer>;
-    } finally {
-      await handle.close();
-    }
-  };
-  const text = await patiently(options.signal, () => read(base, LIST_MAX, options.signal, true));
-  const list = listOf(base, text);
-  const beside = (name: string): string => (fs ? base.replace(/[^/\\]*$/, name) : new URL(name, base).href);
-  const kept = new Map<number, Promise<Uint8Array>>();
+class PartsFile {
+  readonly fs;
+  /** The list, once it is here. */
+  list: Parts | undefined;
+  #listing: Promise<Parts> | undefined;
+  /** Bytes of the list that no search was told of yet. */
+  #untold = 0;
+  /** Parts that came, or are on their way, by their numbers, the one used last behind. */
+  readonly #kept = new Map<number, Promise<Uint8Array>>();
+  readonly #gate: Gate;
+  readonly #closing = new AbortController();
 
-  /** Looks whether the list is another by now, once a part was not to be had: hosts drop old parts. */
-  const demandSame = async (): Promise<void> => {
-    const now = await read(base, LIST_MAX, undefined, true).then((now) => listOf(base, now)).catch(() => list);
-    if (JSON.stringify(now) !== JSON.stringify(list)) {
-      throw new NearshoreError("changed", `${base} lists other parts than when it was opened: the file was replaced; open it again`);
+  constructor(readonly address: string, readonly options: HttpOptions) {
+    this.fs = fileSystemOf(address);
+    this.#gate = new Gate(options.concurrency ?? CONCURRENCY);
+  }
+
+  async bytes(signal: AbortSignal | undefined): Promise<number> {
+    return (await until(this.#listed(), signal)).file_bytes;
+  }
+
+  /** Bytes that reading these would take. */
+  cost(ranges: readonly Range[]): number {
+    const { list } = this;
+    if (!list) return ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+    const numbers = new Set(ranges.flatMap((range) => numbersOf(list, range)));
+    return [...numbers].reduce((sum, number) => sum + (this.#kept.has(number) ? 0 : list.parts[number]!.bytes), 0);
+  }
+
+  async read(offset: number, length: number, { signal, meter, upTo }: ReadOptions = {}): Promise<Uint8Array> {
+    const list = await until(this.#listed(), signal);
+    if (meter && this.#untold > 0) {
+      meter.requests++;
+      meter.bytes += this.#untold;
+      this.#untold = 0;
     }
-  };
-  const bring = async (number: number, meter: Meter | undefined): Promise<Uint8Array> => {
-    const { name, bytes, sha256 } = list.parts[number]!;
-    const where = beside(name);
-    let reload = false; // a part's name is its content's, so any cache may have it
-    return patiently(undefined, async () => {
-      if (meter) {
-        meter.requests++;
-        meter.bytes += bytes;
-      }
-      const part = await read(where, bytes, undefined, reload);
-      reload = true;
-      const wrong = (what: string): Again => new Again(new NearshoreError("corrupt", `${where}, part ${number + 1} of ${list.parts.length}, ${what}`), ATTEMPTS_WRONG);
-      if (part.length !== bytes) throw wrong(`has ${part.length === bytes + 1 ? "more than " : ""}${Math.min(part.length, bytes)} bytes, expected ${bytes}`);
-      if ((await digestOf(part)) !== sha256) throw wrong("is damaged: its SHA-256 is another than the list says");
-      return part;
-    }).catch(async (thrown: unknown) => {
-      await demandSame();
-      throw thrown;
+    const least = Math.min(length, Math.max(list.file_bytes - offset, 0));
+    if (least < length && !upTo) throw new NearshoreError("range", `${this.address} lists parts of ${list.file_bytes} bytes, ${length} at offset ${offset} are not among them`);
+    if (least === 0) return new Uint8Array(0);
+    const wanted = numbersOf(list, { offset, bytes: least });
+    const all = await until(Promise.all(wanted.map((number) => this.#part(list, number, meter))), signal);
+    const bytes = new Uint8Array(least);
+    let at = 0;
+    for (const [i, each] of all.entries()) {
+      const from = Math.max(offset - wanted[i]! * list.part_bytes, 0);
+      const piece = each.subarray(from, from + least - at);
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
+
+  /** Stops what is on its way, and forgets what came. */
+  close(): void {
+    this.#closing.abort();
+    this.#kept.clear();
+  }
+
+  #listed(): Promise<Parts> {
+    if (this.#listing) return this.#listing;
+    const listing = patiently(this.#closing.signal, () => this.#bytesOf(this.address, LIST_MAX, true)).then((text) => {
+      this.#untold = text.length;
+      return (this.list = listOf(this.address, text));
     });
-  };
-  const part = (number: number, meter: Meter | undefined): Promise<Uint8Array> => {
+    this.#listing = listing;
+    listing.catch(() => (this.#listing = undefined)); // the next read asks again
+    return listing;
+  }
+
+  #part(list: Parts, number: number, meter: Meter | undefined): Promise<Uint8Array> {
+    const kept = this.#kept;
     let found = kept.get(number);
     kept.delete(number);
     if (!found) {
-      found = bring(number, meter);
+      found = this.#bring(list, number, meter);
       found.catch(() => kept.delete(number));
     }
     kept.set(number, found);
@@ -106,45 +151,61 @@ async function source(address: string, options: OpenOptions): Promise<Whole> {
       kept.delete(oldest);
     }
     return found;
-  };
+  }
 
-  /** Whether the list itself was counted. */
-  let told = false;
-  const numbers = ({ offset, bytes }: Range): number[] => {
-    const first = Math.floor(offset / list.part_bytes);
-    return Array.from({ length: Math.floor((offset + bytes - 1) / list.part_bytes) - first + 1 }, (_, i) => first + i);
-  };
-
-  return {
-    size: async () => list.file_bytes,
-    [COST]: (ranges) => [...new Set(ranges.flatMap(numbers))].reduce((sum, number) => sum + (kept.has(number) ? 0 : (list.parts[number]?.bytes ?? 0)), 0),
-    async read(offset, length, signal, meter) {
-      throwIfAborted(signal);
-      if (meter && !told) {
-        told = true;
+  async #bring(list: Parts, number: number, meter: Meter | undefined): Promise<Uint8Array> {
+    const { name, bytes, sha256 } = list.parts[number]!;
+    const where = this.fs ? this.address.replace(/[^/\\]*$/, name) : new URL(name, this.address).href;
+    let reload = false; // a part's name is its content's, so any cache may have it
+    return patiently(this.#closing.signal, async () => {
+      const part = await this.#bytesOf(where, bytes, reload, meter && (() => {
         meter.requests++;
-        meter.bytes += text.length;
+        meter.bytes += bytes;
+      }));
+      reload = true;
+      const wrong = (what: string): Again => new Again(new NearshoreError("corrupt", `${where}, part ${number + 1} of ${list.parts.length}, ${what}`), ATTEMPTS_WRONG);
+      if (part.length !== bytes) throw wrong(`has ${part.length === bytes + 1 ? "more than " : ""}${Math.min(part.length, bytes)} bytes, expected ${bytes}`);
+      if ((await digestOf(part)) !== sha256) throw wrong("is damaged: its SHA-256 is another than the list says");
+      return part;
+    }).catch(async (thrown: unknown) => {
+      await this.#demandSame(list);
+      throw thrown;
+    });
+  }
+
+  /** Looks whether the list is another by now, once a part was not to be had: hosts drop old parts. */
+  async #demandSame(list: Parts): Promise<void> {
+    const now = await this.#bytesOf(this.address, LIST_MAX, true).then((now) => listOf(this.address, now)).catch(() => list);
+    if (JSON.stringify(now) !== JSON.stringify(list)) {
+      throw new NearshoreError("changed", `${this.address} lists other parts than when it was opened: the file was replaced; open it again`);
+    }
+  }
+
+  /** All of a file, or one byte more than `most`. */
+  #bytesOf(where: string, most: number, reload: boolean, asking?: () => void): Promise<Uint8Array<ArrayBuffer>> {
+    const { fs, options } = this;
+    return this.#gate.run(async () => {
+      throwIfAborted(this.#closing.signal);
+      asking?.();
+      if (!fs) return fetched(where, most, options, this.#closing.signal, reload);
+      const handle = await openFile(fs, where);
+      try {
+        return (await readAt(handle, 0, Math.min(most + 1, Number((await handle.stat()).size)))) as Uint8Array<ArrayBuffer>;
+      } finally {
+        await handle.close();
       }
-      if (length <= 0) return new Uint8Array(0);
-      const wanted = numbers({ offset, bytes: length });
-      const first = wanted[0] ?? 0;
-      const all = await Promise.all(wanted.map((number) => part(number, meter)));
-      if (signal?.aborted) throw aborted(signal);
-      const bytes = new Uint8Array(length);
-      let at = 0;
-      for (const [i, each] of all.entries()) {
-        const from = Math.max(offset - (first + i) * list.part_bytes, 0);
-        const piece = each.subarray(from, from + length - at);
-        bytes.set(piece, at);
-        at += piece.length;
-      }
-      return bytes.subarray(0, at);
-    },
-  };
+    });
+  }
+}
+
+/** Numbers of the parts in which these bytes lie. */
+function numbersOf({ part_bytes: each }: Parts, { offset, bytes }: Range): number[] {
+  const first = Math.floor(offset / each);
+  return Array.from({ length: Math.floor((offset + bytes - 1) / each) - first + 1 }, (_, i) => first + i);
 }
 
 /** Makes attempts until one succeeds, or fails for good. */
-async function patiently<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+async function patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     throwIfAborted(signal);
     try {
@@ -152,24 +213,32 @@ async function patiently<T>(signal: AbortSignal | undefined, work: () => Promise
     } catch (thrown) {
       if (!(thrown instanceof Again)) throw thrown;
       if (attempt >= thrown.attempts) throw thrown.error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE * 2 ** (attempt - 1)));
+      await pause(PAUSE * 2 ** (attempt - 1), signal);
     }
   }
 }
 
-async function fetched(where: string, most: number, { fetch: send = fetch, headers }: OpenOptions, signal: AbortSignal | undefined, reload: boolean): Promise<Uint8Array<ArrayBuffer>> {
+async function fetched(where: string, most: number, { fetch: send = fetch, headers }: HttpOptions, closing: AbortSignal, reload: boolean): Promise<Uint8Array<ArrayBuffer>> {
   const fail = (what: string, cause?: unknown): NearshoreError => new NearshoreError("network", `GET ${where} ${what}`, { cause });
+  // A host that never answers must not keep all who want the part.
+  const control = new AbortController();
+  const stop = (): void => control.abort();
+  const timer = setTimeout(stop, PATIENCE);
+  closing.addEventListener("abort", stop);
   try {
-    // A host that never answers must not keep all who want the part.
-    const response = await send(where, { ...(headers && { headers }), signal: signal ?? AbortSignal.timeout(PATIENCE), cache: reload ? "no-cache" : "default" });
+    const response = await send(where, { ...(headers && { headers }), signal: control.signal, cache: reload ? "no-cache" : "default" });
     const { status } = response;
     if ([408, 425, 429, 500, 502, 503, 504].includes(status)) throw new Again(fail(`was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS);
     if (status !== 200) throw fail(`was answered with status ${status}, expected 200`);
     return await upTo(most + 1, response);
   } catch (thrown) {
     if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
-    if (signal?.aborted) throw aborted(signal);
-    throw new Again(fail(`failed (${sentence(thrown)}); does the host allow this page (CORS)?`, thrown), ATTEMPTS);
+    throwIfAborted(closing);
+    throw new Again(fail(control.signal.aborted ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS)?`, thrown), ATTEMPTS);
+  } finally {
+    clearTimeout(timer);
+    closing.removeEventListener("abort", stop);
+    stop(); // what is left of a body is not wanted
   }
 }
 

@@ -1,5 +1,5 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
-import type { LazySource } from "./lazy/reader.js";
+import type { LazySource, PartsScript } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
 import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
 
@@ -26,6 +26,8 @@ export interface SearchCall {
 /** An opening of a file that is read in parts, where the engine is. */
 export interface LazyCall {
   source: LazySource;
+  /** Where the source is the address of a list of parts: what reads by it. */
+  parts: PartsScript | undefined;
   /** Fetch the codes of all tiles at once? Undefined: if they are few, and there is room. */
   codes: boolean | undefined;
   /** Keep blocks for the next search? And in files of this origin? */

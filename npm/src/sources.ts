@@ -2,6 +2,7 @@
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
 import type { LazySource } from "./lazy/reader.js";
 import type { Link } from "./link.js";
+import { loaded } from "./scripts.js";
 import { fileSystemOf, openFile, readAt } from "./platform.js";
 import type { FileHandleLike, OpenOptions, Source } from "./types.js";
 
@@ -21,7 +22,7 @@ export interface Stream {
 /** Bytes asked of a source at a time. */
 const CHUNK = 4 * 1024 * 1024;
 
-/** Bytes above which a file that can be read in parts is not read whole unasked. */
+/** Bytes above which a file that can be read in parts is not read whole unasked. Of a longer one no more is read at first than it takes to tell. */
 const WHOLE = 4 * 1024 * 1024;
 
 /** Places in the superblock and the directory, and what is looked for there; see core/FORMAT.md. */
@@ -98,6 +99,9 @@ export interface Parts {
   theirs: boolean;
 }
 
+/** Whether this is the address of a list of parts. */
+export const isList = (source: OpenSource): boolean => (typeof source === "string" || source instanceof URL) && /^[^?#]*\.json([?#]|$)/.test(String(source));
+
 /** How to read a source in parts; undefined for bytes, which are here already. */
 export function partsOf(source: OpenSource, options: OpenOptions): Parts | undefined {
   if (source instanceof ArrayBuffer || source instanceof Uint8Array) return undefined;
@@ -117,7 +121,7 @@ export async function streamOf(source: OpenSource, options: OpenOptions): Promis
   if (isSource(source)) {
     const bytes = await source.size();
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw invalid(`the source's size() is ${String(bytes)}, expected a whole number of bytes`);
-    return { bytes, requests: Math.ceil(bytes / CHUNK), own: false, chunks: chunksOfSource(source, bytes, options.signal), close: () => source.close?.() };
+    return { bytes, requests: reads(bytes), own: false, chunks: chunksOfSource((...part) => source.read(...part), bytes, options.signal), close: () => source.close?.() };
   }
   throw unknownSource();
 }
@@ -138,6 +142,18 @@ const streamOfBytes = (bytes: Uint8Array): Stream => ({ bytes: bytes.length, req
 async function streamOfAddress(source: string | URL, options: OpenOptions): Promise<Stream> {
   const text = String(source);
   const fs = fileSystemOf(text);
+  if (isList(text)) {
+    const reader = (await loaded(import("./parts.js"))).partsReader(fs ? text : addressOf(text).href, options, NearshoreError);
+    try {
+      const meter = { requests: 0, bytes: 0 };
+      const bytes = await reader.bytes(options.signal);
+      const read = (offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> => reader.read(offset, length, { signal, meter });
+      return { bytes, get requests() { return meter.requests; }, own: true, chunks: chunksOfSource(read, bytes, options.signal), close: reader.close };
+    } catch (thrown) {
+      reader.close();
+      throw thrown;
+    }
+  }
   if (fs) {
     const handle = await openFile(fs, text);
     return { ...(await streamOfFile(handle, options.signal)), close: () => handle.close() };
@@ -187,10 +203,14 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>, what: string, signa
   }
 }
 
-async function* chunksOfSource(source: Source, bytes: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-  for (let at = 0; at < bytes; at += CHUNK) {
-    const wanted = Math.min(CHUNK, bytes - at);
-    const chunk = await source.read(at, wanted, signal);
+/** How many bytes are read first, and how many times all of a file takes. */
+const firstOf = (bytes: number): number => (bytes > WHOLE ? At.end : CHUNK);
+const reads = (bytes: number): number => 1 + Math.ceil((bytes - firstOf(bytes)) / CHUNK);
+
+async function* chunksOfSource(read: Source["read"], bytes: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  for (let at = 0, wanted = firstOf(bytes); at < bytes; at += wanted, wanted = CHUNK) {
+    wanted = Math.min(wanted, bytes - at);
+    const chunk = await read(at, wanted, signal);
     if (chunk.length !== wanted) throw new NearshoreError("truncated", `the source gave ${chunk.length} bytes at offset ${at}, expected ${wanted}`);
     yield chunk;
   }
@@ -199,5 +219,5 @@ async function* chunksOfSource(source: Source, bytes: number, signal?: AbortSign
 async function streamOfFile(handle: FileHandleLike, signal?: AbortSignal): Promise<Stream> {
   const bytes = Number((await handle.stat()).size);
   const read = (at: number, length: number): Promise<Uint8Array> => readAt(handle, at, length);
-  return { bytes, requests: Math.ceil(bytes / CHUNK), own: true, chunks: chunksOfSource({ read, size: async () => bytes }, bytes, signal) };
+  return { bytes, requests: reads(bytes), own: true, chunks: chunksOfSource(read, bytes, signal) };
 }

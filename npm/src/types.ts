@@ -50,7 +50,7 @@ export interface OpenOptions {
    *   (`navigator.storage.estimate()`), and the visitor has not asked to save data; else `lazy`.
    *
    * The address of a list of parts (`nearshore export --split`, a name that ends in `.json`) is opened as the file that the parts make, by any
-   * mode; parts come whole, as they are wanted, and such an index runs where it is called.
+   * mode; parts come whole, as they are wanted.
    */
   mode?: "auto" | "lazy" | "codes" | "whole";
   /**

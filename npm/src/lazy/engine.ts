@@ -8,7 +8,6 @@ import { Blocks, type Traffic } from "./blocks.js";
 import { FILES, handles } from "./disk.js";
 import { blocksOf, bringCodes, mayBringCodes, openParts } from "./file.js";
 import { headOf, type Head } from "./header.js";
-import { Http } from "./http.js";
 import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
@@ -63,14 +62,14 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
     const maxBytes = call.maxBytes ?? Infinity;
-    const reader = await readerOf(call.source, { ...call, keep: Math.min(maxBytes, QUOTA) });
+    const reader = await readerOf(call.source, { ...call, keep: Math.min(maxBytes, QUOTA) }, call.parts);
     const store = new Store(call.keep ? QUOTA : 0);
     this.#release = () => {
       store.disk?.close();
       return reader.close?.();
     };
     // What has an address can be found again by it; blocks in a place of the caller's by what they are of.
-    const url = call.persist && reader instanceof Http ? reader.url : undefined;
+    const url = call.persist ? reader.url : undefined;
     if (call.own || url !== undefined) this.#shelves = call.shelves && (call.own || (globalThis.indexedDB && !handles())) ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
     const shelves = this.#shelves;
     // Begins at once, and is waited for when it is needed.
@@ -93,7 +92,8 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
         if (url !== undefined) await save(url, pieces as Uint8Array<ArrayBuffer>[]);
       });
       if (this.#shelving) await soon(this.#shelving, LATE_MS);
-      this.#ahead(call.codes ?? (call.keep && mayBringCodes(head, call.persist)));
+      // In the background; a search that misses some fetches its own.
+      Promise.resolve(call.codes ?? (call.keep && mayBringCodes(head, call.persist))).then((yes) => yes && !this.#closing.signal.aborted ? this.prefetch() : undefined).catch(() => {});
       return described;
     } catch (thrown) {
       await this.#unshelve(thrown, url);
@@ -119,11 +119,6 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   async prefetch(): Promise<void> {
     const { blocks, parts } = this.#file!;
     if (parts) await bringCodes(parts.head, blocks, parts.store, this.#traffic, this.#closing.signal);
-  }
-
-  /** Brings codes in the background, if that is wanted. A search that misses some fetches its own. */
-  async #ahead(wanted: boolean | Promise<boolean>): Promise<void> {
-    if ((await wanted) && !this.#closing.signal.aborted) await this.prefetch().catch(() => {});
   }
 
   async kept(what: KeptCall): Promise<number> {

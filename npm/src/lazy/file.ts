@@ -88,11 +88,10 @@ const UNASKED = 4 * 1024 * 1024;
 
 /** Whether the codes of all tiles may come unasked: few, wanted by no one who saves data, and with room for twice as many where they are to stay. */
 export async function mayBringCodes({ codes }: Head, persist: boolean): Promise<boolean> {
-  const bytes = codes ? codes.blocks * codes.blockBytes : Infinity;
-  const { connection, storage } = globalThis.navigator as Partial<Navigator & { connection: { saveData?: boolean } }> ?? {};
-  if (bytes > UNASKED || connection?.saveData) return false;
-  const { quota = Infinity, usage = 0 } = (persist && (await storage?.estimate?.().catch(() => undefined))) || {};
-  return quota - usage > 2 * bytes;
+  const bytes = codes ? codes.blocks * codes.blockBytes : 0;
+  const { connection, storage } = (globalThis.navigator ?? {}) as Partial<Navigator & { connection: { saveData?: boolean } }>;
+  const { quota = Infinity, usage = 0 } = (persist && (await storage?.estimate?.().catch(() => {}))) || {};
+  return bytes <= UNASKED && !connection?.saveData && quota - usage > 2 * bytes;
 }
 
 /** Brings the codes of all tiles, so that a search fetches records alone. */

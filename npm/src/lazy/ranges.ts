@@ -33,6 +33,3 @@ export function merge(wanted: readonly Range[], gap = GAP): { ranges: Merged[]; 
   });
   return { ranges, wasted };
 }
-
-/** Under which a source of ours says what reads would take: scripts share it, and no source of a user's has it by chance. */
-export const COST: unique symbol = /* @__PURE__ */ Symbol.for("nearshore cost");

@@ -1,60 +1,29 @@
 // Files in parts, from hosts that know no ranges: which parts come, that each is checked, and what is said when one is missing or damaged.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { open } from "nearshore";
 import { failure } from "../rows.mjs";
+import { serveParts, split } from "./split.mjs";
 
 const PART = 65_536;
 const folder = new URL("../../../tests/conformance/", import.meta.url);
 const file = await readFile(new URL("filters-tiles.shore", folder));
 const { queries } = JSON.parse(await readFile(new URL("filters.json", folder), "utf8"));
 
-/** The file as the command line splits it. */
-function split(bytes) {
-  const files = new Map();
-  const parts = [];
-  for (let at = 0; at < bytes.length; at += PART) {
-    const part = bytes.subarray(at, at + PART);
-    const sha256 = createHash("sha256").update(part).digest("hex");
-    const name = `x.shore.${sha256.slice(0, 16)}.part`;
-    parts.push({ name, bytes: part.length, sha256 });
-    files.set(name, part);
-  }
-  const list = { format: "nearshore parts", version: 1, file_bytes: bytes.length, part_bytes: PART, parts };
-  return { files, list };
-}
-
-let server;
+let host;
 let files;
 let list;
 let log;
 let answers;
 beforeEach(() => {
-  ({ files, list } = split(file));
-  log = [];
-  answers = new Map();
+  ({ files, list, log, answers } = host.reset(file, PART));
 });
-before(async () => {
-  server = createServer((request, response) => {
-    const name = request.url.slice(1).split("?")[0];
-    log.push(name);
-    const own = answers.get(name)?.shift();
-    const body = own?.body ?? (name === "x.shore.json" ? Buffer.from(JSON.stringify(list)) : files.get(name));
-    // Whatever range is asked for, all of the file is sent.
-    response.writeHead(own?.status ?? (body ? 200 : 404)).end(body);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-});
-after(() => {
-  server.closeAllConnections();
-  server.close();
-});
-const address = () => `http://127.0.0.1:${server.address().port}/x.shore.json?${Math.random()}`;
+before(async () => (host = await serveParts()));
+after(() => host.close());
+const address = () => `${host.url}?${Math.random()}`;
 const opened = (options) => open(address(), { mode: "lazy", ...options });
 const idsOf = (hits) => hits.map(({ id, distance }) => [id, distance]);
 
@@ -94,17 +63,17 @@ test("what is fetched is counted: whole parts, once, and by it a budget cuts", a
 
 test("parts that were replaced on the host: changed, with the address and what to do; with the list as it was, what failed", async () => {
   for (const keep of [false, true]) {
-    ({ files, list } = split(file));
+    ({ files, list, log, answers } = host.reset(file, PART));
     const [index, untouched] = [await opened(), await opened()];
     // The next version of the file: its list, and its parts under names of their own, or under the old ones.
     const next = Buffer.from(file);
     for (let at = 20_000; at < next.length; at += PART) next[at] ^= 1;
-    const other = split(next);
+    const other = split(next, PART);
     const olds = list.parts.map(({ name }) => name);
     if (keep) other.list.parts.forEach(({ name }, i) => files.set(olds[i], other.files.get(name)));
-    else files = other.files;
+    else host.files = other.files;
     await assert.rejects(index.search(queries[0]), failure(keep ? "corrupt" : "network", ".part"));
-    list = other.list;
+    host.list = other.list;
     await assert.rejects(untouched.search(queries[0]), failure("changed", "x.shore.json?", "open it again"));
     // A host that does not answer tells nothing.
     answers.set("x.shore.json", [{ status: 404 }]);
@@ -147,11 +116,11 @@ test("a busy host is asked again", async () => {
 
 test("a list that cannot be is refused, and names are no addresses", async () => {
   const refused = async (change, code, ...words) => {
-    ({ list } = split(file));
+    ({ list, log, answers } = host.reset(file, PART));
     change(list);
     await assert.rejects(opened(), failure(code, ...words));
   };
-  await refused(() => (list = "text"), "corrupt", "no list of parts");
+  await refused(() => (host.list = "text"), "corrupt", "no list of parts");
   await refused((list) => (list.version = 2), "unsupported", "expected 1");
   await refused((list) => (list.format = "x"), "corrupt", "`format`");
   await refused((list) => list.parts.pop(), "corrupt", "another number of parts");
@@ -188,4 +157,77 @@ test("from a folder, in Node", async () => {
   } finally {
     await rm(here, { recursive: true });
   }
+});
+
+/** A Cache as browsers have it, as far as it is used. */
+function memoryCache() {
+  const entries = new Map();
+  return {
+    match: async (url) => entries.has(url) ? new Response(entries.get(url)) : undefined,
+    put: async (url, response) => void entries.set(url, await response.arrayBuffer()),
+    delete: async (url) => entries.delete(url),
+    keys: async () => [...entries.keys()].map((url) => ({ url })),
+  };
+}
+
+test("what came is kept: with the host gone the list opens, and searches that were made are made again without a request", async () => {
+  const cache = memoryCache();
+  const url = address();
+  const first = await open(url, { mode: "lazy", cache });
+  const wanted = idsOf(await first.search(queries[0]));
+  assert.ok((await first.cache.size()) > 0);
+  await first.close();
+  host.refuse = true;
+  log.length = 0;
+  for (const mode of ["lazy", "auto"]) {
+    const again = await open(url, { mode, cache });
+    assert.deepEqual([idsOf(await again.search(queries[0])), (await again.search(queries[0])).stats.requests, log], [wanted, 0, []], mode);
+    await again.close();
+  }
+  // Not everything is there; once the host is, what is missing comes, by the list that it has then.
+  const index = await open(url, { mode: "lazy", cache });
+  const whole = await open(new Uint8Array(file));
+  const last = queries.at(-1);
+  await assert.rejects(index.search(last, { plan: "tiles", recall: 1 }), failure("network", "x.shore.json"));
+  host.refuse = false;
+  assert.deepEqual(idsOf(await index.search(last)), idsOf(await whole.search(last)));
+  assert.equal(log[0], "x.shore.json");
+  await index.close();
+  // One that was replaced meanwhile is another file: nothing of the old one is mixed with it.
+  host.refuse = true;
+  const old = await open(url, { mode: "lazy", cache });
+  const next = await readFile(new URL("../../../tests/golden/v1.0/cosine-f32-150-tiles.shore", import.meta.url));
+  host.reset(next, PART);
+  await assert.rejects(old.search(queries[1], { recall: 1 }), failure("changed"));
+  assert.deepEqual(idsOf(await old.search(queries[0])), wanted, "what is here stays right");
+  await old.close();
+  const now = await open(url, { mode: "lazy", cache });
+  assert.equal(now.info.rows, 150);
+  await Promise.all([now, whole].map((each) => each.close()));
+});
+
+test("nothing of it goes on once the index is closed, or its opening was stopped", async () => {
+  const connections = () => new Promise((resolve) => host.server.getConnections((_, count) => resolve(count)));
+  const quiet = async () => {
+    while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  const send = (address, options) => fetch(address, { ...options, headers: { connection: "close" } });
+  for (const mode of ["lazy", "auto"]) {
+    answers.set(list.parts[0].name, [{ silent: true }]);
+    const control = new AbortController();
+    const opening = opened({ mode, fetch: send, signal: control.signal });
+    while (!log.includes(list.parts[0].name)) await new Promise((resolve) => setTimeout(resolve, 10));
+    control.abort();
+    await assert.rejects(opening, failure("aborted"), mode);
+    await quiet();
+    log.length = 0;
+  }
+  const index = await opened({ fetch: send });
+  for (const { name } of list.parts.slice(1)) answers.set(name, [{ silent: true }]);
+  const searching = index.search(queries[0]);
+  searching.catch(() => {});
+  while (log.length < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+  await index.close();
+  await assert.rejects(searching, failure("closed"));
+  await quiet();
 });
