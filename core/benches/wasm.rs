@@ -33,8 +33,9 @@ pub extern "C" fn differences() -> u32 {
             differ(kernels.dot_i16_u8(q, b_row) != scalar.dot_i16_u8(q, b_row));
             let offsets: Vec<_> = (0..length % 12).map(|i| (i * 977 + length) % (2 * LENGTH_MAX - length + 1)).collect();
             let (mut signed, mut unsigned) = (vec![0; offsets.len()], vec![0; offsets.len()]);
-            kernels.dots_i16_i8(q, &b, &offsets, &mut signed);
-            kernels.dots_i16_u8(q, &b, &offsets, &mut unsigned);
+            let rows: Vec<&[u8]> = offsets.iter().map(|&offset| &b[offset..]).collect();
+            kernels.rows_i16_i8(q, &rows, &mut signed);
+            kernels.rows_i16_u8(q, &rows, &mut unsigned);
             for (i, &offset) in offsets.iter().enumerate() {
                 let row = &b[offset..][..length];
                 differ(signed[i] != scalar.dot_i16_i8(q, bytemuck::cast_slice(row)));
@@ -89,10 +90,11 @@ pub extern "C" fn distances(kernel: u32, dimensions: usize, times: usize) {
     let b = &b[..dimensions];
     let (sa, sb): (&[i8], &[i8]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
     let offsets: Vec<_> = (0..ROWS).map(|i| i * 21 % ROWS * dimensions).collect();
+    let rows: Vec<&[u8]> = offsets.iter().map(|&offset| &base[offset..]).collect();
     let mut out = [0; ROWS];
     for _ in 0..times / ROWS {
         if kernel == 5 {
-            kernels.dots_i16_i8(black_box(&q), black_box(&base), black_box(&offsets), black_box(&mut out));
+            kernels.rows_i16_i8(black_box(&q), black_box(&rows), black_box(&mut out));
             continue;
         }
         for _ in 0..ROWS {

@@ -35,6 +35,7 @@ pub mod format;
 pub mod graph;
 pub mod id;
 pub mod index;
+#[cfg(feature = "live")]
 pub mod live;
 pub mod par;
 pub mod quant;

@@ -16,6 +16,7 @@ pub(crate) struct Slots {
     length: usize,
 }
 
+#[cfg(feature = "live")]
 impl Slots {
     /// Ids in the map.
     pub(crate) fn len(&self) -> usize {
@@ -28,6 +29,24 @@ impl Slots {
         place.ok().map(|at| self.runs[run][at].1)
     }
 
+    /// Takes `id` out and returns its slot.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<u32> {
+        let (run, place) = self.place(id);
+        let (_, slot) = self.runs.get_mut(run)?.remove(place.ok()?);
+        if self.runs[run].is_empty() {
+            self.runs.remove(run);
+        }
+        self.length -= 1;
+        Some(slot)
+    }
+
+    /// Takes everything out.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Slots {
     /// Sets the slot of `id` and returns the one before. `O(log n)`, and two short moves of memory.
     pub(crate) fn insert(&mut self, id: u64, slot: u32) -> Option<u32> {
         let (run, place) = self.place(id);
@@ -46,22 +65,6 @@ impl Slots {
             self.runs.insert(run + 1, upper);
         }
         None
-    }
-
-    /// Takes `id` out and returns its slot.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<u32> {
-        let (run, place) = self.place(id);
-        let (_, slot) = self.runs.get_mut(run)?.remove(place.ok()?);
-        if self.runs[run].is_empty() {
-            self.runs.remove(run);
-        }
-        self.length -= 1;
-        Some(slot)
-    }
-
-    /// Takes everything out.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// All ids, ascending.

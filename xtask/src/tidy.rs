@@ -21,7 +21,7 @@ const ORDER: &[&str] = &[
 /// Where `unsafe` may stand, and why there.
 const UNSAFE_ROOMS: &[(&str, &str)] = &[
     ("core/src/simd/", "vector instructions"),
-    ("core/src/distance/table.rs", "calls through the table of detected instructions"),
+    ("core/src/distance/table", "calls through the table of detected instructions"),
     ("core/src/live/", "rows that readers see while a writer appends"),
     ("native/src/io/", "memory maps, io_uring"),
     ("native/capi/src/abi/", "pointers and floating-point modes of a C caller"),

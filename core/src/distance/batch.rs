@@ -43,6 +43,37 @@ macro_rules! each {
     };
 }
 
+/// Where a row lies.
+pub(super) trait Place: Copy {
+    /// The row, and whatever is behind it.
+    fn begin<'a>(self, base: &'a [u8]) -> &'a [u8]
+    where
+        Self: 'a;
+}
+
+/// As far behind the beginning of the base.
+impl Place for usize {
+    #[inline(always)]
+    fn begin<'a>(self, base: &'a [u8]) -> &'a [u8]
+    where
+        Self: 'a,
+    {
+        &base[self..]
+    }
+}
+
+/// Anywhere in memory.
+#[cfg(any(feature = "live", target_family = "wasm"))]
+impl Place for &[u8] {
+    #[inline(always)]
+    fn begin<'a>(self, _: &'a [u8]) -> &'a [u8]
+    where
+        Self: 'a,
+    {
+        self
+    }
+}
+
 /// How a row is cut into steps of [`WORDS`] codes.
 pub(super) trait Row {
     /// The bytes of a step.
@@ -59,7 +90,7 @@ pub(super) trait Row {
     fn tail(query: &[i16], rest: usize) -> [i16; WORDS];
     fn widen<S: Simd>(simd: S, step: &Self::Step) -> S::Words;
     /// Answers queries shorter than a step by itself.
-    fn short<S: Simd>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> bool;
+    fn short<S: Simd, P: Place>(simd: S, query: &[i16], base: &[u8], places: &[P], out: &mut [i32]) -> bool;
 }
 
 /// A byte a code. The last step ends with the row, so it holds codes that were summed before: they meet zeros of the query.
@@ -92,10 +123,10 @@ impl<C: Code> Row for C {
     }
 
     #[inline(always)]
-    fn short<S: Simd>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) -> bool {
+    fn short<S: Simd, P: Place>(simd: S, query: &[i16], base: &[u8], places: &[P], out: &mut [i32]) -> bool {
         if query.len() < WORDS {
-            for (&offset, out) in offsets.iter().zip(out) {
-                *out = integer::dot_i16::<S, C>(simd, query, &base[offset..][..query.len()]);
+            for (&place, out) in places.iter().zip(out) {
+                *out = integer::dot_i16::<S, C>(simd, query, &place.begin(base)[..query.len()]);
             }
         }
         query.len() < WORDS
@@ -138,7 +169,7 @@ impl Row for Nibbles {
     }
 
     #[inline(always)]
-    fn short<S: Simd>(_: S, _: &[i16], _: &[u8], _: &[usize], _: &mut [i32]) -> bool {
+    fn short<S: Simd, P: Place>(_: S, _: &[i16], _: &[u8], _: &[P], _: &mut [i32]) -> bool {
         false
     }
 }
@@ -178,9 +209,19 @@ impl Row for Quarters {
     }
 
     #[inline(always)]
-    fn short<S: Simd>(_: S, _: &[i16], _: &[u8], _: &[usize], _: &mut [i32]) -> bool {
+    fn short<S: Simd, P: Place>(_: S, _: &[i16], _: &[u8], _: &[P], _: &mut [i32]) -> bool {
         false
     }
+}
+
+/// `out[i] = dot(query, rows[i])`, each row at least as long as the query.
+///
+/// # Panics
+/// If a row is shorter.
+#[cfg(any(feature = "live", target_family = "wasm"))]
+#[inline(always)]
+pub(super) fn rows<S: Simd, R: Row>(simd: S, query: &[i16], rows: &[&[u8]], out: &mut [i32]) {
+    dots::<S, R, &[u8]>(simd, query, &[], rows, out);
 }
 
 /// `out[i] = dot(query, base[offsets[i]..])`, each row as long as the query.
@@ -188,7 +229,7 @@ impl Row for Quarters {
 /// # Panics
 /// If a row does not lie inside `base`.
 #[inline(always)]
-pub(super) fn dots<S: Simd, R: Row>(simd: S, query: &[i16], base: &[u8], offsets: &[usize], out: &mut [i32]) {
+pub(super) fn dots<S: Simd, R: Row, P: Place>(simd: S, query: &[i16], base: &[u8], offsets: &[P], out: &mut [i32]) {
     if R::short(simd, query, base, offsets, out) {
         return;
     }
@@ -241,14 +282,14 @@ struct Query<'a> {
 
 impl Query<'_> {
     #[inline(always)]
-    fn row<'a>(&self, base: &'a [u8], offset: usize) -> &'a [u8] {
-        &base[offset..][..self.bytes]
+    fn row<'a, P: Place + 'a>(&self, base: &'a [u8], offset: P) -> &'a [u8] {
+        &offset.begin(base)[..self.bytes]
     }
 
     /// The row, and its factors if any.
     #[inline(always)]
-    fn row_ahead<'a>(&self, base: &'a [u8], offset: usize) -> &'a [u8] {
-        let row = &base[offset..];
+    fn row_ahead<'a, P: Place + 'a>(&self, base: &'a [u8], offset: P) -> &'a [u8] {
+        let row = offset.begin(base);
         &row[..row.len().min(self.bytes + FACTORS)]
     }
 

@@ -130,6 +130,11 @@ fn check_batch(query: &[i16], base: &[u8], offsets: &[usize]) {
         let [mut signed, mut unsigned, mut nibbles] = [(); 3].map(|()| vec![-1; offsets.len()]);
         kernels.dots_i16_i8(query, base, offsets, &mut signed);
         kernels.dots_i16_u8(query, base, offsets, &mut unsigned);
+        let rows: Vec<&[u8]> = offsets.iter().map(|&offset| &base[offset..]).collect();
+        let mut found = [(); 2].map(|()| vec![-1; offsets.len()]);
+        kernels.rows_i16_i8(query, &rows, &mut found[0]);
+        kernels.rows_i16_u8(query, &rows, &mut found[1]);
+        assert_eq!(found, [signed.clone(), unsigned.clone()], "{} rows of {}", kernels.name(), query.len());
         // Rows of nibbles are half as long, but whole steps.
         let packed: Vec<_> = offsets.iter().map(|&offset| offset.min(base.len() - query.len().div_ceil(32) * 16)).collect();
         kernels.dots_i16_u4(query, base, &packed, &mut nibbles);

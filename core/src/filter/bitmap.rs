@@ -26,7 +26,7 @@ impl Bitmap {
     }
 
     /// Makes room for more rows, none of which is in it.
-    #[cfg(feature = "filter")]
+    #[cfg(all(feature = "filter", feature = "live"))]
     pub(crate) fn grow(&mut self, rows: usize) {
         self.rows = self.rows.max(rows);
         self.words.resize(self.rows.div_ceil(64), 0);

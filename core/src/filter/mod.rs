@@ -38,8 +38,10 @@ pub(crate) use bind::columns_of;
 #[cfg(feature = "filter")]
 pub(crate) use bind::{BindError, Columns, Program};
 pub(crate) use bitmap::Bitmap;
+#[cfg(all(feature = "filter", feature = "live"))]
+pub(crate) use column::select_unchecked;
 #[cfg(feature = "filter")]
-pub(crate) use column::{Coded, check, read_bits, select_unchecked, word_keys};
+pub(crate) use column::{Coded, check, read_bits, word_keys};
 #[cfg(feature = "filter")]
 pub use column::{ColumnInput, Values, select};
 #[cfg(feature = "filter")]

@@ -54,10 +54,11 @@ pub use columns::{ColumnInfo, ColumnValues};
 pub use excerpt::{Asked, Excerpt, Inquiry};
 #[cfg(all(feature = "filter", feature = "tiles"))]
 pub use excerpt_row::FoundRow;
-#[cfg(feature = "filter")]
+#[cfg(all(feature = "filter", feature = "live"))]
 pub(crate) use filtered::AmongWalk;
 use once_cell::race::OnceBox;
 use view::{Guide, RecordView, corrupt};
+#[cfg(feature = "live")]
 pub(crate) use walk::widen;
 
 /// Bytes of `quant` before the mean.

@@ -18,16 +18,8 @@ pub(super) struct LiveLayer<'a> {
     pub(super) nodes: u32,
 }
 
-/// Rows whose codes are asked for ahead of the one that is computed.
-const AHEAD: usize = 4;
-
-impl LiveLayer<'_> {
-    fn prefetch_record(&self, node: u32) {
-        if let Some(record) = self.store.record(node) {
-            self.kernels.prefetch(&record[..self.space.layout.factors + 16]);
-        }
-    }
-}
+/// Rows that are compared together: those of a hop.
+const TOGETHER: usize = 32;
 
 impl Graph for LiveLayer<'_> {
     type Error = Infallible;
@@ -43,17 +35,17 @@ impl Graph for LiveLayer<'_> {
     }
 
     #[inline]
-    fn distances(&self, query: &Prepared, nodes: &[u32], _: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
-        nodes.iter().take(AHEAD).for_each(|&node| self.prefetch_record(node));
-        for (at, (&node, out)) in nodes.iter().zip(out).enumerate() {
-            if let Some(&ahead) = nodes.get(at + AHEAD) {
-                self.prefetch_record(ahead);
-            }
+    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
+        let mut records = [&[][..]; TOGETHER];
+        for (nodes, out) in nodes.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+            let records = &mut records[..nodes.len()];
+            let mut found = nodes.iter().map_while(|&node| self.store.record(node));
             // Every node below `nodes` was appended before it was published.
-            *out = self.store.record(node).map_or(f32::INFINITY, |record| {
-                let dot = self.space.dot(self.kernels, query, record);
-                self.space.distance(query, &self.space.layout.factors(record), dot)
-            });
+            if records.iter_mut().zip(&mut found).map(|(record, found)| *record = found).count() < nodes.len() {
+                out.fill(f32::INFINITY);
+                continue;
+            }
+            self.space.distances_of(self.kernels, query, records, &mut buffers.dots, out);
         }
         Ok(())
     }

@@ -27,6 +27,10 @@ pub struct Space {
     pub mean: Vec<f32>,
 }
 
+/// Records that are compared together where they are gathered.
+#[cfg(target_family = "wasm")]
+const TOGETHER: usize = 32;
+
 impl Space {
     /// Largest magnitude of a query's code, so that no sum of products leaves i32.
     pub(crate) fn query_code_max(&self) -> f32 {
@@ -193,12 +197,46 @@ impl Space {
         }
     }
 
-    /// Exact dot products of the query and the records that start at `places` in `base`.
+    /// As [`Space::distances`], of `records` wherever they lie.
+    ///
+    /// # Panics
+    /// If a record is shorter than its layout says.
+    #[cfg(feature = "live")]
     #[inline]
+    pub fn distances_of(&self, kernels: &Kernels, query: &Prepared, records: &[&[u8]], dots: &mut Vec<i32>, out: &mut [f32]) {
+        dots.resize(records.len(), 0);
+        self.dots_of(kernels, query, records, dots);
+        for ((record, &dot), out) in records.iter().zip(&*dots).zip(out) {
+            *out = self.distance(query, &self.layout.factors(record), dot);
+        }
+    }
+
+    /// Exact dot products of the query and the records that start at `places` in `base`.
+    #[cfg_attr(not(target_family = "wasm"), inline)]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub fn dots(&self, kernels: &Kernels, query: &Prepared, base: &[u8], places: &[usize], out: &mut [i32]) {
+        #[cfg(not(target_family = "wasm"))]
         match self.encoding {
             Encoding::U8 => kernels.dots_i16_u8(&query.codes, base, places, out),
             _ => kernels.dots_i16_i8(&query.codes, base, places, out),
+        }
+        // A browser downloads one kind of kernels for both.
+        #[cfg(target_family = "wasm")]
+        {
+            let mut records = [&[][..]; TOGETHER];
+            for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+                records.iter_mut().zip(places).for_each(|(record, &place)| *record = &base[place..]);
+                self.dots_of(kernels, query, &records[..places.len()], out);
+            }
+        }
+    }
+
+    /// Exact dot products of the query and `records`.
+    #[cfg(any(feature = "live", target_family = "wasm"))]
+    fn dots_of(&self, kernels: &Kernels, query: &Prepared, records: &[&[u8]], out: &mut [i32]) {
+        match self.encoding {
+            Encoding::U8 => kernels.rows_i16_u8(&query.codes, records, out),
+            _ => kernels.rows_i16_i8(&query.codes, records, out),
         }
     }
 }
