@@ -26,8 +26,10 @@ export interface SearchCall {
 /** An opening of a file that is read in parts, where the engine is. */
 export interface LazyCall {
   source: LazySource;
-  /** Where the source is the address of a list of parts: what reads by it. */
-  parts: PartsScript | undefined;
+  /** Whether the source is the address of a list of parts. */
+  list: boolean;
+  /** What reads where neither an address nor memory does. */
+  script: PartsScript;
   /** Fetch the codes of all tiles at once? Undefined: if they are few, and there is room. */
   codes: boolean | undefined;
   /** Keep blocks for the next search? And in files of this origin? */
@@ -37,7 +39,7 @@ export interface LazyCall {
   shelves: (() => Promise<Shelves>) | undefined;
   own: boolean;
   fetch: typeof fetch | undefined;
-  headers: [string, string][] | undefined;
+  headers: HeadersInit | undefined;
   concurrency: number | undefined;
   maxBytes: number | undefined;
 }
