@@ -40,10 +40,13 @@ async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Li
     async call(name, given, { signal, report } = {}) {
       if (signal?.aborted) throw aborted(signal);
       if (!engine) throw ended;
+      let stopped: NearshoreError | undefined;
       try {
-        return await engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted), signal);
+        return await engine.call(name, given, report && ((...at) => !(stopped ??= told(report, at)) && !signal?.aborted), signal);
       } catch (thrown) {
         throw ended ?? ours(thrown);
+      } finally {
+        if (stopped) throw stopped;
       }
     },
     end(reason) {
@@ -52,6 +55,15 @@ async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Li
       engine = undefined;
     },
   };
+}
+
+/** Tells of progress; what ends the call for it. */
+function told(report: Report, at: Parameters<Report>): NearshoreError | undefined {
+  try {
+    return report(...at) ? undefined : new NearshoreError("aborted", "onProgress returned false");
+  } catch (cause) {
+    return new NearshoreError("aborted", `onProgress threw: ${sentence(cause)}`, { cause });
+  }
 }
 
 /** The engine's script has a class of errors of its own; users test for the one that they can import. */
@@ -99,8 +111,10 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   worker.onmessage = ({ data }: MessageEvent<Reply[]>) => {
     for (const [number, kind, value] of data) {
       const call = waiting.get(number);
-      if (kind === "report") call?.report?.(...value);
-      else {
+      if (kind === "report") {
+        const stopped = call?.report && told(call.report, value);
+        if (stopped) call.reject(stopped); // who asked for reports then ends the engine
+      } else {
         waiting.delete(number);
         if (kind === "done") call?.resolve(value);
         else call?.reject(new NearshoreError(value.code as ErrorCode, value.message));

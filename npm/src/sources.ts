@@ -1,6 +1,7 @@
 // Where a file comes from, and how its bytes reach an engine: each is read once, front to back, and copied into the engine as it comes.
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
 import type { LazySource } from "./lazy/reader.js";
+import { until } from "./lazy/wait.js";
 import type { Link } from "./link.js";
 import { loaded } from "./scripts.js";
 import { fileSystemOf } from "./platform.js";
@@ -152,7 +153,7 @@ async function streamOfResponse({ href }: URL, { fetch: send = fetch, headers, s
   const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `GET ${href} failed: ${why}`, { cause });
   const request: RequestInit = { ...(headers && { headers }), ...(signal && { signal }) };
   try {
-    const { ok, body, status, headers } = await send(href, request);
+    const { ok, body, status, headers } = await until((async () => send(href, request))(), signal);
     if (!ok || !body) throw fail(`status ${status}`);
     // Only a hint: a compressed answer announces its compressed length.
     const bytes = Number(headers.get("content-length") ?? 0) || 0;
@@ -170,7 +171,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>, what: string, signa
   const reader = stream.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await until(reader.read(), signal);
       if (done) return;
       yield value;
     }

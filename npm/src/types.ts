@@ -301,7 +301,7 @@ export interface BuildOptions {
   columns?: ManyColumnValues;
   /** Types of columns; also of some that no row has a value in. */
   columnTypes?: ColumnTypes;
-  /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
+  /** Told how far the build is; returning `false` stops it, and so does an exception, which the error has as its `cause`. */
   onProgress?: (progress: BuildProgress) => void | boolean;
   /** Stops the build. Inline nothing else runs while it does: there only what `onProgress` does can fire the signal. */
   signal?: AbortSignal;

@@ -153,6 +153,22 @@ test("a build stops when progress says so, or fires the signal", async () => {
   await assert.rejects(stop, failure("aborted"));
 });
 
+test("an exception in onProgress rejects the build and is its cause, whenever it is thrown", async () => {
+  const many = rows(300, DIMENSIONS);
+  let reports = 0;
+  await Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => void reports++ });
+  for (const last of [1, reports]) {
+    for (const thrown of [new RangeError("mine"), "text", undefined]) {
+      let told = 0;
+      const onProgress = () => { if (++told === last) throw thrown; };
+      await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress }), (error) => failure("aborted", "onProgress threw")(error) && error.cause === thrown);
+      assert.equal(told, last);
+    }
+  }
+  let told = 0;
+  await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => ++told < reports }), failure("aborted", "onProgress returned false"));
+});
+
 test("after close every call rejects with `closed`", async () => {
   const other = await open(bytes);
   await other.close();

@@ -202,10 +202,20 @@ test("a file that cannot be read is told so: a folder, a handle that is closed, 
   }
 });
 
+test("a fetch of one's own that neither answers nor heeds the signal is left", async () => {
+  const never = () => new Promise(() => {});
+  const cases = [never, async (address) => new Response(new ReadableStream({ pull: never }), { status: address.endsWith("json") ? 200 : 206 }), async () => new Response(new ReadableStream({ pull: never }))];
+  for (const mode of ["lazy", "auto", "whole"]) {
+    for (const address of ["https://index.example/x.shore", "https://index.example/x.shore.json"]) {
+      for (const send of cases) await assert.rejects(open(address, { mode, fetch: send, signal: AbortSignal.timeout(20) }), failure("aborted"), mode);
+    }
+  }
+});
+
 test("a fetch of one's own that misbehaves is a network that fails", async () => {
   const cases = [() => { throw new TypeError("offline"); }, async () => undefined, () => "text", async () => ({ ok: true, status: 200 })];
   for (const mode of ["lazy", "auto", "whole"]) {
-    for (const send of cases) await assert.rejects(open("https://index.example/x.shore", { mode, fetch: send }), failure("network", "GET https://index.example/x.shore"), mode);
+    await Promise.all(cases.map((send) => assert.rejects(open("https://index.example/x.shore", { mode, fetch: send }), failure("network", "GET https://index.example/x.shore"), mode)));
     await assert.rejects(open("https://index.example/x.shore", { mode, headers: { "not a name": "x" } }), failure("invalid-argument", "headers"), mode);
   }
 });

@@ -206,15 +206,16 @@ async function fetched(where: string, most: number, { fetch: send = fetch, heade
   const timer = setTimeout(stop, PATIENCE);
   closing.addEventListener("abort", stop);
   try {
-    const response = await send(where, { ...(headers && { headers }), signal: control.signal, cache: reload ? "no-cache" : "default" });
+    const response = await until(send(where, { ...(headers && { headers }), signal: control.signal, cache: reload ? "no-cache" : "default" }), control.signal);
     const { status } = response;
     if ([408, 425, 429, 500, 502, 503, 504].includes(status)) throw new Again(fail(`was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS);
     if (status !== 200) throw fail(`was answered with status ${status}, expected 200`);
-    return await upTo(most + 1, response);
+    return await upTo(most + 1, response, control.signal);
   } catch (thrown) {
-    if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
     throwIfAborted(closing);
-    throw new Again(fail(control.signal.aborted ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS)?`, thrown), ATTEMPTS);
+    const stalled = control.signal.aborted;
+    if (!stalled && (thrown instanceof NearshoreError || thrown instanceof Again)) throw thrown;
+    throw new Again(fail(stalled ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS)?`, thrown), ATTEMPTS);
   } finally {
     clearTimeout(timer);
     closing.removeEventListener("abort", stop);
@@ -223,11 +224,11 @@ async function fetched(where: string, most: number, { fetch: send = fetch, heade
 }
 
 /** The body, of which no more than so many bytes are taken. */
-async function upTo(most: number, { body }: Response): Promise<Uint8Array<ArrayBuffer>> {
+async function upTo(most: number, { body }: Response, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array[] = [];
   let total = 0;
   const reader = body?.getReader();
-  for (let next; total < most && (next = await reader?.read()) && !next.done; total += next.value.length) pieces.push(next.value);
+  for (let next; total < most && (next = reader && (await until(reader.read(), signal))) && !next.done; total += next.value.length) pieces.push(next.value);
   reader?.cancel().catch(() => {});
   const bytes = new Uint8Array(Math.min(total, most));
   let at = 0;
