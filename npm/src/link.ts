@@ -1,5 +1,5 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, sentence, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, throwIfAborted, type ErrorCode } from "./errors.js";
 import type { Engine as Instance } from "./instance.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
@@ -38,7 +38,7 @@ async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Li
   return {
     worker: false,
     async call(name, given, { signal, report } = {}) {
-      if (signal?.aborted) throw aborted(signal);
+      throwIfAborted(signal);
       if (!engine) throw ended;
       let stopped: NearshoreError | undefined;
       try {
@@ -175,7 +175,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
       const number = ++numbers;
       let stop: (() => void) | undefined;
       return new Promise<Returned<K>>((resolve, reject) => {
-        if (signal?.aborted) return reject(aborted(signal));
+        throwIfAborted(signal);
         if (ended) return reject(ended);
         stop = (): void => {
           waiting.delete(number);

@@ -1,5 +1,5 @@
 // How an index comes to be: which engine, where, filled with what.
-import { NearshoreError, invalid, sentence, throwIfAborted, unsupported } from "./errors.js";
+import { NearshoreError, invalid, sentence, shown, throwIfAborted, unsupported } from "./errors.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
@@ -24,12 +24,16 @@ const CACHES = ["auto", "memory", "none"] as const;
 
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+  options = { ...options };
   demandKnown(options, "mode cache worker fetch headers concurrency maxBytes integrity signal");
   const mode = word(options.mode, MODES, Mode.auto, "mode");
   if (typeof options.cache !== "object" || !options.cache?.match) word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   count(options.concurrency, 1, "concurrency");
+  const { fetch, maxBytes = 0 } = options;
+  if (fetch !== undefined && typeof fetch !== "function") throw invalid(`fetch is ${shown(fetch)}, expected a function`);
+  if (typeof maxBytes !== "number" || !(maxBytes >= 0)) throw invalid(`maxBytes is ${shown(maxBytes)}, expected a number of bytes`);
+  options.headers = pairs(options.headers);
   throwIfAborted(options.signal);
-  options = { ...options, headers: pairs(options.headers) };
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
   let stream;

@@ -1,5 +1,6 @@
 // Where a file comes from, and how its bytes reach an engine: each is read once, front to back, and copied into the engine as it comes.
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
+import { foreign } from "./lazy/header.js";
 import type { LazySource } from "./lazy/reader.js";
 import { until } from "./lazy/wait.js";
 import type { Link } from "./link.js";
@@ -40,6 +41,8 @@ export async function startOf(stream: Stream): Promise<DataView | undefined> {
     if (done) break;
     start = start.length > 0 ? new Uint8Array(await new Blob([start, value as Uint8Array<ArrayBuffer>]).arrayBuffer()) : (value as Uint8Array<ArrayBuffer>);
   }
+  const other = foreign(start);
+  if (other) throw new NearshoreError("corrupt", `what came does not begin as a .shore file${other}`);
   const { close } = stream;
   stream.chunks = joined(start.length > 0 ? [start] : [], chunks);
   stream.close = async () => {
@@ -149,17 +152,18 @@ function addressOf(text: string): URL {
   }
 }
 
-async function streamOfResponse({ href }: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
-  const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `GET ${href} failed: ${why}`, { cause });
+async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
+  const what = `GET ${url.href}`;
+  const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `${what} failed: ${why}`, { cause });
   const request: RequestInit = { ...(headers && { headers }), ...(signal && { signal }) };
   try {
-    const { ok, body, status, headers } = await until((async () => send(href, request))(), signal);
+    const { ok, body, status, headers } = await until((async () => send(url, request))(), signal);
     if (!ok || !body) throw fail(`status ${status}`);
     // Only a hint: a compressed answer announces its compressed length.
     const bytes = Number(headers.get("content-length") ?? 0) || 0;
     // A file that is refused before its first chunk is read has no reader yet to cancel.
     const close = (): unknown => body.locked || body.cancel().catch(() => {});
-    return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, `GET ${href}`, signal), close };
+    return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, what, signal), close };
   } catch (thrown) {
     throwIfAborted(signal);
     throw thrown instanceof NearshoreError ? thrown : fail(sentence(thrown), thrown);

@@ -87,6 +87,17 @@ test("the network: with a length, without one, compressed, with headers, with a 
   assert.deepEqual(asked, ["https://index.example/x.shore"]);
 });
 
+test("a page in HTML, which hosts send for files that are not there, and a compressed file are told as such", async () => {
+  const page = new TextEncoder().encode(`<!doctype html><title>Not found</title>${" ".repeat(20_000)}`);
+  for (const [body, words] of [[page, "a page in HTML"], [page.subarray(0, 50), "a page in HTML"], [gzipSync(bytes), "gzip"]]) {
+    const send = async () => new Response(body);
+    for (const mode of ["auto", "whole"]) await assert.rejects(open("https://index.example/x.shore", { mode, fetch: send }), failure("corrupt", words), mode);
+    await assert.rejects(Index.load("https://index.example/x.shore", { fetch: send }), failure("corrupt", words));
+    await assert.rejects(open(body), failure("corrupt", words));
+    await assert.rejects(open("https://index.example/x.shore.json", { mode: "lazy", fetch: send }), failure("corrupt", words));
+  }
+});
+
 test("the network failing: status, refusal, a cut, a short file", async () => {
   await assert.rejects(open(`${url}/none`), failure("network", "404", "/none"));
   await assert.rejects(open(`${url}/secret`), failure("network", "403"));
@@ -204,7 +215,7 @@ test("a file that cannot be read is told so: a folder, a handle that is closed, 
 
 test("a fetch of one's own that neither answers nor heeds the signal is left", async () => {
   const never = () => new Promise(() => {});
-  const cases = [never, async (address) => new Response(new ReadableStream({ pull: never }), { status: address.endsWith("json") ? 200 : 206 }), async () => new Response(new ReadableStream({ pull: never }))];
+  const cases = [never, async (address) => new Response(new ReadableStream({ pull: never }), { status: String(address).endsWith("json") ? 200 : 206 }), async () => new Response(new ReadableStream({ pull: never }))];
   for (const mode of ["lazy", "auto", "whole"]) {
     for (const address of ["https://index.example/x.shore", "https://index.example/x.shore.json"]) {
       for (const send of cases) await assert.rejects(open(address, { mode, fetch: send, signal: AbortSignal.timeout(20) }), failure("aborted"), mode);

@@ -1,6 +1,7 @@
 // A file in parts, as `nearshore export --split` makes it: a list, and parts that are named by their content. For hosts that send whole files
 // only, or none above some size. Each part is fetched when something in it is wanted, whole, and believed only if its digest is the list's.
 import { NearshoreError, sentence, throwIfAborted } from "../errors.js";
+import { foreign } from "../lazy/header.js";
 import type { HttpOptions } from "../lazy/http.js";
 import type { Range } from "../lazy/ranges.js";
 import type { Meter, ReadOptions } from "../lazy/reader.js";
@@ -246,7 +247,7 @@ function listOf(where: string, text: Uint8Array): Parts {
   try {
     list = JSON.parse(new TextDecoder().decode(text)) as typeof list;
   } catch {
-    throw wrong("it is not JSON");
+    throw wrong(`it is not JSON${foreign(text)}`);
   }
   if (list?.format !== "nearshore parts") throw wrong('`format` is not "nearshore parts"');
   if (list.version !== 1) throw wrong(`\`version\` is ${String(list.version)}, expected 1`, "unsupported");

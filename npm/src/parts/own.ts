@@ -1,5 +1,5 @@
 // What users hand over to read from, called with care: whatever it does, what comes of it is bytes or an error that says what it did.
-import { NearshoreError, invalid, sentence, throwIfAborted } from "../errors.js";
+import { NearshoreError, invalid, sentence, shown, throwIfAborted } from "../errors.js";
 import type { ReadOptions, Reader } from "../lazy/reader.js";
 import { until } from "../lazy/wait.js";
 import { readAt } from "../platform.js";
@@ -34,7 +34,7 @@ export class Sourced implements Parted {
 
   async bytes(signal?: AbortSignal): Promise<number> {
     const size: unknown = await asked("the source's size()", () => this.source.size(), signal);
-    if (!Number.isSafeInteger(size) || (size as number) < 0) throw invalid(`the source's size() is ${typeof size === "string" ? JSON.stringify(size) : String(size)}, expected a whole number of bytes`);
+    if (!Number.isSafeInteger(size) || (size as number) < 0) throw invalid(`the source's size() is ${shown(size)}, expected a whole number of bytes`);
     return (this.size = size as number);
   }
 
