@@ -32,7 +32,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   const { fetch, maxBytes = 0 } = options;
   if (fetch !== undefined && typeof fetch !== "function") throw invalid(`fetch is ${shown(fetch)}, expected a function`);
   if (typeof maxBytes !== "number" || !(maxBytes >= 0)) throw invalid(`maxBytes is ${shown(maxBytes)}, expected a number of bytes`);
-  options.headers = pairs(options.headers);
+  if (options.headers) options.headers = pairs(options.headers);
   throwIfAborted(options.signal);
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
@@ -72,7 +72,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
 }
 
 /** Headers as they can be sent to a worker. */
-function pairs(headers: HeadersInit | undefined): [string, string][] {
+function pairs(headers: HeadersInit): [string, string][] {
   try {
     return [...new Headers(headers)];
   } catch (thrown) {

@@ -21,7 +21,7 @@ test("package.json: ES modules, types first, no side effects, no dependencies", 
 test("the tarball holds the scripts, the types, the engines and the licences, and nothing else", () => {
   const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
   const found = files.map((file) => file.path).sort();
-  const types = found.filter((path) => /^dist\/(?:(?:lazy|kept|overlay)\/)?[a-z]+\.d\.ts$/.test(path));
+  const types = found.filter((path) => /^dist\/(?:(?:lazy|kept|overlay|parts)\/)?[a-z]+\.d\.ts$/.test(path));
   assert.ok(types.includes("dist/index.d.ts"));
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
@@ -75,6 +75,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore/overlay.js");
     await import("nearshore/shelf.js");
     await import("nearshore/cache.js");
+    await import("nearshore/parts.js");
     await import("nearshore/columns.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;

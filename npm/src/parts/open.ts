@@ -54,8 +54,10 @@ export async function readerOf(source: CallSource, list: boolean, options: HttpO
   };
 }
 
+type StreamOptions = HttpOptions & { signal?: AbortSignal | undefined; maxBytes?: number | undefined };
+
 /** Reads all, in order. */
-export async function streamOf(source: CallSource, list: boolean, options: HttpOptions & { signal?: AbortSignal | undefined }, Failure: Failure): Promise<Stream> {
+export async function streamOf(source: CallSource, list: boolean, options: StreamOptions, Failure: Failure): Promise<Stream> {
   const { signal } = options;
   try {
     const reader = await parted(source, list, options, signal);
@@ -63,7 +65,7 @@ export async function streamOf(source: CallSource, list: boolean, options: HttpO
     const close = (): unknown => reader.close();
     try {
       const bytes = reader.size ?? (await reader.bytes(signal));
-      return { bytes, own: reader.own, chunks: chunksOf(reader, bytes, meter, signal, Failure), close, get requests() { return meter.requests; } };
+      return { bytes, own: reader.own, chunks: chunksOf(reader, bytes, meter, options, Failure), close, get requests() { return meter.requests; } };
     } catch (thrown) {
       await close();
       throw thrown;
@@ -73,9 +75,9 @@ export async function streamOf(source: CallSource, list: boolean, options: HttpO
   }
 }
 
-async function* chunksOf(reader: Parted, bytes: number, meter: Meter, signal: AbortSignal | undefined, Failure: Failure): AsyncGenerator<Uint8Array> {
+async function* chunksOf(reader: Parted, bytes: number, meter: Meter, { signal, maxBytes = CHUNK }: StreamOptions, Failure: Failure): AsyncGenerator<Uint8Array> {
   try {
-    for (let at = 0, wanted = bytes > CHUNK ? FIRST : CHUNK; at < bytes; at += wanted, wanted = CHUNK) {
+    for (let at = 0, wanted = bytes > Math.min(CHUNK, maxBytes) ? FIRST : CHUNK; at < bytes; at += wanted, wanted = CHUNK) {
       wanted = Math.min(wanted, bytes - at);
       yield await reader.read(at, wanted, { signal, meter });
     }
