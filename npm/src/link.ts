@@ -10,7 +10,7 @@ import { loaded } from "./scripts.js";
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   report?: Report | undefined;
-  transfer?: Transferable[];
+  transfer?: ArrayBuffer[];
 }
 
 /** One engine, wherever it runs. */

@@ -5,7 +5,7 @@ import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
 import { hasColumns, inTiles, isList, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
-import type { OpenOptions } from "./types.js";
+import type { HeadersLike, OpenOptions } from "./types.js";
 import { count, demandKnown, word } from "./vectors.js";
 
 /** What reading took on the page's side. */
@@ -72,7 +72,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
 }
 
 /** Headers as they can be sent to a worker. */
-function pairs(headers: HeadersInit): [string, string][] {
+function pairs(headers: HeadersLike): [string, string][] {
   try {
     return [...new Headers(headers)];
   } catch (thrown) {

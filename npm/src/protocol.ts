@@ -1,7 +1,7 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource, PartsScript } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
-import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
+import type { Element, Fetch, HeadersLike, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -38,8 +38,8 @@ export interface LazyCall {
   /** Where else they may be kept, for an engine in the page's own thread: in a place of the caller's, or where there are no files. */
   shelves: (() => Promise<Shelves>) | undefined;
   own: boolean;
-  fetch: typeof fetch | undefined;
-  headers: HeadersInit | undefined;
+  fetch: Fetch | undefined;
+  headers: HeadersLike | undefined;
   concurrency: number | undefined;
   maxBytes: number | undefined;
 }

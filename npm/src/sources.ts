@@ -155,7 +155,7 @@ function addressOf(text: string): URL {
 async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
   const what = `GET ${url.href}`;
   const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `${what} failed: ${why}`, { cause });
-  const request: RequestInit = { ...(headers && { headers }), ...(signal && { signal }) };
+  const request = { ...(headers && { headers }), ...(signal && { signal }) };
   try {
     const { ok, body, status, headers } = await until((async () => send(url, request))(), signal);
     if (!ok || !body) throw fail(`status ${status}`);

@@ -34,6 +34,14 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
   ]);
 });
 
+test("no link of the README leads out of the package", () => {
+  const text = readFileSync(join(root, "README.md"), "utf8").replaceAll(/^```[^]*?^```/gm, "");
+  const links = [...text.matchAll(/\]\(\s*<?([^)\s>]+)|^\s*\[[^\]]+\]:\s*<?([^\s>]+)|(?:href|src)="([^"]+)"/gm)].map((found) => found[1] ?? found[2] ?? found[3]);
+  const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
+  const inside = new Set(files.map(({ path }) => path));
+  for (const link of links) assert.ok(/^(https?:|#)/.test(link) || inside.has(link.replace(/^\.\//, "").replace(/#.*/, "")), link);
+});
+
 test("no download is above its limit", () => {
   const { downloads } = sizes();
   assert.equal(downloads.length, 14);

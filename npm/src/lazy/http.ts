@@ -1,12 +1,13 @@
 // Parts of a file over HTTP: what hosts answer, and what to make of it.
 import { NearshoreError, aborted, sentence, type ErrorCode } from "../errors.js";
+import type { Fetch, HeadersLike } from "../types.js";
 import type { Meter, ReadOptions, Reader } from "./reader.js";
 import { Gate, pause, until } from "./wait.js";
 
 /** How to ask. */
 export interface HttpOptions {
-  fetch?: typeof fetch | undefined;
-  headers?: HeadersInit | undefined;
+  fetch?: Fetch | undefined;
+  headers?: HeadersLike | undefined;
   /** Requests at a time. */
   concurrency?: number | undefined;
   /** A host that sends all when asked for a part: how much is kept, at most. */
