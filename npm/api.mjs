@@ -11,7 +11,7 @@ const CHAPTERS = {
   "Open and search": ["open", "Index", "OpenOptions", "SearchOptions"],
   "Build and change": ["LiveIndex", "BuildOptions", "BuildProgress", "CreateOptions", "OverOptions", "AddOptions", "AddManyOptions"],
   "What comes back": ["Hits", "Hit", "SearchStats", "Row", "IndexInfo", "QualityRow", "IndexStats", "IndexCache", "Persisted"],
-  "What goes in": ["OpenSource", "Source", "FileHandleLike", "Vector", "Vectors", "Id", "Ids", "Payload", "Metric", "Element"],
+  "What goes in": ["OpenSource", "Source", "FileHandleLike", "Fetch", "HeadersLike", "Vector", "Vectors", "Id", "Ids", "Payload", "Metric", "Element"],
   "Errors": ["NearshoreError", "ErrorCode"],
   "The engine": ["init", "InitOptions", "Wasm"],
 };

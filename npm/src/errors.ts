@@ -45,10 +45,15 @@ export const unsupported = (message: string): NearshoreError => new NearshoreErr
 export const aborted = (signal?: AbortSignal): NearshoreError =>
   new NearshoreError("aborted", "the signal was aborted", { cause: signal?.reason });
 
-/** @internal Throws when the signal has fired. */
+/** @internal Throws when the signal has fired, or is none. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal && !signal.addEventListener) throw invalid(`signal is ${shown(signal)}, expected an AbortSignal`);
   if (signal?.aborted) throw aborted(signal);
 }
+
+/** @internal Any value in a message: text in quotes, an object by its type. */
+export const shown = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value) : value && (typeof value === "object" || typeof value === "function") ? `of type ${value.constructor?.name ?? "object"}` : String(value);
 
 /** @internal Any thrown thing as one sentence. */
 export const sentence = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

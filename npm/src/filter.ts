@@ -1,4 +1,5 @@
 // A condition given as objects, in the language that engines read: docs/filters.md. Loaded when a search is first given one.
+import { shown } from "./errors.js";
 import type { Condition } from "./types.js";
 
 const SIGNS: Record<string, string> = { eq: "=", ne: "!=", lt: "<", lte: "<=", gt: ">", gte: ">=" };
@@ -10,14 +11,14 @@ type Invalid = (message: string) => Error;
 export function textOf(condition: Condition, invalid: Invalid, depth = 0): string {
   if (depth > 64) throw invalid("filter: more than 64 conditions within conditions");
   if (typeof condition === "string") return `(${condition})`;
-  if (typeof condition !== "object" || condition === null) throw invalid(`filter is ${String(condition)}, expected a string, or an object such as { column: "price", lt: 20 }`);
+  if (typeof condition !== "object" || condition === null) throw invalid(`filter is ${shown(condition)}, expected a string, or an object such as { column: "price", lt: 20 }`);
   const parts = Object.entries(condition).filter(([, value]) => value !== undefined);
   for (const key of ["and", "or", "not"]) {
     const inner: unknown = (condition as Record<string, unknown>)[key];
     if (inner === undefined) continue;
     if (parts.length > 1) throw invalid(`filter: \`${key}\` stands alone in its object`);
     if (key === "not") return `not ${textOf(inner as Condition, invalid, depth + 1)}`;
-    if (!Array.isArray(inner) || inner.length === 0) throw invalid(`filter: \`${key}\` is ${String(inner)}, expected a list of at least one condition`);
+    if (!Array.isArray(inner) || inner.length === 0) throw invalid(`filter: \`${key}\` is ${shown(inner)}, expected a list of at least one condition`);
     return `(${inner.map((part) => textOf(part as Condition, invalid, depth + 1)).join(` ${key} `)})`;
   }
   const { column } = condition as { column?: unknown };
@@ -29,7 +30,7 @@ export function textOf(condition: Condition, invalid: Invalid, depth = 0): strin
 }
 
 function testOf(column: string, name: string, key: string, value: unknown, invalid: Invalid): string {
-  const wrong = (expected: string): Error => invalid(`filter: column ${column}, \`${key}\` is ${String(value)}, expected ${expected}`);
+  const wrong = (expected: string): Error => invalid(`filter: column ${column}, \`${key}\` is ${shown(value)}, expected ${expected}`);
   const one = (value: unknown): string => {
     if (typeof value === "string") return `"${value.replaceAll('"', '""')}"`;
     if (typeof value === "boolean" || typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value))) return String(value);

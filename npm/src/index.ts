@@ -8,6 +8,6 @@ export { NearshoreError, type ErrorCode } from "./errors.js";
 export { init, type InitOptions, type Wasm } from "./module.js";
 export type { OpenSource } from "./sources.js";
 export type {
-  AddManyOptions, AddOptions, BuildOptions, BuildProgress, ColumnType, ColumnTypes, ColumnValue, ColumnValues, Condition, CreateOptions, Element, FileHandleLike, Hit, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats,
+  AddManyOptions, AddOptions, BuildOptions, BuildProgress, ColumnType, ColumnTypes, ColumnValue, ColumnValues, Condition, CreateOptions, Element, Fetch, FileHandleLike, HeadersLike, Hit, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats,
   ManyColumnValues, Metric, OpenOptions, OverOptions, Payload, Persisted, QualityRow, Row, SearchOptions, SearchStats, Source, Vector, Vectors,
 } from "./types.js";

@@ -1,5 +1,5 @@
 // The link between an index and its engine: direct, or through a worker. Both make the same calls and fail with the same errors.
-import { NearshoreError, aborted, sentence, type ErrorCode } from "./errors.js";
+import { NearshoreError, aborted, sentence, throwIfAborted, type ErrorCode } from "./errors.js";
 import type { Engine as Instance } from "./instance.js";
 import { engineModule } from "./module.js";
 import { inPage } from "./platform.js";
@@ -10,7 +10,7 @@ import { loaded } from "./scripts.js";
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   report?: Report | undefined;
-  transfer?: Transferable[];
+  transfer?: ArrayBuffer[];
 }
 
 /** One engine, wherever it runs. */
@@ -38,12 +38,15 @@ async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Li
   return {
     worker: false,
     async call(name, given, { signal, report } = {}) {
-      if (signal?.aborted) throw aborted(signal);
+      throwIfAborted(signal);
       if (!engine) throw ended;
+      let stopped: NearshoreError | undefined;
       try {
-        return await engine.call(name, given, report && ((stage, done, total) => report(stage, done, total) && !signal?.aborted), signal);
+        return await engine.call(name, given, report && ((...at) => !(stopped ??= told(report, at)) && !signal?.aborted), signal);
       } catch (thrown) {
         throw ended ?? ours(thrown);
+      } finally {
+        if (stopped) throw stopped;
       }
     },
     end(reason) {
@@ -52,6 +55,15 @@ async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Li
       engine = undefined;
     },
   };
+}
+
+/** Tells of progress; what ends the call for it. */
+function told(report: Report, at: Parameters<Report>): NearshoreError | undefined {
+  try {
+    return report(...at) ? undefined : new NearshoreError("aborted", "onProgress returned false");
+  } catch (cause) {
+    return new NearshoreError("aborted", `onProgress threw: ${sentence(cause)}`, { cause });
+  }
 }
 
 /** The engine's script has a class of errors of its own; users test for the one that they can import. */
@@ -99,8 +111,10 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
   worker.onmessage = ({ data }: MessageEvent<Reply[]>) => {
     for (const [number, kind, value] of data) {
       const call = waiting.get(number);
-      if (kind === "report") call?.report?.(...value);
-      else {
+      if (kind === "report") {
+        const stopped = call?.report && told(call.report, value);
+        if (stopped) call.reject(stopped); // who asked for reports then ends the engine
+      } else {
         waiting.delete(number);
         if (kind === "done") call?.resolve(value);
         else call?.reject(new NearshoreError(value.code as ErrorCode, value.message));
@@ -161,7 +175,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
       const number = ++numbers;
       let stop: (() => void) | undefined;
       return new Promise<Returned<K>>((resolve, reject) => {
-        if (signal?.aborted) return reject(aborted(signal));
+        throwIfAborted(signal);
         if (ended) return reject(ended);
         stop = (): void => {
           waiting.delete(number);

@@ -1,11 +1,11 @@
 // How an index comes to be: which engine, where, filled with what.
-import { NearshoreError, throwIfAborted, unsupported } from "./errors.js";
+import { NearshoreError, invalid, sentence, shown, throwIfAborted, unsupported } from "./errors.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
 import { hasColumns, inTiles, isList, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
-import type { OpenOptions } from "./types.js";
+import type { HeadersLike, OpenOptions } from "./types.js";
 import { count, demandKnown, word } from "./vectors.js";
 
 /** What reading took on the page's side. */
@@ -24,10 +24,15 @@ const CACHES = ["auto", "memory", "none"] as const;
 
 /** Opens a file, whole or in parts. */
 export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+  options = { ...options };
   demandKnown(options, "mode cache worker fetch headers concurrency maxBytes integrity signal");
   const mode = word(options.mode, MODES, Mode.auto, "mode");
   if (typeof options.cache !== "object" || !options.cache?.match) word(options.cache as "auto" | undefined, CACHES, 0, "cache");
   count(options.concurrency, 1, "concurrency");
+  const { fetch, maxBytes = 0 } = options;
+  if (fetch !== undefined && typeof fetch !== "function") throw invalid(`fetch is ${shown(fetch)}, expected a function`);
+  if (typeof maxBytes !== "number" || !(maxBytes >= 0)) throw invalid(`maxBytes is ${shown(maxBytes)}, expected a number of bytes`);
+  if (options.headers) options.headers = pairs(options.headers);
   throwIfAborted(options.signal);
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
@@ -35,7 +40,7 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   try {
     stream = await streamOf(source, options);
   } catch (thrown) {
-    if (kind !== "reader" || mode !== Mode.auto || (thrown as NearshoreError).code !== "network") throw thrown;
+    if (kind !== "reader" || mode !== Mode.auto || (thrown as NearshoreError).code !== "network" || partsOf(source, options)?.theirs) throw thrown;
     // Without a network what was kept of a file in parts may do.
     return inPieces(kind, source, options, make).catch(() => Promise.reject(thrown));
   }
@@ -66,17 +71,25 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   }
 }
 
+/** Headers as they can be sent to a worker. */
+function pairs(headers: HeadersLike): [string, string][] {
+  try {
+    return [...new Headers(headers)];
+  } catch (thrown) {
+    throw invalid(`headers: ${sentence(thrown)}`);
+  }
+}
+
 /** Opens a file that is read in parts, by the engine itself. */
 async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
-  const { mode, cache, fetch, concurrency, maxBytes, signal } = options;
+  const { mode, cache, fetch, headers, concurrency, maxBytes, signal } = options;
   const parts = partsOf(source, options);
   const why = kind === "full" ? "Index.load" : options.integrity !== undefined ? "integrity" : !parts && "a source in memory";
   if (why || !parts) throw unsupported(`${why} goes with mode "whole", not "${mode}"`);
-  const headers = options.headers && [...new Headers(options.headers)];
   const own = typeof cache === "object" && cache; // which no message can carry
   return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
-    const list = !isList(source) ? undefined : link.worker ? new URL("./parts.js", import.meta.url).href : () => import("./parts.js");
-    const call = { source: parts.source, parts: list, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+    const script = link.worker ? new URL("./parts.js", import.meta.url).href : () => import("./parts.js");
+    const call = { source: parts.source, list: isList(source), script, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

@@ -30,7 +30,7 @@ type Fail = (message: string) => NearshoreError;
 /** What goes over a base must be like it. */
 export function demandLike(call: CreateCall, base: Base, invalid: Fail): void {
   const info = base.info;
-  for (const name of ["dimensions", "metric"] as const) if (call[name] !== info[name]) throw invalid(`${name} is ${call[name]}, and ${info[name]} in the base`);
+  for (const name of ["dimensions", "metric"] as const) if (call[name] !== info[name]) throw invalid(`${name} is ${JSON.stringify(call[name])}, and ${JSON.stringify(info[name])} in the base`);
   // The columns of a base may not be known.
   for (const [name, type] of schemaOf((info.columns && call.columns) ?? "")) {
     const there = Object.hasOwn(info.columns!, name) ? info.columns![name] : "not there";

@@ -24,7 +24,7 @@ export async function readAt(handle: FileHandleLike, offset: number, bytes: numb
   let done = 0;
   while (done < bytes) {
     const { bytesRead } = await handle.read(chunk, done, bytes - done, offset + done);
-    if (bytesRead === 0) break;
+    if (!(bytesRead > 0)) break;
     done += bytesRead;
   }
   return chunk.subarray(0, done);

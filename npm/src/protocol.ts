@@ -1,7 +1,7 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource, PartsScript } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
-import type { Element, IndexInfo, Metric, SearchOptions } from "./types.js";
+import type { Element, Fetch, HeadersLike, IndexInfo, Metric, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -26,8 +26,10 @@ export interface SearchCall {
 /** An opening of a file that is read in parts, where the engine is. */
 export interface LazyCall {
   source: LazySource;
-  /** Where the source is the address of a list of parts: what reads by it. */
-  parts: PartsScript | undefined;
+  /** Whether the source is the address of a list of parts. */
+  list: boolean;
+  /** What reads where neither an address nor memory does. */
+  script: PartsScript;
   /** Fetch the codes of all tiles at once? Undefined: if they are few, and there is room. */
   codes: boolean | undefined;
   /** Keep blocks for the next search? And in files of this origin? */
@@ -36,8 +38,8 @@ export interface LazyCall {
   /** Where else they may be kept, for an engine in the page's own thread: in a place of the caller's, or where there are no files. */
   shelves: (() => Promise<Shelves>) | undefined;
   own: boolean;
-  fetch: typeof fetch | undefined;
-  headers: [string, string][] | undefined;
+  fetch: Fetch | undefined;
+  headers: HeadersLike | undefined;
   concurrency: number | undefined;
   maxBytes: number | undefined;
 }

@@ -10,7 +10,7 @@ import type { CallName, CreateCall, Described, Form, Given, Kind, Returned, Sear
 import { loaded } from "./scripts.js";
 import type { OpenSource } from "./sources.js";
 import type { AddManyOptions, AddOptions, BuildOptions, CreateOptions, Hits, Id, Ids, IndexCache, IndexInfo, IndexStats, OpenOptions, OverOptions, Persisted, Row, SearchOptions, Vector, Vectors } from "./types.js";
-import { count, demandKnown, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
+import { count, demandKnown, demandUnique, elementOf, manyIds, manyPayloads, manyVectors, oneId, oneVector, searchOptions, word } from "./vectors.js";
 import { METRICS } from "./describe.js";
 
 /** Queries of a batch that the engine answers in one go; other calls and signals get their turn in between. */
@@ -343,7 +343,9 @@ export class LiveIndex extends Index {
     demandKnown(options, "payloads columns");
     const rows = vectors.length / this.info.dimensions;
     const columns = options?.columns && (this.columns ?? (await script()).none(invalid)).values(options.columns, rows);
-    return this.change("add", { ids: manyIds(ids, rows), vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
+    const all = manyIds(ids, rows);
+    demandUnique(all);
+    return this.change("add", { ids: all, vectors, payloads: manyPayloads(options?.payloads, rows), columns, replace });
   }
 }
 

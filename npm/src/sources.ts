@@ -1,9 +1,11 @@
 // Where a file comes from, and how its bytes reach an engine: each is read once, front to back, and copied into the engine as it comes.
 import { NearshoreError, aborted, invalid, sentence, throwIfAborted } from "./errors.js";
+import { foreign } from "./lazy/header.js";
 import type { LazySource } from "./lazy/reader.js";
+import { until } from "./lazy/wait.js";
 import type { Link } from "./link.js";
 import { loaded } from "./scripts.js";
-import { fileSystemOf, openFile, readAt } from "./platform.js";
+import { fileSystemOf } from "./platform.js";
 import type { FileHandleLike, OpenOptions, Source } from "./types.js";
 
 /** Everything that `open` takes. */
@@ -39,6 +41,8 @@ export async function startOf(stream: Stream): Promise<DataView | undefined> {
     if (done) break;
     start = start.length > 0 ? new Uint8Array(await new Blob([start, value as Uint8Array<ArrayBuffer>]).arrayBuffer()) : (value as Uint8Array<ArrayBuffer>);
   }
+  const other = foreign(start);
+  if (other) throw new NearshoreError("corrupt", `what came does not begin as a .shore file${other}`);
   const { close } = stream;
   stream.chunks = joined(start.length > 0 ? [start] : [], chunks);
   stream.close = async () => {
@@ -106,7 +110,7 @@ export const isList = (source: OpenSource): boolean => (typeof source === "strin
 export function partsOf(source: OpenSource, options: OpenOptions): Parts | undefined {
   if (source instanceof ArrayBuffer || source instanceof Uint8Array) return undefined;
   if (typeof Blob !== "undefined" && source instanceof Blob) return { source, worker: true, theirs: false };
-  if (typeof source === "string" || source instanceof URL) return { source: fileSystemOf(String(source)) ? String(source) : addressOf(String(source)).href, worker: !options.fetch, theirs: false };
+  if (typeof source === "string" || source instanceof URL) return { source: absolute(String(source)), worker: !options.fetch, theirs: false };
   if (isFileHandle(source) || isSource(source)) return { source, worker: false, theirs: true };
   throw unknownSource();
 }
@@ -116,14 +120,12 @@ export async function streamOf(source: OpenSource, options: OpenOptions): Promis
   if (source instanceof ArrayBuffer) return streamOfBytes(new Uint8Array(source));
   if (source instanceof Uint8Array) return streamOfBytes(source);
   if (typeof Blob !== "undefined" && source instanceof Blob) return { bytes: source.size, requests: 0, own: true, chunks: chunksOf(source.stream(), "the blob") };
-  if (typeof source === "string" || source instanceof URL) return streamOfAddress(source, options);
-  if (isFileHandle(source)) return streamOfFile(source, options.signal);
-  if (isSource(source)) {
-    const bytes = await source.size();
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw invalid(`the source's size() is ${String(bytes)}, expected a whole number of bytes`);
-    return { bytes, requests: reads(bytes), own: false, chunks: chunksOfSource((...part) => source.read(...part), bytes, options.signal), close: () => source.close?.() };
-  }
-  throw unknownSource();
+  if (typeof source === "string" || source instanceof URL) {
+    const text = String(source);
+    if (!isList(source) && !fileSystemOf(text)) return streamOfResponse(addressOf(text), options);
+    source = absolute(text);
+  } else if (!isFileHandle(source) && !isSource(source)) throw unknownSource();
+  return (await loaded(import("./parts.js"))).streamOf(source, isList(source), options, NearshoreError);
 }
 
 const unknownSource = (): Error => invalid("source is none of: string, URL, Blob, ArrayBuffer, Uint8Array, FileHandle, { read, size }");
@@ -138,28 +140,8 @@ function* chunksOfBytes(bytes: Uint8Array): Iterable<Uint8Array> {
 
 const streamOfBytes = (bytes: Uint8Array): Stream => ({ bytes: bytes.length, requests: 0, own: false, chunks: chunksOfBytes(bytes) });
 
-/** A file of the file system in Node, else an address. */
-async function streamOfAddress(source: string | URL, options: OpenOptions): Promise<Stream> {
-  const text = String(source);
-  const fs = fileSystemOf(text);
-  if (isList(text)) {
-    const reader = (await loaded(import("./parts.js"))).partsReader(fs ? text : addressOf(text).href, options, NearshoreError);
-    try {
-      const meter = { requests: 0, bytes: 0 };
-      const bytes = await reader.bytes(options.signal);
-      const read = (offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> => reader.read(offset, length, { signal, meter });
-      return { bytes, get requests() { return meter.requests; }, own: true, chunks: chunksOfSource(read, bytes, options.signal), close: reader.close };
-    } catch (thrown) {
-      reader.close();
-      throw thrown;
-    }
-  }
-  if (fs) {
-    const handle = await openFile(fs, text);
-    return { ...(await streamOfFile(handle, options.signal)), close: () => handle.close() };
-  }
-  return streamOfResponse(addressOf(text), options);
-}
+/** A path in Node, else an address, in a page relative to it. */
+const absolute = (text: string): string => (fileSystemOf(text) ? text : addressOf(text).href);
 
 /** The address that a text is, in a page relative to it. */
 function addressOf(text: string): URL {
@@ -171,18 +153,21 @@ function addressOf(text: string): URL {
 }
 
 async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
-  const request: RequestInit = { ...(headers && { headers }), ...(signal && { signal }) };
-  const response = await send(url, request).catch((thrown: unknown) => {
-    if (signal?.aborted) throw aborted(signal);
-    throw new NearshoreError("network", `GET ${url.href} failed: ${sentence(thrown)}`, { cause: thrown });
-  });
-  const { body, status } = response;
-  if (!response.ok || !body) throw new NearshoreError("network", `GET ${url.href} failed: status ${status}`);
-  // Only a hint: a compressed answer announces its compressed length.
-  const bytes = Number(response.headers.get("content-length") ?? 0) || 0;
-  // A file that is refused before its first chunk is read has no reader yet to cancel.
-  const close = (): unknown => body.locked || body.cancel().catch(() => {});
-  return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, `GET ${url.href}`, signal), close };
+  const what = `GET ${url.href}`;
+  const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `${what} failed: ${why}`, { cause });
+  const request = { ...(headers && { headers }), ...(signal && { signal }) };
+  try {
+    const { ok, body, status, headers } = await until((async () => send(url, request))(), signal);
+    if (!ok || !body) throw fail(`status ${status}`);
+    // Only a hint: a compressed answer announces its compressed length.
+    const bytes = Number(headers.get("content-length") ?? 0) || 0;
+    // A file that is refused before its first chunk is read has no reader yet to cancel.
+    const close = (): unknown => body.locked || body.cancel().catch(() => {});
+    return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, what, signal), close };
+  } catch (thrown) {
+    throwIfAborted(signal);
+    throw thrown instanceof NearshoreError ? thrown : fail(sentence(thrown), thrown);
+  }
 }
 
 /** Chunks of a stream. By a reader: not every browser can iterate over streams. */
@@ -190,7 +175,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>, what: string, signa
   const reader = stream.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await until(reader.read(), signal);
       if (done) return;
       yield value;
     }
@@ -201,23 +186,4 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>, what: string, signa
   } finally {
     reader.cancel().catch(() => {});
   }
-}
-
-/** How many bytes are read first, and how many times all of a file takes. */
-const firstOf = (bytes: number): number => (bytes > WHOLE ? At.end : CHUNK);
-const reads = (bytes: number): number => 1 + Math.ceil((bytes - firstOf(bytes)) / CHUNK);
-
-async function* chunksOfSource(read: Source["read"], bytes: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-  for (let at = 0, wanted = firstOf(bytes); at < bytes; at += wanted, wanted = CHUNK) {
-    wanted = Math.min(wanted, bytes - at);
-    const chunk = await read(at, wanted, signal);
-    if (chunk.length !== wanted) throw new NearshoreError("truncated", `the source gave ${chunk.length} bytes at offset ${at}, expected ${wanted}`);
-    yield chunk;
-  }
-}
-
-async function streamOfFile(handle: FileHandleLike, signal?: AbortSignal): Promise<Stream> {
-  const bytes = Number((await handle.stat()).size);
-  const read = (at: number, length: number): Promise<Uint8Array> => readAt(handle, at, length);
-  return { bytes, requests: reads(bytes), own: true, chunks: chunksOfSource(read, bytes, signal) };
 }

@@ -1,5 +1,18 @@
 import type { Index } from "./shore.js";
 
+// Names of the platform, for projects whose settings know of no platform: where `lib` or other types declare them, these add nothing.
+declare global {
+  interface AbortSignal {}
+  interface Blob {}
+  interface Cache {}
+  interface Headers {}
+  interface Response {}
+  interface URL {}
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
+
 /** A row's id: a `number` up to 2^53 - 1, a `bigint` above (up to 2^64 - 1). Both are accepted everywhere. */
 export type Id = number | bigint;
 
@@ -37,6 +50,12 @@ export interface FileHandleLike {
   stat(): Promise<{ size: number | bigint }>;
 }
 
+/** As much of `fetch` as is used. */
+export type Fetch = (address: string | URL, init?: { headers?: HeadersLike; signal?: AbortSignal; cache?: "default" | "no-cache" | "no-store" }) => Promise<Response>;
+
+/** What `new Headers` takes. */
+export type HeadersLike = Headers | Record<string, string> | [string, string][];
+
 /** How `open` reads. */
 export interface OpenOptions {
   /**
@@ -67,9 +86,9 @@ export interface OpenOptions {
   /** Search in a worker? By default in pages, not inside workers. Where there are no web workers, as in Node, all runs inline. */
   worker?: boolean;
   /** Used instead of the global `fetch`. A file that is read in parts is then searched inline, as with a {@link Source} of your own: neither can be sent to a worker. */
-  fetch?: typeof fetch;
+  fetch?: Fetch;
   /** Sent with every request. */
-  headers?: HeadersInit;
+  headers?: HeadersLike;
   /** Requests at a time (32); a whole file is one request. */
   concurrency?: number;
   /** Refuses with `quota` to read more bytes when opening: of the file, or of its header and hot region where it is read in parts. */
@@ -301,7 +320,7 @@ export interface BuildOptions {
   columns?: ManyColumnValues;
   /** Types of columns; also of some that no row has a value in. */
   columnTypes?: ColumnTypes;
-  /** Told how far the build is; returning `false` stops it. In a worker only `signal` stops it. */
+  /** Told how far the build is; returning `false` stops it, and so does an exception, which the error has as its `cause`. */
   onProgress?: (progress: BuildProgress) => void | boolean;
   /** Stops the build. Inline nothing else runs while it does: there only what `onProgress` does can fire the signal. */
   signal?: AbortSignal;

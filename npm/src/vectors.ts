@@ -1,5 +1,5 @@
 // Arguments, checked once at the door: vectors, ids, payloads, options of a search.
-import { invalid } from "./errors.js";
+import { invalid, shown } from "./errors.js";
 import type { Form, PayloadsCall, SearchCall } from "./protocol.js";
 import type { Element, Id, Ids, Payload, SearchOptions, Vector, Vectors } from "./types.js";
 
@@ -33,11 +33,13 @@ export function manyVectors(vectors: Vectors, shape: Shape, own: boolean, name =
   const list = vectors as readonly Vector[];
   const first = list[0];
   const data: Form = first instanceof Uint8Array || first instanceof Int8Array ? new (first.constructor as Uint8ArrayConstructor)(list.length * dimensions) : new Float32Array(list.length * dimensions);
-  list.forEach((vector, i) => {
+  for (let i = 0; i < list.length; i++) {
+    const vector = list[i]!;
     if (isForm(vector) && vector.constructor !== data.constructor) throw invalid(`${name}[${i}] is ${kind(vector)}, expected ${kind(data)} as the first one`);
-    if (vector?.length !== dimensions) throw invalid(`${name}[${i}] has ${vector?.length} numbers, expected ${dimensions}, the dimensions`);
-    data.set(vector as ArrayLike<number>, i * dimensions);
-  });
+    const form = toForm(vector, `${name}[${i}]`);
+    if (form.length !== dimensions) throw invalid(`${name}[${i}] has ${form.length} numbers, expected ${dimensions}, the dimensions`);
+    data.set(form, i * dimensions);
+  }
   demandElement(data, shape, name);
   demandFinite(data, name, dimensions);
   return { data, count: list.length };
@@ -51,6 +53,9 @@ const isForm = (value: unknown): value is Form => value instanceof Float32Array 
 function toForm(vector: Vector, name: string): Form {
   if (isForm(vector)) return vector;
   if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a typed array or a list of numbers`);
+  // Anything else would become a number, or be an error of its own.
+  const at = vector.findIndex((value) => typeof value !== "number");
+  if (at >= 0) throw invalid(`${name}[${at}] is ${shown(vector[at])}, expected finite numbers`);
   return Float32Array.from(vector as readonly number[]);
 }
 
@@ -74,7 +79,7 @@ function demandFinite(data: Form, name: string, dimensions: number): void {
 /** One id. */
 export function oneId(id: Id, name = "id"): bigint {
   if (typeof id === "number" ? Number.isSafeInteger(id) && id >= 0 : typeof id === "bigint" && id >= 0n && id < IDS) return BigInt(id);
-  throw invalid(`${name} is ${String(id)}, expected an integer from 0 to 2^53 - 1, or a bigint below 2^64`);
+  throw invalid(`${name} is ${shown(id)}, expected an integer from 0 to 2^53 - 1, or a bigint below 2^64`);
 }
 
 /** Ids of `count` rows. */
@@ -87,11 +92,21 @@ export function manyIds(ids: Ids, count: number): BigUint64Array {
   return out;
 }
 
+/** Refuses ids of which one is there twice. */
+export function demandUnique(ids: BigUint64Array): void {
+  const seen = new Map<bigint, number>();
+  for (const [at, id] of ids.entries()) {
+    if (seen.has(id)) throw invalid(`id ${id} is given twice, as ids[${seen.get(id)}] and ids[${at}]`);
+    seen.set(id, at);
+  }
+}
+
 /** Payloads of `count` rows, one after the other. */
 export function manyPayloads(payloads: readonly Payload[] | undefined, count: number): PayloadsCall | null {
   if (payloads === undefined) return null;
+  if (!Array.isArray(payloads)) throw invalid(`payloads is ${kind(payloads)}, expected a list of them`);
   if (payloads.length !== count) throw invalid(`payloads has ${payloads.length} entries, expected ${count}, one a vector`);
-  const parts = payloads.map(payloadBytes);
+  const parts = Array.from(payloads, payloadBytes);
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   const ends = new BigUint64Array(count);
   let at = 0;
@@ -127,7 +142,7 @@ function jsonOf(value: unknown): string | undefined {
 export function count(value: number | undefined, otherwise: number, name: string): number {
   if (value === undefined) return otherwise;
   if (Number.isInteger(value) && value >= 1 && value < 2 ** 31) return value;
-  throw invalid(`${name} is ${String(value)}, expected a whole number of at least 1`);
+  throw invalid(`${name} is ${shown(value)}, expected a whole number of at least 1`);
 }
 
 /** One of these words. */
@@ -135,7 +150,7 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
   if (value === undefined) return otherwise;
   const at = words.indexOf(value);
   if (at >= 0) return at;
-  throw invalid(`${name} is ${JSON.stringify(value)}, expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}`);
+  throw invalid(`${name} is ${shown(value)}, expected one of ${words.map((word) => JSON.stringify(word)).join(", ")}`);
 }
 
 /** Refuses options that there are not: a slip would go unseen. */
@@ -148,9 +163,9 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
   demandKnown(options, "k ef recall plan refine rerank radius payload budget filter signal");
   const { k, ef, recall, plan, refine, rerank, radius, payload = true, budget } = options ?? {};
   demandKnown(budget, "bytes rounds ms");
-  if (recall !== undefined && !(recall > 0 && recall <= 1)) throw invalid(`recall is ${String(recall)}, expected a number above 0, at most 1`);
+  if (recall !== undefined && !(typeof recall === "number" && recall > 0 && recall <= 1)) throw invalid(`recall is ${shown(recall)}, expected a number above 0, at most 1`);
   if (recall !== undefined && ef !== undefined) throw invalid("both ef and recall are given, expected one of them");
-  if (radius !== undefined && !(typeof radius === "number" && !Number.isNaN(radius))) throw invalid(`radius is ${String(radius)}, expected a number`);
+  if (radius !== undefined && !(typeof radius === "number" && !Number.isNaN(radius))) throw invalid(`radius is ${shown(radius)}, expected a number`);
   return {
     k: count(k, 10, "k"),
     ef: count(ef, 0, "ef"),

@@ -128,6 +128,22 @@ test("errors cross the worker boundary as what they are", async () => {
   assert.deepEqual(codes, ["invalid-argument", "aborted", "truncated", "corrupt", "network", "fine", "closed", "closed"]);
 });
 
+test("in a worker an exception in onProgress rejects the build and is its cause, and `false` stops it", async () => {
+  const { stray, found } = await inPage(async ({ build }) => {
+    let stray = 0;
+    addEventListener("error", () => stray++);
+    const thrown = new RangeError("mine");
+    const found = [];
+    for (const onProgress of [() => { throw thrown; }, () => false]) {
+      const start = performance.now();
+      const error = await build(20_000, { onProgress }).catch((error) => error);
+      found.push([error.code, error.message, error.cause === thrown, performance.now() - start < 2500]);
+    }
+    return { stray, found };
+  });
+  assert.deepEqual([stray, found], [0, [["aborted", "onProgress threw: mine", true, true], ["aborted", "onProgress returned false", false, true]]]);
+});
+
 test("a trap in a worker poisons its index alone", async () => {
   const codes = await inPage(async ({ build, code, init, rows, vector }, [engine, trap]) => {
     await init({ wasm: Uint8Array.from(engine) });

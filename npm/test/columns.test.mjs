@@ -157,7 +157,7 @@ test("values and types that cannot be right are refused by column and row, and n
     ["price", ["columns is of type string"]],
   ];
   for (const [columns, words] of cases) await assert.rejects(live.addMany([1, 2], two, { columns }), failure("invalid-argument", ...words));
-  await assert.rejects(live.addMany([1, 1], two, { columns: [{ price: 1 }, {}] }), failure("invalid-argument", "row 1", "taken"));
+  await assert.rejects(live.addMany([1, 1], two, { columns: [{ price: 1 }, {}] }), failure("invalid-argument", "id 1 is given twice", "ids[0] and ids[1]"));
   assert.equal(live.size, 0);
   await live.addMany([1, 2], two, { columns: [{ year: -(2n ** 63n) }, null] });
   assert.deepEqual(await found(live, "year is not null"), [1]);

@@ -44,8 +44,58 @@ test("a query that cannot be right is refused by name", async () => {
   await assert.rejects(index.searchBatch(Float32Array.from({ length: 24 }, (_, i) => (i === 15 ? -Infinity : 1))), invalid(["number 3 of vector 1"]));
 });
 
+test("a value of another type is refused and shown as what it is: text in quotes, an object by its name", async () => {
+  const none = Object.create(null);
+  const live = await Index.create({ dimensions: DIMENSIONS });
+  const base = { dimensions: DIMENSIONS };
+  const many = (of) => Array.from({ length: DIMENSIONS }, (_, i) => (i === 2 ? of : 1));
+  const cases = [
+    [() => index.search(query, { k: "5" }), 'k is "5"'],
+    [() => index.search(query, { k: 5n }), "k is 5"],
+    [() => index.search(query, { k: none }), "k is of type object"],
+    [() => index.search(query, { ef: [1] }), "ef is of type Array"],
+    [() => index.search(query, { recall: "0.9" }), 'recall is "0.9"'],
+    [() => index.search(query, { radius: "1" }), 'radius is "1"'],
+    [() => index.search(query, { plan: 5n }), "plan is 5"],
+    [() => index.search(query, { signal: {} }), "signal is of type Object"],
+    [() => index.search(query, { signal: "soon" }), 'signal is "soon"'],
+    [() => index.search(query, { filter: 5 }), "filter is 5"],
+    [() => index.search(query, { filter: { and: "x" } }), 'is "x"'],
+    [() => index.search(query, { filter: { column: "x", lt: none } }), "is of type object"],
+    [() => index.search(many("7")), 'vector[2] is "7"'],
+    [() => index.search(many(7n)), "vector[2] is 7"],
+    [() => index.search(many(null)), "vector[2] is null"],
+    [() => index.search(many(undefined)), "vector[2] is undefined"],
+    [() => index.search(many(true)), "vector[2] is true"],
+    [() => index.searchBatch([query, many(7n)]), "vectors[1][2] is 7"],
+    [() => index.searchBatch([query, "123456789012"]), "vectors[1] is of type string"],
+    [() => index.searchBatch([query, , query]), "vectors[1] is of type undefined"],
+    [() => index.searchBatch([query, null]), "vectors[1] is null"],
+    [() => index.has("7"), 'id is "7"'],
+    [() => index.get(null), "id is null"],
+    [() => live.addMany(["1"], query), 'ids[0] is "1"'],
+    [() => live.addMany([1], query, { payloads: null }), "payloads is null"],
+    [() => live.addMany([1], query, { payloads: "x" }), "payloads is of type string"],
+    [() => Index.create({ dimensions: "12" }), 'dimensions is "12"'],
+    [() => Index.create({ ...base, seed: "1" }), 'seed is "1"'],
+    [() => Index.create({ ...base, metric: 2n }), "metric is 2"],
+    [() => Index.create({ ...base, persist: 2n }), "persist is 2"],
+    [() => open(bytes, { mode: {} }), "mode is of type Object"],
+    [() => open(bytes, { integrity: 5n }), "integrity is 5"],
+    [() => open(bytes, { signal: 1 }), "signal is 1"],
+    [() => open(bytes, { maxBytes: "5" }), 'maxBytes is "5"'],
+    [() => open(bytes, { maxBytes: NaN }), "maxBytes is NaN"],
+    [() => open("https://index.example/x", { fetch: "mine" }), 'fetch is "mine"'],
+    [() => open("https://index.example/x", { concurrency: "4" }), 'concurrency is "4"'],
+  ];
+  for (const [call, words] of cases) await assert.rejects(async () => call(), invalid([words]), words);
+  assert.equal(live.size, 0);
+  // Nothing at all is no options.
+  assert.equal((await (await open(bytes, null)).search(query, null)).length, 10);
+});
+
 test("an id that cannot be one is refused", async () => {
-  for (const id of [-1, 1.5, 2 ** 53, NaN, -1n, 2n ** 64n, "7"]) await assert.rejects(index.has(id), invalid([`id is ${id}`]));
+  for (const id of [-1, 1.5, 2 ** 53, NaN, -1n, 2n ** 64n, "7"]) await assert.rejects(index.has(id), invalid([`id is ${typeof id === "string" ? `"${id}"` : id}`]));
 });
 
 test("a build that cannot be right is refused by name", async () => {
@@ -151,6 +201,22 @@ test("a build stops when progress says so, or fires the signal", async () => {
   const controller = new AbortController();
   const stop = Index.build(null, many, { dimensions: DIMENSIONS, signal: controller.signal, onProgress: () => controller.abort() });
   await assert.rejects(stop, failure("aborted"));
+});
+
+test("an exception in onProgress rejects the build and is its cause, whenever it is thrown", async () => {
+  const many = rows(300, DIMENSIONS);
+  let reports = 0;
+  await Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => void reports++ });
+  for (const last of [1, reports]) {
+    for (const thrown of [new RangeError("mine"), "text", undefined]) {
+      let told = 0;
+      const onProgress = () => { if (++told === last) throw thrown; };
+      await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress }), (error) => failure("aborted", "onProgress threw")(error) && error.cause === thrown);
+      assert.equal(told, last);
+    }
+  }
+  let told = 0;
+  await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => ++told < reports }), failure("aborted", "onProgress returned false"));
 });
 
 test("after close every call rejects with `closed`", async () => {

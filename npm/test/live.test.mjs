@@ -96,6 +96,9 @@ test("many rows are added together or not at all", async () => {
   await assert.rejects(live.addMany([0, 1, 2], vectors.subarray(0, 3 * DIMENSIONS)), failure("invalid-argument", "row 2", "id 2 is taken"));
   assert.equal(live.size, 1);
   assert.equal(await live.has(0), false);
+  for (const ids of [[7, 8, 7], Uint32Array.of(7, 8, 7), BigUint64Array.of(7n, 8n, 7n)]) {
+    await assert.rejects(live.addMany(ids, vectors.subarray(0, 3 * DIMENSIONS)), failure("invalid-argument", "id 7 is given twice", "ids[0] and ids[2]"));
+  }
   await assert.rejects(live.add(2, row(3)), failure("invalid-argument", "taken"));
   await assert.rejects(live.add(5, row(3).subarray(1)), failure("invalid-argument", "15", "16"));
   await assert.rejects(live.addMany([1], row(3), { payloads: [] }), failure("invalid-argument", "payloads"));

@@ -21,7 +21,7 @@ test("package.json: ES modules, types first, no side effects, no dependencies", 
 test("the tarball holds the scripts, the types, the engines and the licences, and nothing else", () => {
   const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
   const found = files.map((file) => file.path).sort();
-  const types = found.filter((path) => /^dist\/(?:(?:lazy|kept|overlay)\/)?[a-z]+\.d\.ts$/.test(path));
+  const types = found.filter((path) => /^dist\/(?:(?:lazy|kept|overlay|parts)\/)?[a-z]+\.d\.ts$/.test(path));
   assert.ok(types.includes("dist/index.d.ts"));
   const others = found.filter((path) => !types.includes(path));
   assert.deepEqual(others, [
@@ -32,6 +32,14 @@ test("the tarball holds the scripts, the types, the engines and the licences, an
     "dist/nearshore-reader-simd.wasm", "dist/nearshore-reader.wasm", "dist/nearshore-simd.wasm", "dist/nearshore.wasm", "dist/overlay.js", "dist/parts.js",
     "dist/service-worker.js", "dist/shelf.js", "dist/workerd.js", "package.json",
   ]);
+});
+
+test("no link of the README leads out of the package", () => {
+  const text = readFileSync(join(root, "README.md"), "utf8").replaceAll(/^```[^]*?^```/gm, "");
+  const links = [...text.matchAll(/\]\(\s*<?([^)\s>]+)|^\s*\[[^\]]+\]:\s*<?([^\s>]+)|(?:href|src)="([^"]+)"/gm)].map((found) => found[1] ?? found[2] ?? found[3]);
+  const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" }));
+  const inside = new Set(files.map(({ path }) => path));
+  for (const link of links) assert.ok(/^(https?:|#)/.test(link) || inside.has(link.replace(/^\.\//, "").replace(/#.*/, "")), link);
 });
 
 test("no download is above its limit", () => {
@@ -75,6 +83,7 @@ test("importing does nothing: no fetch, no worker, no compiling, no listener", (
     await import("nearshore/overlay.js");
     await import("nearshore/shelf.js");
     await import("nearshore/cache.js");
+    await import("nearshore/parts.js");
     await import("nearshore/columns.js");
     if (Object.keys(globalThis).length !== before) touched.push("globals");
     if (touched.length > 0) throw new Error(touched.join());`;

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { Index, open } from "nearshore";
+import { Index, NearshoreError, open } from "nearshore";
 import { failure, rows, vector } from "./rows.mjs";
 
 const DIMENSIONS = 16;
@@ -87,6 +87,17 @@ test("the network: with a length, without one, compressed, with headers, with a 
   assert.deepEqual(asked, ["https://index.example/x.shore"]);
 });
 
+test("a page in HTML, which hosts send for files that are not there, and a compressed file are told as such", async () => {
+  const page = new TextEncoder().encode(`<!doctype html><title>Not found</title>${" ".repeat(20_000)}`);
+  for (const [body, words] of [[page, "a page in HTML"], [page.subarray(0, 50), "a page in HTML"], [gzipSync(bytes), "gzip"]]) {
+    const send = async () => new Response(body);
+    for (const mode of ["auto", "whole"]) await assert.rejects(open("https://index.example/x.shore", { mode, fetch: send }), failure("corrupt", words), mode);
+    await assert.rejects(Index.load("https://index.example/x.shore", { fetch: send }), failure("corrupt", words));
+    await assert.rejects(open(body), failure("corrupt", words));
+    await assert.rejects(open("https://index.example/x.shore.json", { mode: "lazy", fetch: send }), failure("corrupt", words));
+  }
+});
+
 test("the network failing: status, refusal, a cut, a short file", async () => {
   await assert.rejects(open(`${url}/none`), failure("network", "404", "/none"));
   await assert.rejects(open(`${url}/secret`), failure("network", "403"));
@@ -113,10 +124,111 @@ test("a Source of one's own: read in pieces, closed once, its mistakes named", a
   assert.equal(closed, 1);
   await assert.rejects(open(source({ read: async (offset, length) => bytes.slice(offset, offset + length - 1) })), failure("truncated", "offset 0"));
   await assert.rejects(open(source({ size: async () => -1 })), failure("invalid-argument", "size()"));
-  await assert.rejects(open(source({ read: async () => { throw new RangeError("the store is down"); } })), /the store is down/);
   assert.equal(closed, 3);
   await assert.rejects(open({}), failure("invalid-argument", "source"));
   await assert.rejects(open(undefined), failure("invalid-argument", "source"));
+});
+
+test("a Source that misbehaves is told what it did, opened whole or in parts", async () => {
+  const file = await readFile(new URL("lazy/tiles.shore", import.meta.url));
+  const good = { size: async () => file.length, read: async (offset, length) => new Uint8Array(file.subarray(offset, offset + length)) };
+  const never = () => new Promise(() => {});
+  const cases = [
+    [{ size: () => { throw new RangeError("the store is down"); } }, "network", "size() failed: the store is down"],
+    [{ size: async () => { throw undefined; } }, "network", "size() failed: undefined"],
+    [{ size: async () => "5" }, "invalid-argument", 'size() is "5"', "whole number"],
+    [{ size: async () => 1.5 }, "invalid-argument", "size() is 1.5"],
+    [{ size: async () => file.length + 5 }, "truncated", "the source gave", `expected`],
+    [{ size: async () => file.length - 5 }, "truncated"],
+    [{ read: () => { throw new RangeError("the store is down"); } }, "network", "read(0, ", "the store is down"],
+    [{ read: async () => { throw "no"; } }, "network", "read(0, ", "failed: no"],
+    [{ read: async () => undefined }, "invalid-argument", "read(0, ", "Undefined", "a Uint8Array of"],
+    [{ read: async (offset, length) => file.subarray(offset, offset + length).buffer }, "invalid-argument", "ArrayBuffer", "a Uint8Array of"],
+    [{ read: async (offset, length) => [...file.subarray(offset, offset + length)] }, "invalid-argument", "Array"],
+    [{ read: async (offset, length) => new Uint8Array(length - 1) }, "truncated", "at offset 0"],
+    [{ read: async (offset, length) => new Uint8Array(length + 1) }, "truncated", "at offset 0"],
+    [{ read: async () => { throw new NearshoreError("quota", "enough for today"); } }, "quota", "enough for today"],
+  ];
+  for (const mode of ["lazy", "auto", "whole"]) {
+    for (const [change, code, ...words] of cases) {
+      let closed = 0;
+      const source = { ...good, ...change, close: () => { closed++; throw new Error("cannot be closed"); } };
+      // Read in parts, its end is not asked for before a search is.
+      if (mode === "lazy" && words[0] === "the source gave") {
+        await (await open(source, { mode })).close();
+        continue;
+      }
+      await assert.rejects(open(source, { mode }), failure(code, ...words), `${mode}: ${code} ${words}`);
+      assert.equal(closed, 1, `${mode}: ${code} ${words}`);
+    }
+    // One that never answers is left when the signal fires.
+    for (const change of [{ size: never }, { read: never }, { close: never, read: never }]) {
+      await assert.rejects(open({ ...good, ...change }, { mode, signal: AbortSignal.timeout(20) }), failure("aborted"), mode);
+    }
+    // What answers at once, and what closes badly, will do.
+    const index = await open({ size: () => file.length, read: (offset, length) => file.subarray(offset, offset + length), close: async () => { throw new Error("cannot be closed"); } }, { mode });
+    assert.equal((await index.search(new Float32Array(24).fill(1), { k: 3 })).length, 3);
+    await index.close();
+  }
+});
+
+test("a Source that fails for a while leaves the index usable", async () => {
+  const file = await readFile(new URL("lazy/tiles.shore", import.meta.url));
+  let bad;
+  const index = await open({ size: async () => file.length, read: (offset, length) => (bad ? bad(offset, length) : new Uint8Array(file.subarray(offset, offset + length))) }, { mode: "lazy" });
+  const search = (options) => index.search(new Float32Array(24).fill(1), { k: 3, ...options });
+  const BAD = [
+    [() => { throw new RangeError("the store is down"); }, "network", "the store is down"],
+    [() => null, "invalid-argument", "Null"],
+    [() => Promise.reject(), "network", "undefined"],
+    [() => new Uint8Array(3), "truncated", "3 bytes"],
+    [(_, length) => new Uint8Array(length), "changed"], // zeros where the header was
+  ];
+  for (const [next, code, ...words] of BAD) {
+    bad = next;
+    await assert.rejects(search(), failure(code, ...words));
+  }
+  let asked;
+  bad = () => new Promise(() => asked?.());
+  await assert.rejects(search({ signal: AbortSignal.timeout(20) }), failure("aborted"));
+  const sent = new Promise((resolve) => (asked = resolve));
+  const waiting = search();
+  waiting.catch(() => {});
+  await sent;
+  bad = undefined;
+  assert.equal((await search({ budget: { ms: 1 } })).stats.complete, false, "it waits for what the other asked for");
+  await index.close();
+  await assert.rejects(waiting, failure("closed"));
+});
+
+test("a file that cannot be read is told so: a folder, a handle that is closed, one that gives nothing", async () => {
+  for (const mode of ["lazy", "whole"]) {
+    await assert.rejects(open(folder, { mode }), failure("network", "EISDIR"));
+    const handle = await openFile(join(folder, "index.shore"));
+    await handle.close();
+    await assert.rejects(open(handle, { mode }), failure("network", "stat()"));
+    for (const bytesRead of [0, -1, NaN, undefined]) {
+      await assert.rejects(open({ stat: async () => ({ size: bytes.length }), read: async () => ({ bytesRead }) }, { mode }), failure(mode === "lazy" ? "range" : "truncated"));
+    }
+  }
+});
+
+test("a fetch of one's own that neither answers nor heeds the signal is left", async () => {
+  const never = () => new Promise(() => {});
+  const cases = [never, async (address) => new Response(new ReadableStream({ pull: never }), { status: String(address).endsWith("json") ? 200 : 206 }), async () => new Response(new ReadableStream({ pull: never }))];
+  for (const mode of ["lazy", "auto", "whole"]) {
+    for (const address of ["https://index.example/x.shore", "https://index.example/x.shore.json"]) {
+      for (const send of cases) await assert.rejects(open(address, { mode, fetch: send, signal: AbortSignal.timeout(20) }), failure("aborted"), mode);
+    }
+  }
+});
+
+test("a fetch of one's own that misbehaves is a network that fails", async () => {
+  const cases = [() => { throw new TypeError("offline"); }, async () => undefined, () => "text", async () => ({ ok: true, status: 200 })];
+  for (const mode of ["lazy", "auto", "whole"]) {
+    await Promise.all(cases.map((send) => assert.rejects(open("https://index.example/x.shore", { mode, fetch: send }), failure("network", "GET https://index.example/x.shore"), mode)));
+    await assert.rejects(open("https://index.example/x.shore", { mode, headers: { "not a name": "x" } }), failure("invalid-argument", "headers"), mode);
+  }
 });
 
 test("a file that is refused by its announced size is not downloaded", async () => {

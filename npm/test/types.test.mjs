@@ -15,3 +15,5 @@ function compile(project) {
 test("what must type-check does, what must not does not", () => compile("types"));
 
 test("a project of usual settings compiles, the package's own types included", () => compile("types-usual"));
+
+test("so do projects without a browser's names: with Node's, and with none", () => ["types-node", "types-bare"].forEach(compile));

@@ -1,5 +1,5 @@
 // Where kept indexes lie: in the origin's private file system, or in a folder where there is Node. One holder at a time.
-import { NearshoreError, aborted, invalid, sentence, unsupported } from "../errors.js";
+import { NearshoreError, aborted, invalid, sentence, shown, unsupported } from "../errors.js";
 import { builtin } from "../platform.js";
 import type { Handle } from "./handle.js";
 
@@ -69,7 +69,7 @@ function ours(thrown: unknown): never {
 }
 
 function demandName(name: unknown): void {
-  if (typeof name !== "string" || name === "") throw invalid(`persist is ${JSON.stringify(name)}, expected a name (in Node the path of a folder)`);
+  if (typeof name !== "string" || name === "") throw invalid(`persist is ${shown(name)}, expected a name (in Node the path of a folder)`);
 }
 
 /** Any name as one of a folder. */

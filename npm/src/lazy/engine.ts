@@ -62,7 +62,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
     const maxBytes = call.maxBytes ?? Infinity;
-    const reader = await readerOf(call.source, { ...call, keep: Math.min(maxBytes, QUOTA) }, call.parts);
+    const reader = await readerOf(call.source, call.list, call.script, { ...call, keep: Math.min(maxBytes, QUOTA) }, signal);
     const store = new Store(call.keep ? QUOTA : 0);
     this.#release = () => {
       store.disk?.close();

@@ -1,7 +1,7 @@
 // A file that is read in parts: opened by its first bytes, watched for being replaced.
 import { NearshoreError, unsupported } from "../errors.js";
 import { Blocks, type Traffic } from "./blocks.js";
-import { HEADER, headOf, type Head } from "./header.js";
+import { HEADER, foreign, headOf, type Head } from "./header.js";
 import type { Range } from "./ranges.js";
 import type { Reader } from "./reader.js";
 import type { Store } from "./store.js";
@@ -43,8 +43,7 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
     head = headOf(first);
   }
   if (!head) {
-    const gzip = first[0] === 0x1f && first[1] === 0x8b ? " but as one compressed with gzip" : first[0] === 0x3c ? " but as a page in HTML, which hosts send for files that are not there" : "";
-    throw new NearshoreError(reader.whole ? "corrupt" : "range", `what came does not begin as a .shore file${gzip}; over HTTP the host must send parts of the file itself, uncompressed (a name that ends in .gz keeps some hosts from compressing)`);
+    throw new NearshoreError(reader.whole ? "corrupt" : "range", `what came does not begin as a .shore file${foreign(first)}; over HTTP the host must send parts of the file itself, uncompressed (a name that ends in .gz keeps some hosts from compressing)`);
   }
   if (!head.tiles) throw unsupported('the file has no tiles, so it can only be searched whole: make one that has some with `nearshore export FILE -o OUT --for web`, or open this one with mode "whole"');
   if (reader.whole) first = reader.whole;

@@ -26,6 +26,10 @@ const CODES_TILES = 9;
 const PLAN_TILES = 2;
 const MAGIC = 0x52_4f48_5389n; // \x89SHOR
 
+/** What bytes begin as that are no `.shore` file, for messages. */
+export const foreign = ([first, second]: Uint8Array): string =>
+  first === 0x1f && second === 0x8b ? " but as one compressed with gzip" : first === 0x3c ? " but as a page in HTML, which hosts send for files that are not there" : "";
+
 /** Reads the first 104 bytes of a file, and the directory as far as it is there; undefined when it is no `.shore` file. */
 export function headOf(bytes: Uint8Array): Head | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

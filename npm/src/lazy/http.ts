@@ -1,12 +1,13 @@
 // Parts of a file over HTTP: what hosts answer, and what to make of it.
 import { NearshoreError, aborted, sentence, type ErrorCode } from "../errors.js";
+import type { Fetch, HeadersLike } from "../types.js";
 import type { Meter, ReadOptions, Reader } from "./reader.js";
-import { Gate, pause } from "./wait.js";
+import { Gate, pause, until } from "./wait.js";
 
 /** How to ask. */
 export interface HttpOptions {
-  fetch?: typeof fetch | undefined;
-  headers?: HeadersInit | undefined;
+  fetch?: Fetch | undefined;
+  headers?: HeadersLike | undefined;
   /** Requests at a time. */
   concurrency?: number | undefined;
   /** A host that sends all when asked for a part: how much is kept, at most. */
@@ -89,7 +90,7 @@ export class Http implements Reader {
       const headers = new Headers(this.options.headers);
       headers.set("range", `bytes=${offset}-${offset + bytes - 1}`);
       // Browsers' caches let requests for parts of one file wait for each other, and have confused parts with the whole.
-      const response = await (this.options.fetch ?? fetch)(this.url, { headers, cache: "no-store", signal: control.signal });
+      const response = await until((this.options.fetch ?? fetch)(this.url, { headers, cache: "no-store", signal: control.signal }), control.signal);
       const { status } = response;
       const header = (name: string): string => response.headers.get(name) ?? "";
       if (status === 200) {
@@ -97,7 +98,7 @@ export class Http implements Reader {
         const keep = this.options.keep ?? KEEP;
         const refusal = fail("range", `was answered with status 200 and the whole file, of more than the ${keep} bytes that may be kept; ${NEED}`);
         if (Number(header("content-length")) > keep) throw refusal;
-        this.whole = await bodyOf(response, keep, refusal, alive, meter);
+        this.whole = await bodyOf(response, keep, refusal, alive, meter, control.signal);
         return this.#part(offset, bytes, upTo, wrong);
       }
       // Hidden across origins, unless the host exposes it; what it says is checked where it can be read.
@@ -110,12 +111,12 @@ export class Http implements Reader {
       if (encoding && encoding !== "identity") throw fail("range", `was answered with parts of the file compressed as ${encoding}; ${NEED} (a name that ends in .gz keeps some hosts from compressing)`);
       const from = /^bytes (\d+)-/.exec(place)?.[1];
       if ((place && Number(from) !== offset) || header("content-type").startsWith("multipart/")) throw wrong(`was answered with other bytes (${place || "in several parts"})`);
-      const body = await bodyOf(response, bytes, wrong("was answered with more bytes"), alive, meter);
+      const body = await bodyOf(response, bytes, wrong("was answered with more bytes"), alive, meter, control.signal);
       if (body.length < bytes && !upTo) throw wrong(`was answered with ${body.length} bytes`);
       return body;
     } catch (thrown) {
-      if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
       if (signal?.aborted) throw aborted(signal);
+      if (!stalled && (thrown instanceof NearshoreError || thrown instanceof Again)) throw thrown;
       const why = stalled ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS), and does it send the file uncompressed?`;
       throw new Again(fail("network", why, thrown), ATTEMPTS);
     } finally {
@@ -133,12 +134,12 @@ export class Http implements Reader {
 }
 
 /** A body of at most `most` bytes. */
-async function bodyOf(response: Response, most: number, tooLong: NearshoreError | Again, alive: () => void, meter: Meter | undefined): Promise<Uint8Array> {
+async function bodyOf(response: Response, most: number, tooLong: NearshoreError | Again, alive: () => void, meter: Meter | undefined, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   const reader = response.body?.getReader();
   for (;;) {
-    const chunk = reader ? (await reader.read()).value : chunks.length === 0 ? new Uint8Array(await response.arrayBuffer()) : undefined;
+    const chunk = reader ? (await until(reader.read(), signal)).value : chunks.length === 0 ? new Uint8Array(await response.arrayBuffer()) : undefined;
     if (!chunk) break;
     alive();
     chunks.push(chunk);

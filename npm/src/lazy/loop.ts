@@ -1,5 +1,5 @@
 // One search over a file that is read in parts: ask the engine what it wants, bring it, go on.
-import { aborted, invalid } from "../errors.js";
+import { aborted, invalid, shown } from "../errors.js";
 import type { Blocks, Traffic } from "./blocks.js";
 import type { Range } from "./ranges.js";
 
@@ -43,7 +43,7 @@ const DELAY_MAX = 0x7fff_ffff;
 export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, query: Query, budget: Budget = {}, signal?: AbortSignal, traffic = none()): Promise<Driven> {
   if (signal?.aborted) throw aborted(signal);
   for (const [name, value] of Object.entries(budget)) {
-    if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`budget.${name} is ${String(value)}, expected a number of at least 0`);
+    if (value !== undefined && !(typeof value === "number" && value >= 0)) throw invalid(`budget.${name} is ${shown(value)}, expected a number of at least 0`);
   }
   const control = new AbortController();
   const stop = (): void => control.abort();

@@ -90,7 +90,7 @@ test("a condition that does not fit says where, and the index goes on", async ()
     await rejects("price < ", /^filter: at character/);
     await rejects("brand < 3", /^filter: at character 1: column brand is string/);
     await rejects({ column: "price", less: 3 }, /column price, `less` is 3, expected one of eq, ne, lt/);
-    await rejects({ and: [] }, /`and` is , expected a list of at least one condition/);
+    await rejects({ and: [] }, /`and` is of type Array, expected a list of at least one condition/);
     await rejects({ column: "price", eq: null }, /is_null: true/);
     await rejects(7, /^filter is 7, expected a string/);
     assert.equal((await index.search(queries[0], { filter: "price < 50" })).length, 10);

@@ -12,3 +12,8 @@ export async function keeps(doc: Doc): Promise<string | undefined> {
 }
 
 export const near = async (address: string): Promise<number> => (await (await open(address, { mode: "lazy" })).search([1, 0])).length;
+
+/** As browsers have it. */
+export const mine = (address: string): ReturnType<typeof open> =>
+  open(address, { fetch: (input: RequestInfo | URL, init?: RequestInit) => fetch(input, { ...init, credentials: "include" }), headers: new Headers() });
+export const plain = (address: string): ReturnType<typeof open> => open(address, { fetch, headers: [["x-key", "1"]], cache: "memory" });
