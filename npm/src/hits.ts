@@ -1,4 +1,5 @@
 // Answers of a search, decoded into what users hold.
+import { invalid, sentence } from "./errors.js";
 import type { Hit, Hits, Id, Row, SearchStats } from "./types.js";
 
 /** Bytes of a query's head, and of a hit. */
@@ -14,7 +15,11 @@ class WithId {
     return this.payload ? new TextDecoder().decode(this.payload) : "";
   }
   json(): unknown {
-    return this.payload && JSON.parse(this.text());
+    try {
+      return this.payload && JSON.parse(this.text());
+    } catch (thrown) {
+      throw invalid(`the payload of row ${this.id} is not JSON: ${sentence(thrown)}`);
+    }
   }
 }
 

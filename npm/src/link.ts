@@ -33,7 +33,12 @@ export async function connect(kind: Kind, worker: boolean | undefined): Promise<
 
 async function connectInline(module: WebAssembly.Module, kind: Kind): Promise<Link> {
   const { Engine } = await loaded<{ Engine: new (module: WebAssembly.Module) => Instance }>(kind === "lazy" ? import("./lazy.js") : kind.startsWith("kept") ? import("./kept.js") : import("./engine.js"));
-  let engine: Instance | undefined = new Engine(module);
+  let engine: Instance | undefined;
+  try {
+    engine = new Engine(module);
+  } catch (thrown) {
+    throw new NearshoreError("quota", `no engine can be made here (${sentence(thrown)})`, { cause: thrown });
+  }
   let ended: NearshoreError | undefined;
   return {
     worker: false,
@@ -185,7 +190,7 @@ async function connectWorker(module: Promise<WebAssembly.Module>, kind: Kind): P
         signal?.addEventListener("abort", stop);
         waiting.set(number, { resolve: resolve as (value: unknown) => void, reject, report });
         send([number, name, given, report !== undefined], transfer);
-      }).finally(() => signal?.removeEventListener("abort", stop!));
+      }).finally(() => stop && signal?.removeEventListener("abort", stop));
     },
     end,
   };

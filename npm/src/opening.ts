@@ -1,5 +1,6 @@
 // How an index comes to be: which engine, where, filled with what.
 import { NearshoreError, invalid, sentence, shown, throwIfAborted, unsupported } from "./errors.js";
+import { until } from "./lazy/wait.js";
 import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
@@ -97,9 +98,12 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
 /** Makes an engine and fills it; an engine that could not be filled is ended. */
 export async function made<T>(kind: Kind, worker: boolean | undefined, signal: AbortSignal | undefined, fill: (link: Link) => Promise<T>): Promise<T> {
   throwIfAborted(signal);
-  const link = await connect(kind, worker);
+  const connecting = connect(kind, worker);
+  const link = await until(connecting, signal).catch((thrown: unknown) => {
+    connecting.then((late) => late.end(closed()), () => {});
+    throw thrown;
+  });
   try {
-    throwIfAborted(signal);
     return await fill(link);
   } catch (thrown) {
     link.end(closed());

@@ -182,7 +182,7 @@ export interface Hit {
   readonly payload?: Uint8Array;
   /** The payload as text; empty without one. */
   text(): string;
-  /** The payload parsed as JSON; undefined without one. */
+  /** The payload parsed as JSON; undefined without one, `invalid-argument` for one that is not JSON. */
   json(): unknown;
 }
 
@@ -221,7 +221,7 @@ export interface Row {
   readonly payload?: Uint8Array;
   /** The payload as text; empty without one. */
   text(): string;
-  /** The payload parsed as JSON; undefined without one. */
+  /** The payload parsed as JSON; undefined without one, `invalid-argument` for one that is not JSON. */
   json(): unknown;
 }
 

@@ -1,7 +1,8 @@
 // Every wrong turn ends in a NearshoreError whose code a program can act on and whose message a person can.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { before, test } from "node:test";
-import { Index, NearshoreError, open } from "nearshore";
+import { Index, NearshoreError, init, open } from "nearshore";
 import { failure, rows, vector } from "./rows.mjs";
 
 const DIMENSIONS = 12;
@@ -217,6 +218,38 @@ test("an exception in onProgress rejects the build and is its cause, whenever it
   }
   let told = 0;
   await assert.rejects(Index.build(null, many, { dimensions: DIMENSIONS, onProgress: () => ++told < reports }), failure("aborted", "onProgress returned false"));
+});
+
+test("a payload that is no JSON says so", async () => {
+  const [hit] = await index.search(query, { k: 1 });
+  assert.throws(() => hit.json(), failure("invalid-argument", "payload of row 0 is not JSON"));
+  const row = await index.get(3);
+  assert.throws(() => row.json(), failure("invalid-argument", "payload of row 3"));
+});
+
+test("where there is no room for an engine that is an error of ours", async () => {
+  const { Instance } = WebAssembly;
+  WebAssembly.Instance = class { constructor() { throw new RangeError("could not allocate memory"); } };
+  try {
+    await assert.rejects(open(bytes), failure("quota", "could not allocate memory"));
+    await assert.rejects(Index.create({ dimensions: 2 }), failure("quota", "could not allocate memory"));
+  } finally {
+    WebAssembly.Instance = Instance;
+  }
+  await (await open(bytes)).close();
+});
+
+test("a signal ends the wait for an engine that does not come", async () => {
+  const server = createServer(() => {});
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const given = init({ wasm: `http://127.0.0.1:${server.address().port}/engine.wasm` });
+  const failed = assert.rejects(given, failure("network"));
+  await assert.rejects(open(bytes, { signal: AbortSignal.timeout(20) }), failure("aborted"));
+  await assert.rejects(Index.build(null, vectors, { dimensions: DIMENSIONS, signal: AbortSignal.timeout(20) }), failure("aborted"));
+  server.closeAllConnections();
+  server.close();
+  await failed;
+  await (await open(bytes)).close();
 });
 
 test("after close every call rejects with `closed`", async () => {

@@ -52,6 +52,12 @@ test("a call that cannot be sent fails alone; those of its turn are answered", a
   assert.equal(Worker.current.posted - before, 5, "together, then each");
 });
 
+test("a signal that is none is refused, over the link too", async () => {
+  const link = await connect("reader", true);
+  await assert.rejects(link.call("has", 1, { signal: {} }), failure("invalid-argument", "signal is of type Object"));
+  assert.equal(await link.call("has", 3), 3);
+});
+
 test("memory that is another's by now, and too much of it", async () => {
   const link = await connect("reader", true);
   const chunk = new Uint8Array(8);
