@@ -1,5 +1,5 @@
 // Makes dist/: the scripts (the page's side, and what of it few pages need; the engine's side of whole files, of files that are read in parts, and
-// of indexes that are kept; conditions as objects; columns; files that lie in parts), the types, and the compiled engines beside them.
+// of indexes that are kept; conditions as objects; columns; what is read by calls: sources, files, lists of parts), the types, and the compiled engines beside them.
 // The scripts are bundled and minified each for itself; `cargo xtask wasm` must have run.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
