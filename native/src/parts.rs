@@ -127,6 +127,11 @@ impl PartsSink {
     pub fn finish(self, part_bytes: u64) -> io::Result<Parts> {
         let file = self.scratch.file();
         let file_bytes = file.metadata()?.len();
+        if file_bytes.div_ceil(part_bytes.max(PART_MIN)) > PARTS_MAX as u64 {
+            let right = file_bytes.div_ceil(PARTS_MAX as u64).div_ceil(1 << 20);
+            let what = format!("more than {PARTS_MAX} parts, which no reader takes: parts of {right} MiB would be right");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let stem = self.list.file_stem().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
         let mut parts = Vec::new();
         let mut buffer = Vec::new();
@@ -209,7 +214,10 @@ impl Parts {
         for (entry, at) in entries.iter().zip((0..).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX))) {
             let name =
                 entry["name"].as_str().filter(|name| is_name(name)).ok_or("a part has no name that stands for a file beside the list")?;
-            let sha256 = entry["sha256"].as_str().filter(|digits| digits.len() == 64).ok_or("a part has no SHA-256")?;
+            let sha256 = entry["sha256"]
+                .as_str()
+                .filter(|digits| digits.len() == 64 && digits.bytes().all(|digit| b"0123456789abcdef".contains(&digit)))
+                .ok_or("a part has no SHA-256")?;
             let bytes =
                 number(&entry["bytes"]).filter(|&bytes| bytes == part_bytes.min(file_bytes - at)).ok_or("a part of another length")?;
             parts.push(Part { name: name.to_owned(), bytes, sha256: sha256.to_owned() });
@@ -299,6 +307,9 @@ mod tests {
         assert_eq!(read(&json!({ "format": FORMAT, "version": 2 })), Some("`version` is not 1, the one that this version reads"));
         assert_eq!(read(&list(vec![part("a.part", 65_536)])), Some("another number of parts than its sizes make"));
         assert_eq!(read(&list(vec![part("a.part", 65_536), part("b.part", 4_465)])), Some("a part of another length"));
+        let mut other = part("b.part", 4_464);
+        other["sha256"] = json!("X".repeat(64));
+        assert_eq!(read(&list(vec![part("a.part", 65_536), other])), Some("a part has no SHA-256"));
         for name in ["../a", "/etc/a", "a/b", "", ".a", "https:a"] {
             let what = "a part has no name that stands for a file beside the list";
             assert_eq!(read(&list(vec![part(name, 65_536), part("b.part", 4_464)])), Some(what), "{name}");

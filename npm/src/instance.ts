@@ -71,9 +71,14 @@ export class Engine implements Methods {
   /** Lets go of what lies outside of this instance. */
   close(): void {}
 
-  /** Anything that is not an error of ours came out of the instance itself, which is then not to be trusted. */
+  /**
+   * What came out of the instance itself (a trap, a panic, no more stack) leaves it in a state that is not to be trusted; anything else that is no error
+   * of ours is what a call, or something of the caller's, was made of.
+   */
   protected failure(thrown: unknown): NearshoreError {
-    const error = thrown instanceof NearshoreError ? thrown : new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, { cause: thrown });
+    const trap = this.told.panic || thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError;
+    const cause = { cause: thrown };
+    const error = thrown instanceof NearshoreError ? thrown : trap ? new NearshoreError("trapped", `the ${this.told.role} of this index stopped (${this.told.panic || sentence(thrown)}); open the index again`, cause) : new NearshoreError("invalid-argument", sentence(thrown), cause);
     // Also where it was another engine of this index.
     if (error.code === "trapped") this.#trapped ??= error;
     return error;

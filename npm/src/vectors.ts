@@ -175,7 +175,7 @@ export function searchOptions(options: SearchOptions | undefined): Omit<SearchCa
     rerank: count(rerank, 0, "rerank"),
     radius: radius ?? NaN,
     payload,
-    budget: budget && { ...budget },
+    budget: budget ? { ...budget } : undefined,
   };
 }
 

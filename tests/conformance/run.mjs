@@ -167,11 +167,12 @@ test("searches fetch what `nearshore export` says", async () => {
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));
   try {
     // As many rows as the command searches for, so that it is all of them, and records that do not fit into the first request.
-    const [count, dimensions] = [100, 1400];
+    const count = 100;
     const payloads = Array.from({ length: count }, (_, row) => "x".repeat(row * 7));
-    const built = await nearshore.Index.build(null, rows("f32", dimensions, count, 8n), { dimensions, payloads });
-    await writeFile(join(folder, "built.shore"), await built.save());
-    for (const [name, split] of [["x.shore", []], ["x.shore.json", ["--split", "64KiB"]]]) {
+    // The centroids of the last do not fit into it either.
+    for (const [name, dimensions, split] of [["x.shore", 1400, []], ["x.shore.json", 1400, ["--split", "64KiB"]], ["y.shore", 14_000, []]]) {
+      const built = await nearshore.Index.build(null, rows("f32", dimensions, count, 8n), { dimensions, payloads });
+      await writeFile(join(folder, "built.shore"), await built.save());
       const command = ["export", join(folder, "built.shore"), "-o", join(folder, name), "--tile-rows", "8", "--json", "--quiet", ...split];
       const { expected } = JSON.parse((await promisify(execFile)(process.env.NEARSHORE, command)).stdout);
       const sum = { rounds: 0, requests: 0, bytes: 0 };
@@ -186,6 +187,7 @@ test("searches fetch what `nearshore export` says", async () => {
         for (const each of Object.keys(sum)) sum[each] += stats[each];
         await index.close();
       }
+      if (name === "y.shore") assert.equal(expected.open_requests, 2);
       for (const each of Object.keys(sum)) assert.ok(Math.abs(sum[each] / count - expected[each]) < 1e-4 * expected[each], `${name}: ${each} ${sum[each] / count}, ${expected[each]}`);
       assert.ok(expected.requests > 2 && expected.rounds > 1.5 && expected.queries === count, JSON.stringify(expected));
     }

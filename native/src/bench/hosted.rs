@@ -8,6 +8,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
+use nearshore_core::format::{HEADER_BYTES, Header, Kind};
 use nearshore_core::index::Index;
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 use nearshore_core::vectors::Query;
@@ -21,6 +22,9 @@ const QUERIES: u64 = 100;
 
 /// Bytes of a file that the package reads before it knows what is in it.
 pub const FIRST_READ: u64 = 64 << 10;
+
+/// Bytes of a description that is read along.
+const META_MAX: u64 = 128 << 10;
 
 /// How the package merges what one round wants (`npm/src/lazy/ranges.ts`).
 const MERGING: Merging = Merging { align: 1, gap: 4096, bytes_max: u64::MAX };
@@ -66,8 +70,7 @@ impl Hosted {
         let map = |file| MappedFile::map(file).map_err(|error| Error::io(path, error));
         let index = Index::open(map(file)?).map_err(|source| Error::Open { path: path.to_owned(), source })?;
         let map = map(file)?;
-        let (hot, hot_bytes) = index.reader().header().superblock.hot;
-        let opened = hot.saturating_add(hot_bytes).max(FIRST_READ).min(map.as_ref().len() as u64);
+        let opened = opened(index.reader().header()).max(FIRST_READ).min(map.as_ref().len() as u64);
         Ok(Self { file: map, index, part_bytes: part_bytes.map(|bytes| bytes.max(1)), opened })
     }
 
@@ -142,6 +145,20 @@ impl Hosted {
     }
 }
 
+/// Up to where the package reads when it opens a file: its hot region, and the description if it is small and lies right behind
+/// (`npm/src/lazy/header.ts`).
+fn opened(header: &Header) -> u64 {
+    let (hot, bytes) = header.superblock.hot;
+    let mut end = hot.saturating_add(bytes).max(HEADER_BYTES as u64);
+    if let Some(meta) = header.table(Kind::Meta, 0)
+        && meta.offset < end.saturating_add(4096)
+        && meta.end() - meta.offset < META_MAX
+    {
+        end = end.max(meta.end());
+    }
+    end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +168,7 @@ mod tests {
     use nearshore_core::build::tiles::TileParams;
     use nearshore_core::build::{BuildParams, Input, build};
     use nearshore_core::distance::Kernels;
-    use nearshore_core::format::{Element, Kind, Metric};
+    use nearshore_core::format::{Element, Metric};
     use nearshore_core::seed::SplitMix;
     use nearshore_core::vectors::Vectors;
 

@@ -147,7 +147,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
 
   async #row(form: number, id: bigint, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
     const data = new Uint8Array(BigUint64Array.of(id).buffer);
-    return (await this.#driven(this.#further(), { call: NO_CALL, data, form }, signal ?? this.#closing.signal)).answer;
+    return (await this.#driven(this.#further(), { call: NO_CALL, data, form }, signal ?? this.#closing.signal, this.#traffic)).answer;
   }
 
   /** The engine that filters, with what is here of the file. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { open as openFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Index, open } from "nearshore";
+import { Index, NearshoreError, open } from "nearshore";
 import { failure, rows, vector } from "../rows.mjs";
 import { serveFile } from "./server.mjs";
 
@@ -217,6 +217,27 @@ test("what a search that was stopped, or failed, has fetched is in the index's s
   const sums = await failing.stats();
   assert.equal(sums.requests, server.log.length);
   assert.ok(sums.bytes > 65_536);
+});
+
+test("what a caller gets wrong ends no index, and rows that are looked up are counted", async () => {
+  let gone = false;
+  const source = {
+    size: async () => file.length,
+    read(offset, length) {
+      if (gone) throw new Error("the session expired");
+      return Promise.resolve(file.slice(offset, offset + length));
+    },
+  };
+  const index = await open(source, { mode: "lazy" });
+  assert.equal((await index.search(query(0), { budget: null })).length, 10);
+  gone = true;
+  await assert.rejects(index.search(query(7)), (error) => error instanceof NearshoreError && error.code !== "trapped" && error.message.includes("the session expired"));
+  gone = false;
+  assert.equal((await index.search(query(7))).length, 10);
+  const { requests, bytes } = await index.stats();
+  assert.equal(await index.has(1), true);
+  const after = await index.stats();
+  assert.ok(after.requests > requests && after.bytes > bytes);
 });
 
 test("no limit is no limit, and a source that fails is the source's failure", async () => {
