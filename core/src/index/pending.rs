@@ -53,27 +53,34 @@ impl<B: AsRef<[u8]>> Index<B> {
                 return self.start_walk(loaded, pending);
             }
         }
-        let Pending { scratch, hits, .. } = &mut *pending;
         if plan != Plan::Tiles {
             #[cfg(feature = "whole")]
-            {
-                pending.stats = self.search(query, params, scratch, hits)?;
-                if pending.with_payloads {
-                    pending.payloads.resize_with(pending.hits.len(), alloc::vec::Vec::new);
-                    let mut pairs = pending.hits.iter().zip(&mut pending.payloads);
-                    pairs.try_for_each(|(hit, payload)| self.payload(hit.row, payload))?;
-                }
-                return Ok(());
-            }
+            return self.at_once(pending, |scratch, hits| self.search(query, params, scratch, hits));
             #[cfg(not(feature = "whole"))]
             return Err(SearchError::Unsupported { lacks: "is searched here by its tiles alone" });
         }
-        let (loaded, refine) = self.begin(query, params, scratch, hits)?;
+        let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
         pending.originals = refine == Refine::Originals;
         let tiles = self.tiles(loaded)?;
         let setting = TileSetting::choose(params, &loaded.quality);
         self.prepare_tiles(loaded, &setting, pending);
         self.probe(loaded, setting.probes.clamp(1, tiles.count().max(1)), pending)
+    }
+
+    /// A search that does not wait.
+    #[cfg(feature = "whole")]
+    pub(super) fn at_once(
+        &self,
+        pending: &mut Pending,
+        search: impl FnOnce(&mut Scratch, &mut alloc::vec::Vec<Hit>) -> Result<Stats, SearchError>,
+    ) -> Result<(), SearchError> {
+        pending.stats = search(&mut pending.scratch, &mut pending.hits)?;
+        if pending.with_payloads {
+            pending.payloads.resize_with(pending.hits.len(), alloc::vec::Vec::new);
+            let mut pairs = pending.hits.iter().zip(&mut pending.payloads);
+            pairs.try_for_each(|(hit, payload)| self.payload(hit.row, payload))?;
+        }
+        Ok(())
     }
 
     /// Gets ready to judge codes of tiles.

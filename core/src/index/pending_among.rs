@@ -1,4 +1,4 @@
-//! Searches of tiles among the rows that a filter selected.
+//! Searches among the rows that a filter selected, which wait for blocks: of tiles here, walks in [`super::pending_walk`].
 //!
 //! Which rows match is known, and which rows are a tile's own: so before a block is fetched it is known how many matching rows each tile
 //! has, and a tile that has none is passed over. The nearest tiles are probed until enough rows that match lie in them, all in one round;
@@ -20,17 +20,18 @@ const REQUEST_BYTES: u64 = 2048;
 const ROWS_A_CANDIDATE: usize = 4;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// As [`Index::start`], among `rows`, in tiles: as many hits as are wanted, or all of them where they are fewer. By the plan
-    /// [`Plan::Scan`] the records of all of them are fetched.
+    /// As [`Index::start`], among `rows`: as many hits as are wanted, or all of them where they are fewer. A scan, by the plan [`Plan::Scan`] or
+    /// where [`Index::search_where`] has one, fetches the records of all of them; where originals rank it counts other distances than that.
     ///
     /// # Errors
-    /// As [`Index::search`], and a set that was made for another file. Walks among rows do not wait.
+    /// As [`Index::search`], and a set that was made for another file. A walk that is guided by codes has to have codes and edges at hand.
     pub fn start_where(&self, query: Query<'_>, params: &SearchParams, rows: &RowSet, pending: &mut Pending) -> Result<(), SearchError> {
         pending.reset(params);
         self.demand_own(rows)?;
         let plan = params.plan.unwrap_or(self.plan());
-        if plan == Plan::Walk {
-            return Err(SearchError::Unsupported { lacks: "is walked among rows only where all of it is at hand" });
+        #[cfg(feature = "codes")]
+        if plan == Plan::Walk && !self.walks_by_codes(self.loaded()?)? {
+            return self.at_once(pending, |scratch, hits| self.search_where(query, params, rows, scratch, hits));
         }
         let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
         pending.originals = refine == Refine::Originals;
@@ -39,12 +40,22 @@ impl<B: AsRef<[u8]>> Index<B> {
             self.want_all(pending);
             return Ok(());
         }
+        if plan == Plan::Walk {
+            #[cfg(feature = "codes")]
+            return self.start_walk_where(loaded, rows, pending);
+            #[cfg(not(feature = "codes"))]
+            return Err(SearchError::Unsupported { lacks: "is walked among rows only where all of it is at hand" });
+        }
         self.probe_where(loaded, rows, pending)
     }
 
     /// Wants the records of all rows that match.
     pub(super) fn want_all(&self, pending: &mut Pending) {
-        pending.stats.ef = 0;
+        (pending.stats.ef, pending.in_doubt) = (0, true);
+        #[cfg(feature = "codes")]
+        {
+            pending.walk = None;
+        }
         let Pending { among, candidates, .. } = &mut *pending;
         candidates.clear();
         candidates.extend(among.iter().flat_map(|(rows, _)| rows.iter()).map(Candidate::row));

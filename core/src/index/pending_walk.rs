@@ -7,11 +7,15 @@
 //! (tombstones) it goes on with twice the effort, and waits again. Exact duplicates of a hit lie behind it and are read in the bytes at hand.
 
 use super::fetched::{FetchedGraph, FetchedUpper, Guides, Missing, Rows};
+#[cfg(feature = "among")]
+use super::filtered::AmongWalk;
 use super::rank::Ranker;
 use super::view::{BaseGraph, Guide, UpperGraph, corrupt_row};
 use super::walk::{LAYERS_MAX, widen};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
+#[cfg(feature = "among")]
+use crate::filter::RowSet;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Stats};
@@ -54,6 +58,34 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.in_doubt = pending.params.rerank.is_none();
         pending.params.rerank = Some(guide.rerank_count(&pending.params));
         self.walk_on(loaded, guide, walking, pending)
+    }
+
+    /// Walks among `rows` and wants the records of what was found, or of all of them where a scan is cheaper: as [`Index::search_where`].
+    #[cfg(feature = "among")]
+    pub(super) fn start_walk_where(&self, loaded: &Loaded, rows: &RowSet, pending: &mut Pending) -> Result<(), SearchError> {
+        if !self.is_at_hand(Kind::CodesRows) || !self.is_at_hand(Kind::Edges) {
+            return Err(SearchError::Unsupported { lacks: "is walked among rows only where its codes and edges are at hand" });
+        }
+        let guide = self.guide(loaded, self.records(loaded)?);
+        let refine = if pending.originals { Refine::Originals } else { Refine::Records };
+        let params = pending.params;
+        let limits = Setting::choose(&params, Layout::Lean, refine, &loaded.quality).limits(params.k, self.metric(), self.len());
+        let Some(walk) = AmongWalk::new(limits, self.len(), rows, &params) else {
+            self.want_all(pending);
+            return Ok(());
+        };
+        let Pending { scratch, stats, .. } = &mut *pending;
+        let edges = self.edges()?;
+        let entries = [self.descend(guide, scratch, stats)?, edges.table().extra as u32];
+        if !walk.run(&BaseGraph { edges, guide, nodes: self.len() }, entries, rows, scratch, stats)? {
+            self.want_all(pending);
+            return Ok(());
+        }
+        pending.in_doubt = params.rerank.is_none();
+        pending.params.rerank = Some(guide.rerank_count(&params));
+        let wanted = params.k.min(rows.len());
+        pending.walk = Some(Walking { limits, entries, wanted, begun: true, upper: None, layers: 0 });
+        self.want_found(loaded, pending)
     }
 
     /// Walks, and wants the records of what was found.
@@ -127,13 +159,15 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Wants the records of what a walk found.
     fn want_found(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
         let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
+        let among = pending.is_among();
         let Pending { scratch, candidates, params, .. } = &mut *pending;
         candidates.clear();
         for found in scratch.beam.pool.iter() {
             if candidates.len() >= params.rerank.unwrap_or(0) {
                 break;
             }
-            if ranker.lives(found.node)? {
+            // Of a walk among rows each stands for one of them.
+            if among || ranker.lives(found.node)? {
                 candidates.push(Candidate::row(found.node));
             }
         }
@@ -147,6 +181,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         self.add_duplicates(loaded, &ranker, pending)?;
         if pending.candidates.len() >= walking.wanted {
             return Ok(true);
+        }
+        #[cfg(feature = "among")]
+        if pending.is_among() {
+            self.want_all(pending);
+            return Ok(false);
         }
         let (rows, home) = (self.len(), self.edges()?.table().extra as u32);
         let limits = &mut walking.limits;
@@ -165,7 +204,7 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     /// Brings back the exact duplicates of the candidates that may be hits, and leaves tombstones out.
     fn add_duplicates(&self, loaded: &Loaded, ranker: &Ranker<'_>, pending: &mut Pending) -> Result<(), Corrupt> {
-        let candidates = &mut pending.candidates;
+        let mut candidates = core::mem::take(&mut pending.candidates);
         let mut distances: Vec<f32> = candidates.iter().map(|candidate| candidate.near.distance).collect();
         crate::sort::by_key(&mut distances, |distance| crate::graph::Neighbor { distance: *distance, node: 0 }.key());
         let last = distances.get(pending.params.k.saturating_sub(1)).copied().unwrap_or(f32::INFINITY);
@@ -189,13 +228,15 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         let mut kept = 0;
         for at in 0..candidates.len() {
-            if !ranker.is_out(candidates[at].near.node)? {
+            let row = candidates[at].near.node;
+            if pending.takes(row) && !ranker.is_out(row)? {
                 candidates.swap(kept, at);
                 kept += 1;
             }
         }
         candidates.truncate(kept);
-        crate::sort::by_key(candidates, |candidate| candidate.near.node);
+        crate::sort::by_key(&mut candidates, |candidate| candidate.near.node);
+        pending.candidates = candidates;
         Ok(())
     }
 }

@@ -213,6 +213,15 @@ impl Pending {
         true
     }
 
+    /// Whether some rows alone may be hits.
+    #[cfg(feature = "codes")]
+    pub(crate) fn is_among(&self) -> bool {
+        #[cfg(feature = "among")]
+        return self.among.is_some();
+        #[cfg(not(feature = "among"))]
+        false
+    }
+
     /// Begins a round without blocks.
     pub(crate) fn clear_round(&mut self) {
         self.wanted.clear();

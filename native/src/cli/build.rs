@@ -142,8 +142,11 @@ pub(super) fn write_summary(
     write_quality(out, &summary.quality, verbose)
 }
 
-/// The quality table, a line an effort: those that nothing cheaper equals at the level of refinement that searches use
-/// unless told; all of them when `verbose`.
+/// Recalls that people ask for: the lines that a quality table is shortened to.
+const ASKED: [f32; 3] = [0.9, 0.95, 0.99];
+
+/// The quality table: the cheapest efforts that reach the recalls people ask for, and the best, at the level of refinement that searches use
+/// unless told; all of it when `verbose`.
 pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose: bool) -> std::io::Result<()> {
     let finest = table.iter().map(|row| row.refine).max();
     for layout in [Layout::Lean, Layout::Fast] {
@@ -160,6 +163,11 @@ pub(super) fn write_quality(out: &mut impl Write, table: &[QualityRow], verbose:
                 best = best.max(row.recall);
                 better
             });
+            // Recall ascends from here on.
+            let reached = |recall: f32| rows.iter().position(|row| row.recall >= recall);
+            let kept: Vec<usize> = ASKED.into_iter().filter_map(reached).chain(rows.len().checked_sub(1)).collect();
+            let mut at = 0..;
+            rows.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
         }
         if layout == Layout::Fast {
             writeln!(out, "  with --layout fast:")?;

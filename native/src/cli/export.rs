@@ -52,9 +52,9 @@ pub(crate) struct ExportArgs {
     /// For a disk: bytes of a page, 4KiB to 64KiB [default: 4KiB]
     #[arg(long, value_name = "BYTES", value_parser = super::tier::page)]
     pub(crate) page: Option<u32>,
-    /// For the web: the recall whose cost is reported
-    #[arg(long, default_value_t = 0.95, value_name = "R")]
-    pub(crate) recall: f32,
+    /// For the web: the recall whose cost is reported [default: 0.95]
+    #[arg(long, value_name = "R")]
+    pub(crate) recall: Option<f32>,
     /// For the web: rows of a tile in the mean [default: 64; 144 from 768 dimensions or a million rows on]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub(crate) tile_rows: Option<u16>,
@@ -66,25 +66,24 @@ pub(crate) struct ExportArgs {
     /// then lists them and ends in .json. `open` of the npm package takes its address
     #[arg(long, value_name = "BYTES")]
     pub(crate) split: Option<Bytes>,
-    /// The same file, options and seed give the same bytes
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) seed: u64,
+    /// For the web: the same file, options and seed give the same bytes [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// Replaces an existing file
     #[arg(long)]
     pub(crate) force: bool,
 }
 
+impl ExportArgs {
+    /// The recall whose cost is reported.
+    pub(super) fn asked(&self) -> f32 {
+        self.recall.unwrap_or(0.95)
+    }
+}
+
 pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     let started = Instant::now();
-    if args.purpose != "web" && (args.max_bytes.is_some() || args.split.is_some()) {
-        return Err(Fail::usage("--max-bytes and --split are for files for the web: --for web would be right"));
-    }
-    if args.purpose != "web" && args.tile_rows.is_some() {
-        return Err(Fail::usage("--tile-rows is for files for the web: --for web would be right"));
-    }
-    if args.purpose != "disk" && (args.codes.is_some() || args.page.is_some()) {
-        return Err(Fail::usage("--codes and --page are for files for a disk: --for disk would be right"));
-    }
+    refuse_others(args)?;
     if args.split.is_some() && args.output.extension().is_none_or(|extension| extension != "json") {
         return Err(Fail::usage(format!("{}: what lists parts ends in .json; {0}.json would be right", args.output.display())));
     }
@@ -122,6 +121,24 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
         return report_disk(args, common, &header, started.elapsed().as_secs_f64());
     }
     export_web::run(args, common, &index, sink, started)
+}
+
+/// Refuses by its name what the other use has.
+fn refuse_others(args: &ExportArgs) -> Result<(), Fail> {
+    let (max_bytes, split, tile_rows) = (args.max_bytes.is_some(), args.split.is_some(), args.tile_rows.is_some());
+    let web = [
+        ("--max-bytes", max_bytes),
+        ("--split", split),
+        ("--tile-rows", tile_rows),
+        ("--recall", args.recall.is_some()),
+        ("--seed", args.seed.is_some()),
+    ];
+    let disk = [("--codes", args.codes.is_some()), ("--page", args.page.is_some())];
+    let (others, right) = if args.purpose == "web" { (&disk[..], "a disk: --for disk") } else { (&web[..], "the web: --for web") };
+    match others.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Fail::usage(format!("{name} is for files for {right} would be right"))),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {

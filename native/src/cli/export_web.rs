@@ -62,7 +62,7 @@ fn tile<S: Sink<Error = std::io::Error>>(args: &ExportArgs, common: &Common, ind
     let mut params = TileParams::default();
     params.tile_rows = args.tile_rows.map(usize::from);
     params.originals = args.originals == "keep";
-    params.seed = args.seed;
+    params.seed = args.seed.unwrap_or(0);
     params.max_bytes = args.max_bytes.map(|bytes| bytes.0);
     let done = index.write_tiles(&params, &pool, &mut tell, sink).map_err(|error| explain(error, args))?;
     progress.finish();
@@ -93,7 +93,7 @@ impl Costs {
             progress.tell("counting", done, Some(total));
             rows.push(fetches(row.recall)?.1);
         }
-        let wanted = fetches(args.recall)?;
+        let wanted = fetches(args.asked())?;
         progress.finish();
         Ok(Self { opening: hosted.opening(), wanted, rows })
     }
@@ -129,7 +129,7 @@ fn summary_json(args: &ExportArgs, summary: &TileSummary, costs: &Costs, wall: f
         "dropped_tombstones": summary.dropped, "tiles": summary.tiles, "file_bytes": summary.file_bytes, "hot_bytes": summary.hot_bytes,
         "originals": summary.originals, "copies": summary.copies,
         "expected": {
-            "recall": rounded(args.recall.into()), "reached": reached(summary, args.recall).is_some(), "probes": setting.probes, "rerank": setting.rerank,
+            "recall": rounded(args.asked().into()), "reached": reached(summary, args.asked()).is_some(), "probes": setting.probes, "rerank": setting.rerank,
             "queries": fetches.queries, "rounds": rounded(fetches.rounds), "requests": rounded(fetches.requests), "bytes": rounded(fetches.bytes),
             "open_requests": opening.requests, "open_bytes": opening.bytes,
         },
@@ -173,8 +173,8 @@ fn write_summary(
         let (QualityRow { recall, ef, rerank, .. }, bytes) = (row, output::bytes(*bytes as u64));
         writeln!(out, "  {recall:>8.4} {ef:>7} {rerank:>8} {requests:>9.1} {bytes:>12} {rounds:>7.1}")?;
     }
-    if reached(summary, args.recall).is_none() && !summary.quality.is_empty() {
-        writeln!(out, "  No setting reached recall {}; searches that ask for it get the last one.", args.recall)?;
+    if reached(summary, args.asked()).is_none() && !summary.quality.is_empty() {
+        writeln!(out, "  No setting reached recall {}; searches that ask for it get the last one.", args.asked())?;
     }
     if *file_bytes <= READ_WHOLE {
         writeln!(out, "  `open` reads a file of up to {} whole, unless its mode is lazy or codes.", output::bytes(READ_WHOLE))?;

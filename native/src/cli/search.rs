@@ -51,14 +51,16 @@ pub(super) fn check_memory(index: &DiskIndex, memory: Option<u64>) -> Result<(),
     }
 }
 
-/// Refuses a filter where searches read blocks and walk.
-pub(super) fn check_filter(plan: &PlanArgs, own: Plan) -> Result<(), Fail> {
-    if plan.driver.method().is_some() && plan.plan.unwrap_or(own) == Plan::Walk {
-        return Err(Fail::usage(
-            "--filter: walks that read blocks from a disk cannot be filtered; --driver mmap, or a file in tiles, would be right",
-        ));
+/// Refuses a filter where walks would read the edges that they go by.
+pub(super) fn check_filter(plan: &PlanArgs, index: &DiskIndex) -> Result<(), Fail> {
+    if plan.plan.unwrap_or(index.index().plan()) != Plan::Walk || index.walks_among() {
+        return Ok(());
     }
-    Ok(())
+    let front = index.index().reader().header().table(Kind::Records, 0).map_or(0, |records| records.offset);
+    let front = format!("{} ({front} bytes)", output::bytes(front));
+    Err(Fail::usage(format!(
+        "--filter: walks among rows go by codes and graph in memory, {front}; a --memory of that, --driver mmap or a file in tiles would be right"
+    )))
 }
 
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
@@ -75,9 +77,6 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
     let rows = select(&index, &args.only)?;
-    if rows.is_some() {
-        index.iter().try_for_each(|(_, segment)| check_filter(&args.plan, segment.plan()))?;
-    }
     let asked = Asked { args, index: &index, queries: &queries, params, only: rows.as_deref() };
     let with_payload = index.iter().any(|(_, segment)| segment.reader().section(Kind::Payload, 0).is_some());
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
@@ -243,8 +242,11 @@ impl Asked<'_> {
             let memory = options.memory;
             let disk = DiskIndex::open(path, options)?;
             check_memory(&disk, memory)?;
+            if self.only.is_some() {
+                check_filter(&self.args.plan, &disk)?;
+            }
             let found = Mutex::new((&mut answers, None));
-            let flight = Flight { threads: 1, in_flight: 16, payloads };
+            let flight = Flight { threads: 1, in_flight: None, payloads };
             let only = self.only.and_then(|only| only.get(segment));
             disk.search_all(self.queries, &self.params, only, flight, &|query, ended| {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

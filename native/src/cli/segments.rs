@@ -144,6 +144,11 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     Segments::make(&paths, &set, list, &mut |done, total| progress.tell("comparing ids", done, Some(total)))?;
     progress.finish();
     remove(&old)?;
+    let single = set.with_extension("shore");
+    if !common.quiet && single.exists() {
+        let (single, set) = (single.display(), set.display());
+        eprintln!("note: {single} lies beside {set} as before, and is no part of it: searches of {single} do not find these rows");
+    }
     let wall = started.elapsed().as_secs_f64();
     let file_bytes = summaries.iter().map(|(summary, _)| summary.file_bytes).sum();
     if common.json {

@@ -22,6 +22,7 @@ use nearshore_core::search::{Pending, SearchError, SearchParams};
 use self::front::{Front, Held};
 use crate::error::Error;
 use crate::index::{FileBytes, Index};
+use crate::io::blocks::pace::{Pace, SEARCHES_MAX};
 use crate::io::blocks::run::{RunError, Waits, Work, run};
 use crate::io::blocks::{BlockCache, BlockError, BlockFile, BlockOptions, Blocks, CachedBlocks};
 use crate::io::{LoadedFile, MappedFile, memory};
@@ -47,8 +48,8 @@ pub struct DiskOptions {
 pub struct Flight {
     /// Threads that search.
     pub threads: usize,
-    /// Searches in flight on each.
-    pub in_flight: usize,
+    /// Searches in flight on each. `None`: as few, up to 64, as keep the thread or the device busy, which is tried out as searches go.
+    pub in_flight: Option<usize>,
     /// Whether hits bring their payloads, which is one round more where there are any.
     pub payloads: bool,
 }
@@ -142,8 +143,14 @@ impl DiskIndex {
         self.least
     }
 
-    /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order; among `only` some rows
-    /// of a file in tiles, where that is said.
+    /// Whether walks among some of the rows can be had: their codes and graph are at hand.
+    #[must_use]
+    pub fn walks_among(&self) -> bool {
+        !matches!(self.front.held, Held::Codes | Held::Upper)
+    }
+
+    /// Searches for every query, as many at once as `flight` says, and hands over what each came to, in no order; among `only` some rows,
+    /// where that is said: in tiles, by a scan, or where [`DiskIndex::walks_among`].
     ///
     /// # Errors
     /// [`Error::Io`] when blocks can be read no more. What befalls a single search goes to `found`.
@@ -185,8 +192,10 @@ impl DiskIndex {
             pending.read_ahead(self.read_ahead);
             Slot { index: &self.index, pending, query: 0, began: Instant::now() }
         };
-        let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.max(1)).map(|_| slot()).collect();
+        let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.unwrap_or(SEARCHES_MAX).max(1)).map(|_| slot()).collect();
+        let began = Instant::now();
         let mut all = All {
+            pace: flight.in_flight.is_none().then(|| (Pace::new(), began)),
             queries,
             params,
             only,
@@ -253,6 +262,8 @@ impl Waits for Slot<'_> {
 
 /// All queries, shared by threads.
 struct All<'a, F> {
+    /// How many searches are in flight, and since when; unless all are that have a place.
+    pace: Option<(Pace, Instant)>,
     queries: &'a Queries,
     params: &'a SearchParams,
     only: Option<&'a RowSet>,
@@ -261,6 +272,10 @@ struct All<'a, F> {
 }
 
 impl<'a, F: Fn(usize, &Slot<'a>, Option<RunError<SearchError>>)> Work<Slot<'a>> for All<'_, F> {
+    fn at_once(&self) -> usize {
+        self.pace.as_ref().map_or(usize::MAX, |(pace, _)| pace.now())
+    }
+
     fn next(&mut self, slot: &mut Slot<'a>) -> Option<Result<(), SearchError>> {
         slot.query = self.next.fetch_add(1, Relaxed);
         if slot.query >= self.queries.len() {
@@ -276,5 +291,8 @@ impl<'a, F: Fn(usize, &Slot<'a>, Option<RunError<SearchError>>)> Work<Slot<'a>> 
 
     fn done(&mut self, slot: &mut Slot<'a>, result: Result<(), RunError<SearchError>>) {
         (self.found)(slot.query, slot, result.err());
+        if let Some((pace, began)) = &mut self.pace {
+            pace.ended(began.elapsed());
+        }
     }
 }

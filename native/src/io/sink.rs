@@ -5,9 +5,10 @@
 //!           '-- dropped, failed, interrupted: removed, and x.shore is what it was before
 //! ```
 //! The names of files under way are kept in one list, so that a program that ends on a signal can remove them
-//! ([`remove_partial_files`]) although no destructor will run.
+//! ([`remove_partial_files`]) although no destructor will run. One that was killed outright leaves its file behind: whoever begins a file
+//! of the same name removes it. A file under way is locked by its process, and the lock ends with that, however it ends.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nearshore_core::format::Sink;
 use tempfile::{Builder, NamedTempFile};
+
+/// What the name of a file under way ends with, after as many letters of chance.
+const SUFFIX: &str = ".part";
+const CHANCE: usize = 6;
 
 /// Bytes gathered before they are handed to the system.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -45,6 +50,44 @@ impl Drop for Listed {
     }
 }
 
+/// A new file in `folder`, in the list and locked, when those of that prefix are gone whose processes are.
+fn begin(folder: &Path, prefix: &OsStr, shape: impl Fn(&mut Builder<'_, '_>)) -> io::Result<(NamedTempFile, Listed)> {
+    remove_dead(folder, prefix);
+    loop {
+        let mut builder = Builder::new();
+        builder.prefix(prefix).suffix(SUFFIX).rand_bytes(CHANCE);
+        shape(&mut builder);
+        // Held until the name is in the list: a signal in between must not miss the file.
+        let mut files = partial_files();
+        let file = builder.tempfile_in(folder)?;
+        files.push(file.path().to_owned());
+        drop(files);
+        let listed = Listed(file.path().to_owned());
+        // Where there are no locks nobody can tell that a file is dead, and it stays. Between its making and its lock another may have.
+        if file.as_file().lock().is_err() || file.path().exists() {
+            return Ok((file, listed));
+        }
+    }
+}
+
+/// Removes files under way of that prefix whose processes are gone.
+fn remove_dead(folder: &Path, prefix: &OsStr) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let chance = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+        if !chance.is_some_and(|chance| chance.len() == CHANCE && chance.iter().all(u8::is_ascii_alphanumeric)) {
+            continue;
+        }
+        // What is no file, or not to be opened, is nothing that was begun here.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        let Some(file) = is_file.then(|| File::open(entry.path()).ok()).flatten() else { continue };
+        if file.try_lock().is_ok() {
+            // Still locked, so that nobody takes it for a living one.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A file for a while: gone when this value is, and when the program ends on a signal.
 #[derive(Debug)]
 pub struct ScratchFile {
@@ -58,14 +101,7 @@ impl ScratchFile {
     /// # Errors
     /// Whatever the system says about the folder.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        let mut builder = Builder::new();
-        builder.prefix(".nearshore.").suffix(".part");
-        // Held until the name is in the list: a signal in between must not miss the file.
-        let mut files = partial_files();
-        let file = builder.tempfile_in(folder)?;
-        files.push(file.path().to_owned());
-        drop(files);
-        let listed = Listed(file.path().to_owned());
+        let (file, listed) = begin(folder, OsStr::new(".nearshore."), |_| {})?;
         Ok(Self { file, _listed: listed })
     }
 
@@ -139,16 +175,10 @@ impl FileSink {
         let mut prefix = OsString::from(".");
         prefix.push(destination.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         prefix.push(".");
-        let mut builder = Builder::new();
-        builder.prefix(&prefix).suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the process's umask
-        // Held until the name is in the list: a signal in between must not miss the file.
-        let mut files = partial_files();
-        let file = builder.tempfile_in(folder_of(destination))?;
-        files.push(file.path().to_owned());
-        drop(files);
-        let listed = Listed(file.path().to_owned());
+        let (file, listed) = begin(folder_of(destination), &prefix, |builder| {
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the process's umask
+        })?;
         Ok(Self { file, listed, destination: destination.to_owned(), replace, gatherer: Gatherer::default() })
     }
 
@@ -236,6 +266,28 @@ mod tests {
         assert_eq!(sink.finish().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"somebody else's");
         assert_eq!(entries(folder.path()), ["x.shore"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_lives_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.shore");
+        // As a kill leaves them; those of other names, and what only looks alike, are not this one's.
+        let (dead, others) =
+            ([".x.shore.AbC123.part"], [".x.shore.2.AbC123.part", ".y.shore.AbC123.part", ".x.shore.AbC-12.part", "x.shore.part"]);
+        dead.iter().chain(&others).for_each(|name| std::fs::write(folder.path().join(name), b"half").unwrap());
+        std::fs::create_dir(folder.path().join(".x.shore.folder.part")).unwrap();
+        let living = FileSink::create(&path, false).unwrap();
+        assert!(!folder.path().join(dead[0]).exists());
+        let second = FileSink::create(&path, false).unwrap();
+        assert!(living.file.path().exists() && second.file.path().exists());
+        assert!(others.iter().all(|name| folder.path().join(name).exists()) && folder.path().join(".x.shore.folder.part").exists());
+        std::fs::write(folder.path().join(".nearshore.AbC123.part"), b"half").unwrap();
+        let scratch = [(); 2].map(|()| ScratchFile::create(folder.path()).unwrap());
+        assert!(scratch.iter().all(|scratch| scratch.path().exists()) && !folder.path().join(".nearshore.AbC123.part").exists());
+        second.finish().unwrap();
+        drop((living, scratch));
+        assert_eq!(entries(folder.path()).len(), others.len() + 2);
     }
 
     #[test]

@@ -182,6 +182,16 @@ fn the_summary_is_printed_unless_quiet() {
     let sandbox = built("");
     let loud = sandbox.run("build base.fbin -o b.shore --ef-construction 40").ok().stdout;
     assert!(loud.contains("2100 rows x 8 dimensions, l2") && loud.contains("recall@10 against brute force on"), "{loud}");
+    // Of the quality table what people ask for, and the best; all of it where asked.
+    let lines = |text: &str| {
+        let table = text.lines().skip_while(|line| !line.contains(" distances "));
+        table.skip(1).map(|line| line.split_whitespace().nth(3).unwrap().parse().unwrap()).collect::<Vec<f64>>()
+    };
+    let (short, whole) = (lines(&loud), lines(&sandbox.run("info b.shore -v").ok().stdout));
+    assert!((1..=4).contains(&short.len()) && whole.len() > 10, "{loud}");
+    assert!(short.iter().all(|recall| *recall >= 0.9 && whole.contains(recall)), "{loud}");
+    assert_eq!(short.last(), whole.iter().max_by(|a, b| a.total_cmp(b)));
+    assert_eq!(lines(&sandbox.run("info b.shore").ok().stdout), short);
     let quiet = sandbox.run("build base.fbin -o c.shore --ef-construction 40 --quiet").ok();
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
 }

@@ -134,6 +134,14 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing_behind() {
     sandbox.run("export empty.shore -o web.shore").fails(2, &["empty.shore", "no rows to lay out in tiles"]);
     misused(&sandbox, "export base.shore -o web.shore --tile-rows 7", "8..=4096");
     misused(&sandbox, "export base.shore -o web.shore --for paper", "web");
+    for option in ["--max-bytes 1MiB", "--split 64KiB", "--tile-rows 16", "--recall 0.9", "--seed 1"] {
+        let wanted = format!("{} is for files for the web: --for web would be right", option.split(' ').next().unwrap());
+        sandbox.run(&format!("export base.shore -o disk.shore --for disk {option}")).fails(2, &[&wanted]);
+    }
+    for option in ["--codes u4", "--page 4KiB"] {
+        let wanted = format!("{} is for files for a disk: --for disk would be right", option.split(' ').next().unwrap());
+        sandbox.run(&format!("export base.shore -o web.shore {option}")).fails(2, &[&wanted]);
+    }
     sandbox.run("export missing.shore -o web.shore").fails(4, &["missing.shore"]);
     assert_eq!(sandbox.names(), names);
     sandbox.write("web.shore", b"here already");

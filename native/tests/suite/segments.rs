@@ -202,6 +202,12 @@ fn what_takes_the_place_of_a_set_leaves_nothing_of_it() {
     set(60, " --force").ok();
     assert_eq!(names(), ["x.0.shore", "x.1.shore", "x.7.shore", "x.shores"]);
     sandbox.run("verify x.shores").ok();
+    // A single file of that name stays as it is, and is named.
+    sandbox.write("x.shore", b"older");
+    let said = sandbox.run("build b.fbin -o x.shores --segment-rows 60 --force").ok().stderr;
+    assert!(said.contains("note: x.shore lies beside x.shores as before"), "{said}");
+    assert_eq!(fs::read(sandbox.path("x.shore")).unwrap(), b"older");
+    fs::remove_file(sandbox.path("x.shore")).unwrap();
     // One file in its place, built at once or in bounded memory.
     for bound in ["", " --memory 1GiB", " --memory 1GiB --partitions 4"] {
         set(60, " --force").ok();
