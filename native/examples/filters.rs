@@ -6,6 +6,7 @@
 //! Builds INDEX.shore (cosine) unless it is there, with two columns: `u`, uniform in 0..1000 by a hash of the row, and
 //! `cluster`, the nearest of 1,024 of the rows. An uncorrelated filter is `u < n`; a correlated one names the clusters
 //! nearest to the query, an anti-correlated one the farthest, a clustered one any, as many as have the share of rows that is wanted.
+//! `SHARES=0.1,0.5` asks about those alone, `EACH_PLAN=1` also by either plan.
 //! INDEX.shore may as well be what `nearshore export --for web` made of such a file: then hops are the tiles whose codes are read.
 //! Truth is the exact scan of the rows that match. Times are of single queries, one thread, sets of rows made before.
 
@@ -61,7 +62,9 @@ fn main() -> Done<()> {
     let all = index.select(&Filter::parse("u >= 0")?)?;
     let truth = bench.truth(|_| &all)?;
     bench.report("all rows, unfiltered", None, &setting, &truth, 0.0)?;
-    for share in [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9] {
+    let shares = std::env::var("SHARES").unwrap_or_else(|_| "0.001,0.003,0.01,0.03,0.1,0.3,0.5,0.9".to_owned());
+    for share in shares.split(',').map(str::parse::<f64>) {
+        let share = share?;
         let wanted = share * index.len() as f64;
         let near = |query: usize, from_far: bool| {
             let ranked: Vec<u64> = order[query].iter().map(|found| found.id).collect();

@@ -63,7 +63,7 @@ impl Codes {
 
     /// Those of a file's table; `None` where it is not of this list.
     #[cfg(feature = "codes")]
-    pub(super) fn of_table(table: &Table) -> Option<Self> {
+    pub(crate) fn of_table(table: &Table) -> Option<Self> {
         let parts = usize::try_from(table.parameter).unwrap_or(usize::MAX);
         Self::ALL.into_iter().find(|codes| match codes.method() {
             Some(Method::Product { parts: own }) => table.encoding == CODES_PQ && own == parts,
@@ -116,7 +116,7 @@ pub(crate) struct NodeCodes {
 
 impl NodeCodes {
     /// Codes every record.
-    pub(super) fn of<P: Par>(codes: Codes, records: Records<'_>, seed: u64, par: &P) -> Self {
+    pub(crate) fn of<P: Par>(codes: Codes, records: Records<'_>, seed: u64, par: &P) -> Self {
         #[cfg(feature = "codes")]
         if let Some(method) = codes.method() {
             return Self::coarse(method, records, seed, par);

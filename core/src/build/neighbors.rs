@@ -21,7 +21,7 @@ pub(crate) struct NodeNeighbors {
 
 impl NodeNeighbors {
     /// Codes the neighbours of every node of the base layer; `order` is that of the nodes in the file.
-    pub(super) fn of<P: Par>(view: LayerView<'_>, order: &[u32], seed: u64, par: &P) -> Self {
+    pub(crate) fn of<P: Par>(view: LayerView<'_>, order: &[u32], seed: u64, par: &P) -> Self {
         let Records { space, kernels, .. } = view.records;
         let dimensions = space.layout.dimensions;
         let (layout, rotation) = (NeighborLayout::new(dimensions, view.layer.degree()), Rotation::new(dimensions, seed));

@@ -13,7 +13,7 @@ const SEEDS: usize = 16;
 /// [`Index::select`](crate::index::Index::select), good for any number of searches of that file.
 #[derive(Clone, Debug)]
 pub struct RowSet {
-    /// Shared with the searches that wait.
+    /// Shared with the searches that wait, and with what a live index goes on from.
     pub(crate) rows: Arc<Bitmap>,
     /// Nodes of the graph that stand for a matching row, where those are not `rows`: exact duplicates have one node.
     nodes: Option<Bitmap>,
@@ -25,11 +25,11 @@ pub struct RowSet {
 
 impl RowSet {
     /// `rows` match; of the pairs (row that stands in the graph, exact duplicate of it), ascending, `twins` are all.
-    pub(crate) fn new<E>(rows: Bitmap, twins: impl Iterator<Item = Result<(u32, u32), E>>, build_id: u64) -> Result<Self, E> {
+    pub(crate) fn new<E>(rows: Arc<Bitmap>, twins: impl Iterator<Item = Result<(u32, u32), E>>, build_id: u64) -> Result<Self, E> {
         let mut nodes = None;
         for pair in twins {
             let (node, twin) = pair?;
-            let nodes = nodes.get_or_insert_with(|| rows.clone());
+            let nodes = nodes.get_or_insert_with(|| Bitmap::clone(&rows));
             nodes.remove(twin);
             if rows.contains(twin) {
                 nodes.insert(node);
@@ -40,7 +40,7 @@ impl RowSet {
         // Of the file and the set alone, so that every search of the set begins at the same rows.
         let ranks = seed::sample(seed::hash(build_id, 0x7365_6564, matching as u64), walked.count() as u64, SEEDS);
         let seeds = walked.at_ranks(&ranks);
-        Ok(Self { matching, seeds, nodes, rows: Arc::new(rows), build_id })
+        Ok(Self { matching, seeds, nodes, rows, build_id })
     }
 
     /// `rows` match, of a file that is searched by no graph.

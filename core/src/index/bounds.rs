@@ -6,28 +6,53 @@ use super::{Index, Loaded};
 use crate::error::{Corrupt, Damage};
 use crate::format::{Kind, Section};
 use crate::graph::{Graph, NONE};
+use crate::par::{Par, Serial};
 use crate::quant::record::DUPLICATE_FOLLOWS;
 use crate::search::SearchError;
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Verifies every block and every bound: neighbours, layers, payload ranges, factors, ids.
+    /// Verifies every block and every bound: neighbours, layers, payload ranges, factors, ids; and that codes of neighbours are those of their
+    /// records.
     ///
-    /// `progress` is told bytes done and bytes in all. Cost: one pass over the file.
+    /// `progress` is told bytes done and bytes in all. Cost: one pass over the file, and what it took to code the neighbours.
     ///
     /// # Errors
     /// The first damage found, and how many blocks are damaged (or one, when all blocks are whole
     /// and a value in them is out of bounds).
     pub fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Damage> {
+        self.check_by(&Serial, progress)
+    }
+
+    /// As [`Index::check`], by the threads of `par` where that takes long.
+    ///
+    /// # Errors
+    /// As [`Index::check`].
+    pub fn check_by<P: Par>(&self, par: &P, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Damage> {
+        self.check_but_neighbor_codes(progress)?;
+        #[cfg(feature = "codes")]
+        if let Ok(loaded) = self.loaded()
+            && let Ok(records) = self.records(loaded)
+        {
+            self.check_neighbor_codes(loaded, records, par).map_err(|first| self.damage(first))?;
+        }
+        let _ = par;
+        Ok(())
+    }
+
+    /// The check of all that a live index takes up.
+    pub(crate) fn check_but_neighbor_codes(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Damage> {
         self.reader.verify(progress)?;
-        let blocks = self.reader.header().tables.iter().map(|table| table.blocks()).sum();
-        let damage = |first| Damage { first, damaged: 1, blocks };
         let loaded = match self.loaded() {
             Ok(loaded) => loaded,
-            Err(SearchError::Corrupt(corrupt)) => return Err(damage(corrupt)),
+            Err(SearchError::Corrupt(corrupt)) => return Err(self.damage(corrupt)),
             Err(_) => return Ok(()),
         };
-        self.check_bounds(loaded).map_err(damage)
+        self.check_bounds(loaded).map_err(|first| self.damage(first))
+    }
+
+    fn damage(&self, first: Corrupt) -> Damage {
+        Damage { first, damaged: 1, blocks: self.reader.header().tables.iter().map(|table| table.blocks()).sum() }
     }
 
     fn check_bounds(&self, loaded: &Loaded) -> Result<(), Corrupt> {
@@ -78,8 +103,6 @@ impl<B: AsRef<[u8]>> Index<B> {
                 graph.neighbors(row, &mut neighbors)?;
             }
         }
-        #[cfg(feature = "codes")]
-        self.check_neighbor_codes()?;
         #[cfg(feature = "codes")]
         if let Ok(tiles) = self.tiles(loaded) {
             check_codes(&tiles.route, tiles.count())?;

@@ -15,11 +15,16 @@ use crate::graph::surround::Coder;
 use crate::graph::sweep::Surroundings;
 use crate::par::Par;
 use crate::quant::Prepared;
-use crate::quant::neighbors::NeighborLayout;
+use crate::quant::neighbors::{NeighborLayout, UNUSED};
+use crate::quant::signs::Coder as SignCoder;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
+
+/// Rows of one task of a check.
+const CHECKED_TOGETHER: usize = 256;
 
 /// Neighbours of a row that are coded at most: those of the largest `m`.
 const DEGREE_MAX: usize = 1024;
@@ -71,20 +76,38 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(())
     }
 
-    /// Neighbours are rows, the used ones first; factors are numbers; what belongs to no neighbour is zero.
-    pub(super) fn check_neighbor_codes(&self) -> Result<(), Corrupt> {
+    /// Neighbours are rows, the used ones first; codes and factors are what the records of those rows and of their node make; what belongs to
+    /// no neighbour is zero.
+    pub(super) fn check_neighbor_codes<P: Par>(&self, loaded: &Loaded, records: RecordView<'_>, par: &P) -> Result<(), Corrupt> {
         let Some(section) = self.neighbor_codes() else { return Ok(()) };
-        let layout = NeighborLayout::new(self.dimensions(), section.table().parameter as usize);
-        for row in 0..section.rows() as u32 {
+        let Loaded { space, rotation, .. } = loaded;
+        let (layout, nodes) = (NeighborLayout::new(self.dimensions(), section.table().parameter as usize), self.len());
+        let check = |row: u32, (own, coder): &mut (Vec<u8>, SignCoder)| {
             let bytes = section.row(row)?;
-            if let Err(what) = layout.check(&bytes[..layout.stride()], self.len()) {
-                return Err(corrupt_row(&section, row, what));
-            }
-            if bytes[layout.stride()..].iter().any(|&byte| byte != 0) {
+            let (fields, beside) = bytes.split_at(layout.stride());
+            layout.check(fields, nodes).map_err(|what| corrupt_row(&section, row, what))?;
+            if beside.iter().any(|&byte| byte != 0) {
                 return Err(corrupt_row(&section, row, "bytes beside its fields are not zero"));
             }
-        }
-        Ok(())
+            let slots = fields.chunks(layout.block()).flat_map(NeighborLayout::slots_of).take_while(|&&slot| slot != UNUSED);
+            let mut neighbors = Vec::with_capacity(layout.slots);
+            for slot in slots {
+                let neighbor = u32::from_le_bytes(*slot);
+                neighbors.push((neighbor, records.record(neighbor)?));
+            }
+            own.resize(layout.stride(), 0);
+            layout.encode(space, self.kernels, rotation, records.record(row)?, neighbors.into_iter(), coder, own);
+            if own == fields { Ok(()) } else { Err(corrupt_row(&section, row, "codes of other records than those of its neighbours")) }
+        };
+        let mut tasks = vec![Ok(()); nodes.div_ceil(CHECKED_TOGETHER)];
+        let mut workers = vec![(Vec::new(), SignCoder::default()); par.threads()];
+        par.chunks(&mut tasks, 1, &mut workers, |task, results, worker| {
+            for result in results {
+                let rows = task * CHECKED_TOGETHER..nodes.min((task + 1) * CHECKED_TOGETHER);
+                *result = rows.into_iter().try_for_each(|row| check(row as u32, worker));
+            }
+        });
+        tasks.into_iter().collect()
     }
 
     /// A walk by codes of neighbours.

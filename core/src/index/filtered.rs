@@ -51,7 +51,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         if self.plan() == Plan::Tiles || cfg!(not(feature = "whole")) {
             return Ok(RowSet::without_graph(rows, build_id));
         }
-        RowSet::new(rows, twins(&self.reader), build_id)
+        RowSet::new(rows.into(), twins(&self.reader), build_id)
     }
 
     pub(super) fn demand_own(&self, rows: &RowSet) -> Result<(), SearchError> {

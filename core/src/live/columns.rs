@@ -230,7 +230,7 @@ impl Slots {
 #[derive(Clone, Debug)]
 pub struct LiveSet {
     token: Token,
-    set: RowSet,
+    pub(super) set: RowSet,
 }
 
 impl LiveSet {
@@ -247,13 +247,19 @@ impl LiveSet {
     }
 }
 
-/// A condition and what is known so far about which rows meet it. Keep it between searches: each looks at new rows only.
+/// A condition and what is known so far about which rows meet it. Keep it between searches: each looks at new rows only, and at rows of
+/// chunks in which some have died since.
 #[derive(Clone, Debug)]
 pub struct LiveSelection {
     filter: Filter,
     token: Token,
-    /// Rows that were looked at; those of them that meet the condition, dead or alive.
-    matched: Bitmap,
+    /// Of the rows that were looked at those that meet the condition and are not known to be dead. The sets of searches that are under way
+    /// share it, and it is copied only if it changes before they are done.
+    matched: alloc::sync::Arc<Bitmap>,
+    /// What [`Store::ended`](super::rows::Store) said of each chunk when its dead were taken out of `matched`.
+    ended: Vec<u32>,
+    /// Pairs (node, exact duplicate behind it), and of how many duplicates they are all.
+    pairs: (Vec<(u32, u32)>, Option<u32>),
     /// What was made of them, and of how many rows, changes and living rows.
     made: Option<(alloc::sync::Arc<LiveSet>, [u32; 3])>,
 }
@@ -262,7 +268,8 @@ impl LiveSelection {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(filter: Filter) -> Self {
-        Self { filter, token: Token::default(), matched: Bitmap::new(0), made: None }
+        let matched = alloc::sync::Arc::new(Bitmap::new(0));
+        Self { filter, token: Token::default(), matched, ended: Vec::new(), pairs: (Vec::new(), Some(0)), made: None }
     }
 
     fn of(&mut self, shared: &Shared) -> Result<alloc::sync::Arc<LiveSet>, SelectError> {
@@ -274,28 +281,69 @@ impl LiveSelection {
         if let Some((set, _)) = self.made.as_ref().filter(|(_, of)| *of == now) {
             return Ok(set.clone());
         }
-        let (rows, asked) = (now[0], |name: &str| self.filter.columns().contains(&name));
-        // Once at least, so that a condition that does not fit is refused where there are no rows.
-        let mut first = self.matched.rows() as u32;
-        loop {
-            let end = rows.min(first.saturating_add(TOGETHER));
-            let slots = Slots::of(shared, first..end, asked);
-            let found = filter::select_unchecked(&slots.inputs(&shared.schema.columns), (end - first) as usize, &self.filter)?;
-            self.matched.grow(end as usize);
-            found.iter().for_each(|row| self.matched.insert(first + row));
-            first = end;
-            if first >= rows {
-                break;
-            }
+        // Its bits are ours alone again, unless a search has them.
+        self.made = None;
+        let rows = now[0];
+        self.look(shared, rows)?;
+        self.bury(shared, rows);
+        let twins = shared.store.twins();
+        if self.pairs.1 != Some(twins) {
+            let (pairs, whole) = shared.pairs(rows);
+            self.pairs = (pairs, whole.then_some(twins));
         }
-        let mut living = self.matched.clone();
-        if now[2] < rows {
-            self.matched.iter().filter(|&row| !shared.store.lives(row, rows)).for_each(|row| living.remove(row));
-        }
-        let Ok(set) = RowSet::new(living, shared.pairs(rows).into_iter().map(Ok::<_, core::convert::Infallible>), 0);
+        let pairs = self.pairs.0.iter().map(|&pair| Ok::<_, core::convert::Infallible>(pair));
+        let Ok(set) = RowSet::new(self.matched.clone(), pairs, 0);
         let set = alloc::sync::Arc::new(LiveSet { token: token.clone(), set });
         self.made = Some((set.clone(), now));
         Ok(set)
+    }
+
+    /// Looks at the rows that are new.
+    fn look(&mut self, shared: &Shared, rows: u32) -> Result<(), SelectError> {
+        let filter = &self.filter;
+        let asked = |name: &str| filter.columns().contains(&name);
+        // Once at least, so that a condition that does not fit is refused where there are no rows.
+        let mut first = self.matched.rows() as u32;
+        if first > 0 && first >= rows {
+            return Ok(());
+        }
+        loop {
+            let end = rows.min(first.saturating_add(TOGETHER));
+            let slots = Slots::of(shared, first..end, asked);
+            let found = filter::select_unchecked(&slots.inputs(&shared.schema.columns), (end - first) as usize, filter)?;
+            let matched = alloc::sync::Arc::make_mut(&mut self.matched);
+            matched.grow(end as usize);
+            found.iter().for_each(|row| matched.insert(first + row));
+            first = end;
+            if first >= rows {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes out the rows that have died.
+    fn bury(&mut self, shared: &Shared, rows: u32) {
+        let Self { matched, ended, .. } = self;
+        for (chunk, (slots, now)) in shared.store.ended(rows).enumerate() {
+            if ended.len() <= chunk {
+                ended.push(0);
+            }
+            if ended[chunk] == now {
+                continue;
+            }
+            let mut dying = false;
+            for row in slots.filter(|&row| shared.store.is_deleted(row)) {
+                if shared.store.lives(row, rows) {
+                    // Until the row in its place is seen.
+                    dying = true;
+                } else if matched.contains(row) {
+                    alloc::sync::Arc::make_mut(matched).remove(row);
+                }
+            }
+            if !dying {
+                ended[chunk] = now;
+            }
+        }
     }
 }
 
@@ -315,12 +363,9 @@ impl Shared {
         self.search_where(query, params, &rows.set, scratch, hits)
     }
 
-    /// Pairs (node, exact duplicate behind it) of the first `rows` rows.
-    fn pairs(&self, rows: u32) -> Vec<(u32, u32)> {
-        let mut pairs = Vec::new();
-        if !self.store.has_twins() {
-            return pairs;
-        }
+    /// Pairs (node, exact duplicate behind it) of the first `rows` rows, and whether no newer row hangs behind any.
+    fn pairs(&self, rows: u32) -> (Vec<(u32, u32)>, bool) {
+        let (mut pairs, mut whole) = (Vec::new(), true);
         // A node is an older row than those behind it.
         let mut behind = vec![false; rows as usize];
         for node in 0..rows {
@@ -334,14 +379,13 @@ impl Shared {
                         *behind = true;
                         pairs.push((node, twin));
                     }
-                    // Newer than what is looked at.
-                    None => {}
+                    None => whole = false,
                     Some(_) => break,
                 }
                 next = self.store.twin(twin);
             }
         }
-        pairs
+        (pairs, whole)
     }
 }
 

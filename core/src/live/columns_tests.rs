@@ -1,12 +1,13 @@
 //! Filtered searches of a live index, beside exact ones of the same rows.
 
-use super::{Live, LiveColumn, LiveError, LiveParams, LiveReader, LiveSelection};
+use super::{Live, LiveColumn, LiveError, LiveParams, LiveReader, LiveSelection, LiveSet};
 use crate::filter::{ColumnType, Filter, Value};
 use crate::format::{Metric, Plan};
 use crate::search::{Hit, Scratch, SearchParams};
 use crate::vectors::Query;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,4 +201,29 @@ fn values_fit_their_columns_and_sets_their_state() {
     assert!(reader.search_where(row, &SearchParams::default(), &set, &mut scratch, &mut hits).is_err(), "a set of another state");
     let twice = [columns(), columns()].concat();
     assert!(matches!(Live::with_columns(LiveParams::new(2, Metric::L2), twice), Err(LiveError::Parameter { parameter: "columns", .. })));
+}
+
+#[test]
+fn what_a_filter_selected_is_copied_only_where_a_search_still_has_it() {
+    let mut live = Live::with_columns(LiveParams::new(DIMENSIONS, Metric::L2).ef_construction(20), columns()).expect("an index");
+    let insert = |live: &mut Live, id: u64| live.insert_with(id, Query::F32(&vector(id)), b"", &values(id)).expect("a new row");
+    (0..200).for_each(|id| insert(&mut live, id));
+    let mut selection = LiveSelection::new(Filter::parse("brand = 'east'").expect("a filter"));
+    let place = |set: &LiveSet| Arc::as_ptr(&set.set.rows);
+    let first = live.select(&mut selection).expect("columns");
+    // A row that does not match dies: another set, of the same bits.
+    live.delete(0).expect("a row");
+    let second = live.select(&mut selection).expect("columns");
+    assert!(!Arc::ptr_eq(&first, &second) && place(&first) == place(&second));
+    // One that matches dies and one comes, while nobody has the bits, and while somebody has.
+    let (before, length) = (place(&first), first.len());
+    drop((first, second));
+    live.delete(1).expect("a row");
+    insert(&mut live, 202);
+    let third = live.select(&mut selection).expect("columns");
+    assert_eq!((place(&third), third.len()), (before, length));
+    live.delete(4).expect("a row");
+    let fourth = live.select(&mut selection).expect("columns");
+    assert_eq!((third.len(), fourth.len()), (length, length - 1));
+    assert!(place(&third) != place(&fourth) && third.set.contains(4) && !fourth.set.contains(4));
 }

@@ -2,18 +2,23 @@
 
 use super::sync::Ordering;
 use super::{Live, LiveError, LiveParams, Shared, meta};
+#[cfg(feature = "codes")]
+use crate::build::Codes;
 use crate::error::{Corrupt, OpenError};
 use crate::format::{Kind, Section};
 use crate::graph::NONE;
 use crate::index::Index;
 use crate::quant::record::DUPLICATE_FOLLOWS;
 use crate::quant::{Encoding, Factors, RecordLayout, Space};
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use crate::search::SearchError;
 use alloc::vec;
 use alloc::vec::Vec;
 
 impl Live {
     /// Takes up a file, saved or built. Everything is read and checked; originals are left behind, and columns where the cargo feature `filter` is off.
+    /// Codes are not kept but for their kind: a save makes them anew, where the cargo feature `codes` is on.
     /// `ef_construction` is what its `meta` says, 200 where that says nothing.
     ///
     /// # Errors
@@ -28,7 +33,7 @@ impl Live {
     /// What is wrong with the file.
     pub fn from_index<B: AsRef<[u8]>>(index: &Index<B>) -> Result<Self, LiveError> {
         let damaged = |corrupt| LiveError::Open(OpenError::Corrupt(corrupt));
-        index.check(&mut |_, _| {}).map_err(|damage| damaged(damage.first))?;
+        index.check_but_neighbor_codes(&mut |_, _| {}).map_err(|damage| damaged(damage.first))?;
         let section = |kind: Kind| {
             let section = index.reader().section(kind, 0);
             section.ok_or(LiveError::Open(OpenError::Missing { section: kind as u16 }))
@@ -43,6 +48,12 @@ impl Live {
         let ef_construction = meta::number(&meta, "ef_construction").filter(|ef| (1..=100_000).contains(ef));
         params.ef_construction = ef_construction.map_or(params.ef_construction, |ef| ef as usize);
         params.seed = index.reader().header().superblock.seed;
+        #[cfg(feature = "codes")]
+        {
+            let codes = index.reader().section(Kind::CodesRows, 0).and_then(|section| Codes::of_table(section.table()));
+            params.codes = codes.unwrap_or(Codes::None);
+            params.layout = if index.reader().section(Kind::NeighborCodes, 0).is_some() { Layout::Fast } else { Layout::Lean };
+        }
         let mean = index.mean()?.to_vec();
         let shared = Shared::new(&params, mean, index.quality()?.to_vec(), index.kernels());
         let changed = meta::number(&meta, "changed").unwrap_or(0);

@@ -9,8 +9,17 @@ use alloc::string::String;
 pub(super) fn describe(params: &LiveParams, rows: usize, changed: u32) -> String {
     let mut json = String::new();
     say!(&mut json, "{\"builder\":\"hnsw-live 1\",\"changed\":", changed);
+    #[cfg(feature = "codes")]
+    if params.codes != crate::build::Codes::None {
+        say!(&mut json, ",\"codes\":\"", params.codes.as_str(), "\"");
+    }
     say!(&mut json, ",\"dimensions\":", params.dimensions, ",\"ef_construction\":", params.ef_construction);
-    say!(&mut json, ",\"element\":\"", params.element.as_str(), "\",\"m\":", params.m);
+    say!(&mut json, ",\"element\":\"", params.element.as_str(), "\"");
+    #[cfg(feature = "codes")]
+    if params.layout == crate::search::Layout::Fast {
+        say!(&mut json, ",\"layout\":\"fast\"");
+    }
+    say!(&mut json, ",\"m\":", params.m);
     say!(&mut json, ",\"metric\":\"", params.metric.as_str(), "\",\"rows\":", rows, ",\"seed\":", params.seed, "}");
     json
 }

@@ -14,7 +14,8 @@
 //!
 //! Exact duplicates are one node of the graph with a chain of twins behind it, so a thousand copies
 //! of one vector cost a thousand records and one node. Records are all that is kept: about one
-//! byte an element. The mean is zero unless the index was loaded from a file that has one.
+//! byte an element. The mean is zero unless the index was loaded from a file that has one. Codes that
+//! guide walks over files, and those of neighbours, are made anew of the records at each save.
 
 #[cfg(feature = "filter")]
 mod columns;
@@ -41,6 +42,8 @@ pub use columns::{LiveColumn, LiveSelection, LiveSet};
 pub use error::LiveError;
 pub use reader::LiveReader;
 
+#[cfg(feature = "codes")]
+use crate::build::Codes;
 use crate::build::plan_of;
 use crate::distance::Kernels;
 use crate::format::{Element, Metric, Plan};
@@ -48,6 +51,8 @@ use crate::graph::NONE;
 use crate::graph::beam::Beam;
 use crate::graph::select::Selector;
 use crate::quant::{Encoding, Prepared, RecordLayout, Space};
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use crate::search::{Hit, QualityRow, Scratch, SearchError, SearchParams, Stats};
 use crate::slots::Slots;
 use crate::vectors::Query;
@@ -73,13 +78,30 @@ pub struct LiveParams {
     pub ef_construction: usize,
     /// Decides levels.
     pub seed: u64,
+    /// What guides walks over the files that are saved; searches of the live index go by records.
+    #[cfg(feature = "codes")]
+    pub codes: Codes,
+    /// Whether saved files hold codes of neighbours.
+    #[cfg(feature = "codes")]
+    pub layout: Layout,
 }
 
 impl LiveParams {
     /// Vectors of `dimensions` f32, with the defaults of a build.
     #[must_use]
     pub fn new(dimensions: usize, metric: Metric) -> Self {
-        Self { dimensions, metric, element: Element::F32, m: 16, ef_construction: 200, seed: 0 }
+        Self {
+            dimensions,
+            metric,
+            element: Element::F32,
+            m: 16,
+            ef_construction: 200,
+            seed: 0,
+            #[cfg(feature = "codes")]
+            codes: Codes::None,
+            #[cfg(feature = "codes")]
+            layout: Layout::Lean,
+        }
     }
 
     /// Sets the neighbours of a node.
@@ -104,6 +126,20 @@ impl LiveParams {
     #[must_use]
     pub fn element(self, element: Element) -> Self {
         Self { element, ..self }
+    }
+
+    /// Sets what guides walks over saved files.
+    #[cfg(feature = "codes")]
+    #[must_use]
+    pub fn codes(self, codes: Codes) -> Self {
+        Self { codes, ..self }
+    }
+
+    /// Sets what saved files hold for walks.
+    #[cfg(feature = "codes")]
+    #[must_use]
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 }
 

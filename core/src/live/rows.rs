@@ -22,6 +22,8 @@ use crate::graph::NONE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
+#[cfg(feature = "filter")]
+use core::ops::Range;
 
 /// Bytes that a chunk may have, so that the first row of a large dimension costs no more.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -104,6 +106,9 @@ struct Chunk {
     twins: Box<[AtomicU32]>,
     /// A row is alive for those who see as many rows or fewer; [`NONE`]: for all.
     ends: Box<[AtomicU32]>,
+    /// Ends that were set: another number, and there is something new.
+    #[cfg(feature = "filter")]
+    ended: AtomicU32,
 }
 
 /// Chunks made as they are needed.
@@ -124,9 +129,9 @@ pub(super) struct Store {
     length: AtomicU32,
     /// Whether a row has a payload.
     with_payload: AtomicBool,
-    /// Whether a row hangs behind another.
+    /// Rows that hang behind another.
     #[cfg(feature = "filter")]
-    with_twins: AtomicBool,
+    twins: AtomicU32,
 }
 
 impl Store {
@@ -143,7 +148,7 @@ impl Store {
             length: AtomicU32::new(0),
             with_payload: AtomicBool::new(false),
             #[cfg(feature = "filter")]
-            with_twins: AtomicBool::new(false),
+            twins: AtomicU32::new(0),
         }
     }
 
@@ -187,6 +192,8 @@ impl Store {
                 values: (0..slots).map(|_| OnceBox::new()).collect(),
                 twins: atomics(slots, NONE),
                 ends: atomics(slots, NONE),
+                #[cfg(feature = "filter")]
+                ended: AtomicU32::new(0),
             })
         });
         Some((chunk, at))
@@ -225,10 +232,20 @@ impl Store {
         self.chunk(slot).and_then(|(chunk, at)| chunk.values[at].get()).map_or(&[], |values| values)
     }
 
-    /// Whether a row is the exact duplicate of another.
+    /// Rows that are the exact duplicates of others.
     #[cfg(feature = "filter")]
-    pub(super) fn has_twins(&self) -> bool {
-        self.with_twins.load(Ordering::Relaxed)
+    pub(super) fn twins(&self) -> u32 {
+        self.twins.load(Ordering::Acquire)
+    }
+
+    /// The first `rows` rows by chunks, with a number for each that is another once more of its rows have ended.
+    #[cfg(feature = "filter")]
+    pub(super) fn ended(&self, rows: u32) -> impl Iterator<Item = (Range<u32>, u32)> + '_ {
+        let slots = 1 << self.chunk_bits;
+        (0..rows).step_by(slots as usize).map(move |first| {
+            let ended = self.chunk(first).map_or(0, |(chunk, _)| chunk.ended.load(Ordering::Acquire));
+            (first..rows.min(first.saturating_add(slots)), ended)
+        })
     }
 
     pub(super) fn has_payloads(&self) -> bool {
@@ -297,15 +314,25 @@ impl Store {
     }
 
     pub(super) fn set_twin(&self, slot: u32, twin: u32) {
-        #[cfg(feature = "filter")]
-        self.with_twins.store(true, Ordering::Relaxed);
         if let Some((chunk, at)) = self.chunk(slot) {
             chunk.twins[at].store(twin, Ordering::Release);
         }
+        #[cfg(feature = "filter")]
+        self.twins.fetch_add(1, Ordering::Release);
     }
 
     fn end(&self, slot: u32) -> Option<&AtomicU32> {
         self.chunk(slot).map(|(chunk, at)| &chunk.ends[at])
+    }
+
+    /// Counts an end, after it was set.
+    fn count_end(&self, slot: u32) {
+        #[cfg(feature = "filter")]
+        if let Some((chunk, _)) = self.chunk(slot) {
+            chunk.ended.fetch_add(1, Ordering::Release);
+        }
+        #[cfg(not(feature = "filter"))]
+        let _ = slot;
     }
 
     /// Whether a row is there for who sees `rows` rows: published, and not ended.
@@ -321,7 +348,9 @@ impl Store {
 
     /// Ends a row; false when it had ended.
     pub(super) fn delete(&self, slot: u32) -> bool {
-        self.end(slot).is_some_and(|end| end.swap(0, Ordering::AcqRel) == NONE)
+        let ended = self.end(slot).is_some_and(|end| end.swap(0, Ordering::AcqRel) == NONE);
+        self.count_end(slot);
+        ended
     }
 
     /// Ends a row as soon as `by` is seen, which was appended and is not yet published.
@@ -329,6 +358,7 @@ impl Store {
         if let Some(end) = self.end(slot) {
             end.store(by, Ordering::Release);
         }
+        self.count_end(slot);
     }
 }
 

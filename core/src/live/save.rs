@@ -5,8 +5,15 @@ use super::sync::Ordering;
 use super::{Live, Shared, meta};
 use crate::build::write::{Content, File};
 use crate::build::{BuildError, plan_of};
+#[cfg(feature = "codes")]
+use crate::build::{Codes, NodeCodes, NodeNeighbors};
 use crate::format::{Digest, Refine, Sink};
+#[cfg(feature = "codes")]
+use crate::graph::layer::LayerView;
 use crate::graph::order;
+use crate::par::{Par, Serial};
+#[cfg(feature = "codes")]
+use crate::search::Layout;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -19,6 +26,14 @@ impl Live {
     /// # Errors
     /// What the sink reports.
     pub fn save<S: Sink>(&self, sink: S) -> Result<S, BuildError<S::Error>> {
+        self.save_by(sink, &Serial)
+    }
+
+    /// As [`Live::save`], the same bytes, by any number of threads: codes, where the file is to have any, take most of the time.
+    ///
+    /// # Errors
+    /// What the sink reports.
+    pub fn save_by<S: Sink, P: Par>(&self, sink: S, par: &P) -> Result<S, BuildError<S::Error>> {
         let shared = &*self.shared;
         let mut parts = shared.parts();
         for layer in 0..parts.graph.layers.len() {
@@ -37,14 +52,24 @@ impl Live {
         let slots = super::columns::Slots::of(shared, 0..rows as u32, |_| true);
         #[cfg(feature = "filter")]
         let columns: Vec<_> = slots.inputs(self.columns()).into_iter().map(crate::filter::Coded::new).collect();
+        let (order, records) = (order::breadth_first(&parts.graph.layers[0]), parts.records(shared));
+        #[cfg(feature = "codes")]
+        let codes = (params.codes != Codes::None).then(|| NodeCodes::of(params.codes, records, params.seed, par));
+        #[cfg(not(feature = "codes"))]
+        let (codes, _) = (None, par);
+        #[cfg(feature = "codes")]
+        let neighbors = (params.layout == Layout::Fast).then(|| {
+            let view = LayerView { layer: &parts.graph.layers[0], records, nodes: parts.nodes.len() };
+            NodeNeighbors::of(view, &order, params.seed, par)
+        });
         let file = File {
-            order: order::breadth_first(&parts.graph.layers[0]),
+            order,
             content: &Rows { shared, parts: &parts },
-            records: parts.records(shared),
+            records,
             graph: &parts.graph,
-            codes: None,
+            codes: codes.as_ref(),
             #[cfg(feature = "codes")]
-            neighbors: None,
+            neighbors: neighbors.as_ref(),
             quality: shared.quality(),
             element: params.element,
             plan: plan_of(rows),

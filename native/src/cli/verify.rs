@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use nearshore::Segments;
 use nearshore::parts::{Parts, PartsError};
 use nearshore::segments::{CheckError, SegmentError};
+use nearshore::{Pool, Segments};
 use serde_json::json;
 
 use super::args::{Common, FileArgs};
@@ -18,8 +18,9 @@ pub(crate) fn run(args: &FileArgs, common: &Common) -> Result<(), Fail> {
         return verify_parts(args, common, &parts);
     }
     let index = Segments::open(&args.file)?;
+    let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
     let progress = Progress::new(common);
-    let checked = index.check(&mut |done, total| progress.tell("verifying", done, Some(total)));
+    let checked = index.check(&pool, &mut |done, total| progress.tell("verifying", done, Some(total)));
     progress.finish();
     let tables = index.iter().flat_map(|(_, segment)| &segment.reader().header().tables);
     let blocks: u64 = tables.map(|table| table.blocks()).sum();

@@ -22,6 +22,7 @@ use super::selections::Selections;
 use super::{CollectionOptions, Info, Saved};
 use crate::error::Error;
 use crate::io::FileSink;
+use crate::par::Pool;
 
 /// A change of one row.
 enum Change<'a> {
@@ -210,7 +211,12 @@ impl LiveRows {
         let _writer = self.writer();
         if let Some(live) = self.read().as_ref().filter(|_| self.unsaved.load(Ordering::Relaxed) > 0) {
             let sink = FileSink::create(path, true).map_err(io)?;
-            let sink = live.save(sink).map_err(|error| CollectionError::of_save(error, path))?;
+            // Codes are made by all cores; without threads by this one.
+            let saved = match Pool::new(0) {
+                Ok(pool) => live.save_by(sink, &pool),
+                Err(_) => live.save(sink),
+            };
+            let sink = saved.map_err(|error| CollectionError::of_save(error, path))?;
             sink.finish().map_err(io)?;
             self.unsaved.store(0, Ordering::Relaxed);
         }

@@ -140,3 +140,28 @@ fn a_file_with_columns_is_searched_by_filters_and_one_without_says_so() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(refusal(open(&folder).search(&filtered("price = 3"))), ("filter".to_owned(), "no_columns"));
 }
+
+#[test]
+fn a_save_keeps_the_codes_that_the_file_had() {
+    use nearshore_core::build::{BuildParams, Codes, Input, build};
+    use nearshore_core::vectors::Vectors;
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<f32> = (0..600u64).map(|at| (nearshore_core::seed::hash(1, 2, at) % 1000) as f32).collect();
+    let input = Input { vectors: Vectors::packed(Element::F32, 2, bytemuck::cast_slice(&rows)).unwrap(), ids: None, payloads: None };
+    let mut params = BuildParams::default();
+    (params.originals, params.codes, params.layout) = (false, Codes::U4, Layout::Fast);
+    let path = folder.path().join("coded.shore");
+    let sink = crate::io::FileSink::create(&path, false).unwrap();
+    let go_on = &mut |_, _, _| std::ops::ControlFlow::Continue(());
+    let kernels = nearshore_core::distance::Kernels::best();
+    build(&input, &params, &nearshore_core::par::Serial, kernels, go_on, sink).unwrap().0.finish().unwrap();
+    let collection = Collection::open(&path, &CollectionOptions::default()).unwrap();
+    collection.insert(&[point(1_000, &[1.0, 2.0])]).unwrap();
+    assert_eq!(collection.delete(&[3]).unwrap(), 1);
+    collection.save().unwrap();
+    drop(collection);
+    let saved = Index::open(&path).unwrap();
+    saved.check(&mut |_, _| {}).unwrap();
+    let rows_of = |kind| saved.reader().section(kind, 0).map(|section| section.rows());
+    assert_eq!([rows_of(Kind::CodesRows), rows_of(Kind::NeighborCodes)], [Some(301); 2]);
+}

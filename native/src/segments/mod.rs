@@ -203,15 +203,15 @@ impl Segments {
     }
 
     /// Checks every block and bound of every segment ([`nearshore_core::index::Index::check`]), and that no id is in two; `progress` is told bytes
-    /// done and in all.
+    /// done and in all; codes of neighbours are made again by the threads of `par`.
     ///
     /// # Errors
     /// The first segment that is damaged, or [`Error::Set`] for the id.
-    pub fn check(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), CheckError> {
+    pub fn check(&self, par: &impl Par, progress: &mut dyn FnMut(u64, u64)) -> Result<(), CheckError> {
         let total = self.file_bytes();
         let mut before = 0;
         for (segment, file) in self.segments.iter().enumerate() {
-            let checked = file.index.check(&mut |done, _| progress(before + done, total));
+            let checked = file.index.check_by(par, &mut |done, _| progress(before + done, total));
             checked.map_err(|error| CheckError::Damage(SegmentError { segment, error }))?;
             before += file.index.reader().bytes().len() as u64;
         }

@@ -196,7 +196,7 @@ fn errors_of_searches_name_the_segment() {
     let queries = queries(3);
     let failed = set.search_batch(&queries, 0..3, &SearchParams::default(), None, &Pool::new(2).unwrap());
     assert!(failed.iter().all(|found| found.as_ref().is_err_and(|failed| failed.segment == 1)));
-    assert!(matches!(set.check(&mut |_, _| {}), Err(CheckError::Damage(SegmentError { segment: 1, .. }))));
+    assert!(matches!(set.check(&nearshore_core::par::Serial, &mut |_, _| {}), Err(CheckError::Damage(SegmentError { segment: 1, .. }))));
     // A wrong query is nobody's fault but its own.
     assert!(matches!(set.search(&[1u8; 3], &SearchParams::default()), Err(Error::Search(SearchError::Dimensions { .. }))));
 }

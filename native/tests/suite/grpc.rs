@@ -7,6 +7,7 @@ use crate::support::served::Served;
 use crate::support::{Sandbox, numbers};
 use serde_json::{Value, json};
 use tonic::Code;
+use tonic::codegen::tokio_stream::{self, StreamExt as _};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -196,7 +197,7 @@ fn it_tells_its_health_and_describes_itself() {
     let mut ask = |question| {
         let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
         caller.runtime.block_on(async {
-            let answers = client.server_reflection_info(tonic::codegen::tokio_stream::once(request)).await.unwrap();
+            let answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
             answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap()
         })
     };
@@ -262,4 +263,23 @@ fn a_stop_saves_and_ends_those_who_watch() {
     assert!(TcpStream::connect(address).is_err());
     let (_served, caller) = start(&sandbox, "data");
     assert_eq!(caller.get(&[0, 9]).len(), 1);
+}
+
+#[test]
+fn a_stop_ends_the_streams_of_those_who_ask_what_there_is() {
+    let sandbox = Sandbox::new();
+    let (served, caller) = start(&sandbox, "data");
+    let mut client = ServerReflectionClient::with_origin(caller.connection.clone(), caller.origin.clone());
+    let question = MessageRequest::ListServices(String::new());
+    let question = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let end = caller.runtime.block_on(async {
+        // As tools do that keep the stream for further questions.
+        let questions = tokio_stream::once(question).chain(tokio_stream::pending());
+        let mut answers = client.server_reflection_info(questions).await.unwrap().into_inner();
+        assert!(answers.message().await.unwrap().is_some());
+        served.signal();
+        answers.message().await.map(|answer| answer.is_some()).map_err(|error| error.to_string())
+    });
+    assert_eq!(end, Ok(false), "an end, not a connection that broke when the server would wait no longer");
+    served.wait().ok();
 }

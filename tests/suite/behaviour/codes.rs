@@ -1,6 +1,7 @@
 //! Walks that coarse codes guide: the same hits at the same distances, and nothing taken on trust.
 
 use super::*;
+use crate::threads::Threads;
 use nearshore_core::live::Live;
 use nearshore_core::search::SearchError;
 
@@ -150,7 +151,7 @@ fn a_factor_that_is_no_number_ends_the_search() {
 }
 
 #[test]
-fn a_live_index_leaves_codes_behind_and_answers_as_one_of_a_file_without_them() {
+fn a_live_index_searches_by_records_and_saves_the_codes_that_its_file_had() {
     let (plain, coded, queries) = pair_of(Codes::RaBitQ1, Metric::L2, true);
     let [plain, coded] = [&plain, &coded].map(|index| Live::from_index(index).expect("a sound file"));
     let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
@@ -163,7 +164,39 @@ fn a_live_index_leaves_codes_behind_and_answers_as_one_of_a_file_without_them() 
         // The table that came with the file was measured under its codes, which need no less effort.
         assert_eq!(found(&coded, query, &SearchParams::recall(0.95)).len(), 10);
     }
-    let saved = Index::open(coded.save(Vec::new()).expect("a file")).expect("a sound file");
+    let saved = Index::open(plain.save(Vec::new()).expect("a file")).expect("a sound file");
     assert!(saved.reader().section(Kind::CodesRows, 0).is_none());
-    saved.check(&mut |_, _| {}).expect("a sound file");
+}
+
+#[test]
+fn what_is_saved_has_the_codes_of_the_file_that_was_taken_up() {
+    for codes in [Codes::None, Codes::U4, Codes::RaBitQ2, Codes::Pq32] {
+        let (_, coded, queries) = pair_of(codes, Metric::L2, true);
+        let kind = |index: &File| {
+            let section = index.reader().section(Kind::CodesRows, 0);
+            section.map(|section| (section.table().encoding, section.table().parameter, section.table().stride))
+        };
+        let mut live = Live::from_index(&coded).expect("a sound file");
+        assert_eq!(live.params().codes, codes);
+        for (id, query) in (1_000_000..).zip(queries.chunks(DIMENSIONS)) {
+            live.insert(id, Query::F32(query), &[]).expect("a new id");
+        }
+        (0..500).for_each(|id| live.delete(id).expect("a row"));
+        live.compact();
+        let bytes = live.save(Vec::new()).expect("a file");
+        assert!(bytes == live.save_by(Vec::new(), &Threads(3)).expect("a file"), "{codes:?}: the same by any number of threads");
+        let saved = Index::open(bytes).expect("a sound file");
+        saved.check(&mut |_, _| {}).expect("codes that are those of the records");
+        assert_eq!(kind(&saved), kind(&coded), "{codes:?}");
+        // Each of them is a row now, the nearest to itself.
+        for (id, query) in (1_000_000..).zip(queries.chunks(DIMENSIONS)) {
+            assert_eq!(search(&saved, Query::F32(query), &walk(60))[0].id, id, "{codes:?}");
+        }
+        let mut none = Live::from_index(&saved).expect("what was saved");
+        none.ids().collect::<Vec<_>>().into_iter().for_each(|id| none.delete(id).expect("a row"));
+        none.compact();
+        let none = Index::open(none.save(Vec::new()).expect("a file")).expect("a sound file");
+        none.check(&mut |_, _| {}).expect("a sound file");
+        assert_eq!(Live::from_index(&none).expect("no rows").params().codes, codes, "of no rows as well");
+    }
 }

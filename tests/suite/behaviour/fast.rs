@@ -1,6 +1,8 @@
 //! Walks by codes of neighbours: other hops, the same hits at the same distances, and nothing taken on trust.
 
 use super::*;
+use crate::threads::Threads;
+use nearshore_core::error::Damage;
 use nearshore_core::live::Live;
 use nearshore_core::search::{Layout, SearchError};
 
@@ -125,10 +127,10 @@ fn enough_living_rows_are_found_among_tombstones() {
     for hit in &near {
         live.delete(hit.id).expect("a row");
     }
-    let mut saved = Index::open(live.save(Vec::new()).expect("a file")).expect("a saved file");
-    assert!(!saved.has_neighbor_codes(), "a live index leaves them behind");
-    assert_eq!(saved.deleted(), 400);
-    saved.derive_neighbor_codes(&Serial).expect("a sound file");
+    let saved = Index::open(live.save(Vec::new()).expect("a file")).expect("a saved file");
+    let section = saved.reader().section(Kind::NeighborCodes, 0).expect("as the file had them");
+    assert_eq!((section.rows(), saved.deleted()), (3000, 400));
+    saved.check(&mut |_, _| {}).expect("a sound file");
     for ef in [10, 50] {
         let hits = search(&saved, Query::F32(query), &fast(ef));
         assert_eq!(hits.len(), 10, "ef {ef}");
@@ -187,5 +189,25 @@ fn damaged_rows_are_errors_that_name_their_table() {
         assert!(failed > 0, "{what}: some walk meets it");
         let damage = damaged.check(&mut |_, _| {}).expect_err("damage");
         assert!(damage.first.section == Kind::NeighborCodes as u16 && damage.first.what.starts_with(what), "{damage}");
+    }
+}
+
+#[test]
+fn codes_of_other_records_than_those_of_the_neighbours_are_damage() {
+    let (_, file) = pair(Metric::L2);
+    let section = file.reader().section(Kind::NeighborCodes, 0).expect("a table of codes");
+    let row = section.row(0).expect("whole");
+    let word = |at: usize| u32::from_le_bytes(row[at..at + 4].try_into().expect("four bytes"));
+    let another = (1..3000).find(|other| (0..32).all(|slot| word(4 * slot) != *other)).expect("a row that is no neighbour");
+    // Nothing that is out of bounds: another neighbour, another number, a sign that is turned around.
+    for (at, value) in [(0, another), (128, word(128) ^ 1), (260, word(260) ^ 1), (384, word(384) ^ 1)] {
+        let damaged = Index::open(with_word(&file, at, value)).expect("the header is sound");
+        for par in [1, 3] {
+            let damage = damaged.check_by(&Threads(par), &mut |_, _| {}).expect_err("damage");
+            let Damage { first, .. } = damage;
+            assert_eq!((first.section, first.what), (Kind::NeighborCodes as u16, "codes of other records than those of its neighbours"));
+        }
+        // What a live index takes up does not include them, so it may.
+        assert!(Live::from_index(&damaged).is_ok());
     }
 }

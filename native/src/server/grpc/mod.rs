@@ -11,6 +11,7 @@ mod call;
 mod limits;
 mod requests;
 mod status;
+mod stopped;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,9 +61,10 @@ pub(super) async fn router(context: Arc<Context>) -> (Router, HealthReporter) {
     let mut router = Router::new().route("/grpc.health.v1.Health/{call}", healthy);
     // Both versions: clients of a few years ago know the older one only. They are constants, which are right or never were.
     if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+        let ending = from_fn_with_state(Arc::clone(&context), ended_by_a_stop);
         router = router
-            .route("/grpc.reflection.v1.ServerReflection/{call}", any_service(v1))
-            .route("/grpc.reflection.v1alpha.ServerReflection/{call}", any_service(v1alpha));
+            .route("/grpc.reflection.v1.ServerReflection/{call}", any_service(v1).layer(ending.clone()))
+            .route("/grpc.reflection.v1alpha.ServerReflection/{call}", any_service(v1alpha).layer(ending));
     }
     for path in proto::CALLS {
         let call = path.rsplit('/').next().unwrap_or_default();
@@ -84,6 +86,11 @@ pub(super) async fn router(context: Arc<Context>) -> (Router, HealthReporter) {
     let unknown = async || status::response(Code::Unimplemented, "no such call; reflection lists them");
     let router = router.fallback(unknown).method_not_allowed_fallback(unknown);
     (router.layer(from_fn_with_state(Arc::clone(&context), guarded)).with_state(context), health)
+}
+
+/// Lets no more questions come over a stream once the server stops: those who may ask more would keep it waiting.
+async fn ended_by_a_stop(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    next.run(request.map(|body| stopped::until(body, context.stopping.clone()))).await
 }
 
 /// Says that the server stops, and ends the streams of those who watch: they would keep it waiting.
