@@ -61,12 +61,12 @@ impl Codes {
         }
     }
 
-    /// Those of a file's table; `None` where it is not of this list.
+    /// Those of a file's table, of rows of `dimensions` elements; `None` where it is not of this list.
     #[cfg(feature = "codes")]
-    pub(crate) fn of_table(table: &Table) -> Option<Self> {
+    pub(crate) fn of_table(table: &Table, dimensions: usize) -> Option<Self> {
         let parts = usize::try_from(table.parameter).unwrap_or(usize::MAX);
         Self::ALL.into_iter().find(|codes| match codes.method() {
-            Some(Method::Product { parts: own }) => table.encoding == CODES_PQ && own == parts,
+            Some(Method::Product { parts: own }) => table.encoding == CODES_PQ && own.min(dimensions) == parts,
             Some(method) => table.encoding == method.encoding(),
             None => *codes == Self::U4 && table.encoding == CODES_U4,
         })

@@ -84,7 +84,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         if reader.section(Kind::Edges, 0).is_none() {
             return Err(SearchError::Unsupported { lacks: "has no graph to walk along" }.into());
         }
-        let has = reader.section(Kind::CodesRows, 0).map(|section| Codes::of_table(section.table()));
+        let has = reader
+            .section(Kind::CodesRows, 0)
+            .map(|section| Codes::of_table(section.table(), reader.header().superblock.dimensions as usize));
         let made = if codes == Codes::None { has.is_none().then_some(Codes::U4) } else { (has != Some(Some(codes))).then_some(codes) };
         let recoder = match made {
             Some(codes) => {

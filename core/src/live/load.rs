@@ -50,7 +50,7 @@ impl Live {
         params.seed = index.reader().header().superblock.seed;
         #[cfg(feature = "codes")]
         {
-            let codes = index.reader().section(Kind::CodesRows, 0).and_then(|section| Codes::of_table(section.table()));
+            let codes = index.reader().section(Kind::CodesRows, 0).and_then(|section| Codes::of_table(section.table(), index.dimensions()));
             params.codes = codes.unwrap_or(Codes::None);
             params.layout = if index.reader().section(Kind::NeighborCodes, 0).is_some() { Layout::Fast } else { Layout::Lean };
         }
