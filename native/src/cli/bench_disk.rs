@@ -78,7 +78,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
         check_truth_ids(args, truth, &queries, &[index.index()])?;
     }
     let threads = common.threads.map_or(1, usize::from);
-    let flight = Flight { threads, in_flight: args.in_flight.map(usize::from), payloads: false };
+    let flight = Flight { threads, in_flight: in_flight(args, &index), payloads: false };
     let settings = settings(args);
     let mut runs = Vec::new();
     for (done, setting) in settings.iter().enumerate() {
@@ -154,13 +154,6 @@ fn measure(
     })
 }
 
-impl Measured {
-    /// Searches in flight on each thread, in the mean.
-    fn in_flight(&self, threads: usize) -> f64 {
-        self.nanos.iter().sum::<u64>() as f64 / 1e9 / self.wall.max(1e-9) / threads as f64
-    }
-}
-
 /// Everything that is printed.
 struct Report<'a> {
     args: &'a BenchArgs,
@@ -170,6 +163,11 @@ struct Report<'a> {
     opened: f64,
     /// Rows that the filter selected, and the microseconds that took.
     selected: Option<(usize, f64)>,
+}
+
+/// Searches in flight on each thread.
+fn in_flight(args: &BenchArgs, index: &DiskIndex) -> usize {
+    args.in_flight.map_or(index.in_flight(), usize::from)
 }
 
 impl Report<'_> {
@@ -192,7 +190,7 @@ impl Report<'_> {
                 "cpu_s": rounded(run.cpu), "wall_seconds": rounded(run.wall), "mean_us": rounded(mean), "p50_us": rounded(percentile_us(&run.nanos, 0.5)),
                 "p95_us": rounded(percentile_us(&run.nanos, 0.95)), "p99_us": rounded(percentile_us(&run.nanos, 0.99)), "distances": rounded(run.distances),
                 "hops": rounded(run.hops), "rounds": rounded(run.rounds), "blocks": rounded(run.blocks), "bytes": rounded(run.bytes),
-                "cache_hit_share": rounded(run.cached), "in_flight": rounded(run.in_flight(self.threads)),
+                "cache_hit_share": rounded(run.cached),
             });
             match self.effort(&run.setting) {
                 Ok(Setting { ef, gamma }) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
@@ -208,7 +206,7 @@ impl Report<'_> {
         };
         let mut value = json!({
             "file": args.file().display().to_string(), "rows": core.len(), "dimensions": core.dimensions(), "metric": core.metric().as_str(), "k": args.k,
-            "threads": self.threads, "in_flight": args.in_flight, "backend": core.kernels().name(), "driver": index.file().method().as_str(),
+            "threads": self.threads, "in_flight": in_flight(args, index), "backend": core.kernels().name(), "driver": index.file().method().as_str(),
             "direct": index.file().direct(), "refused": index.file().refusals().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "front_bytes": index.resident_bytes(), "memory_bytes": args.memory.map(|memory| memory.0), "resident_bytes": resident_bytes(),
             "file_bytes": core.reader().bytes().len(), "open_seconds": rounded(self.opened), "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
@@ -228,7 +226,7 @@ impl Report<'_> {
             "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), {} in flight on each",
             args.file().display(),
             args.k,
-            args.in_flight.map_or("as many as pay".to_owned(), |count| count.to_string())
+            in_flight(args, index)
         )?;
         writeln!(out, "{index}")?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
@@ -238,7 +236,7 @@ impl Report<'_> {
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;
         writeln!(
             out,
-            "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7} {:>7}",
+            "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7}",
             if self.runs.iter().any(|run| self.effort(&run.setting).is_err()) { "probes/records" } else { "ef/gamma" },
             "recall",
             "qps",
@@ -250,8 +248,7 @@ impl Report<'_> {
             "rounds",
             "reads",
             "bytes",
-            "cached",
-            "flying"
+            "cached"
         )?;
         for run in &self.runs {
             let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
@@ -260,11 +257,10 @@ impl Report<'_> {
             let (p50, p99) = (percentile_us(&run.nanos, 0.5), percentile_us(&run.nanos, 0.99));
             let Measured { distances, rounds, blocks, bytes, cached, setting, .. } = run;
             let tiles = |TileSetting { probes, rerank }| format!("{probes}/{rerank}");
-            let flying = run.in_flight(*threads);
             let (effort, bytes, cached) = (self.effort(setting).map_or_else(tiles, effort), output::bytes(*bytes as u64), 100.0 * cached);
             writeln!(
                 out,
-                "{effort:>14} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cached:>5.0} % {flying:>7.1}"
+                "{effort:>14} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cached:>5.0} %"
             )?;
         }
         Ok(())

@@ -246,7 +246,7 @@ impl Asked<'_> {
                 check_filter(&self.args.plan, &disk)?;
             }
             let found = Mutex::new((&mut answers, None));
-            let flight = Flight { threads: 1, in_flight: None, payloads };
+            let flight = Flight { threads: 1, in_flight: disk.in_flight(), payloads };
             let only = self.only.and_then(|only| only.get(segment));
             disk.search_all(self.queries, &self.params, only, flight, &|query, ended| {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

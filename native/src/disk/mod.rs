@@ -22,7 +22,6 @@ use nearshore_core::search::{Pending, SearchError, SearchParams};
 use self::front::{Front, Held};
 use crate::error::Error;
 use crate::index::{FileBytes, Index};
-use crate::io::blocks::pace::{Pace, SEARCHES_MAX};
 use crate::io::blocks::run::{RunError, Waits, Work, run};
 use crate::io::blocks::{BlockCache, BlockError, BlockFile, BlockOptions, Blocks, CachedBlocks};
 use crate::io::{LoadedFile, MappedFile, memory};
@@ -48,8 +47,8 @@ pub struct DiskOptions {
 pub struct Flight {
     /// Threads that search.
     pub threads: usize,
-    /// Searches in flight on each. `None`: as few, up to 64, as keep the thread or the device busy, which is tried out as searches go.
-    pub in_flight: Option<usize>,
+    /// Searches in flight on each: [`DiskIndex::in_flight`] is a good number.
+    pub in_flight: usize,
     /// Whether hits bring their payloads, which is one round more where there are any.
     pub payloads: bool,
 }
@@ -143,6 +142,17 @@ impl DiskIndex {
         self.least
     }
 
+    /// How many searches to have in flight on a thread: few where a search waits once, since the thread has work then and each further one waits for its
+    /// turn alone; many where it waits for the edges of a few nodes at a time. By measure, `docs/decisions/searches-in-flight.md`.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        match self.front.held {
+            Held::Graph => 8,
+            Held::Centroids | Held::All => 16,
+            Held::Codes | Held::Upper => 32,
+        }
+    }
+
     /// Whether walks among some of the rows can be had: their codes and graph are at hand.
     #[must_use]
     pub fn walks_among(&self) -> bool {
@@ -192,10 +202,8 @@ impl DiskIndex {
             pending.read_ahead(self.read_ahead);
             Slot { index: &self.index, pending, query: 0, began: Instant::now() }
         };
-        let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.unwrap_or(SEARCHES_MAX).max(1)).map(|_| slot()).collect();
-        let began = Instant::now();
+        let mut slots: Vec<Slot<'_>> = (0..flight.in_flight.max(1)).map(|_| slot()).collect();
         let mut all = All {
-            pace: flight.in_flight.is_none().then(|| (Pace::new(), began)),
             queries,
             params,
             only,
@@ -262,8 +270,6 @@ impl Waits for Slot<'_> {
 
 /// All queries, shared by threads.
 struct All<'a, F> {
-    /// How many searches are in flight, and since when; unless all are that have a place.
-    pace: Option<(Pace, Instant)>,
     queries: &'a Queries,
     params: &'a SearchParams,
     only: Option<&'a RowSet>,
@@ -272,10 +278,6 @@ struct All<'a, F> {
 }
 
 impl<'a, F: Fn(usize, &Slot<'a>, Option<RunError<SearchError>>)> Work<Slot<'a>> for All<'_, F> {
-    fn at_once(&self) -> usize {
-        self.pace.as_ref().map_or(usize::MAX, |(pace, _)| pace.now())
-    }
-
     fn next(&mut self, slot: &mut Slot<'a>) -> Option<Result<(), SearchError>> {
         slot.query = self.next.fetch_add(1, Relaxed);
         if slot.query >= self.queries.len() {
@@ -291,8 +293,5 @@ impl<'a, F: Fn(usize, &Slot<'a>, Option<RunError<SearchError>>)> Work<Slot<'a>> 
 
     fn done(&mut self, slot: &mut Slot<'a>, result: Result<(), RunError<SearchError>>) {
         (self.found)(slot.query, slot, result.err());
-        if let Some((pace, began)) = &mut self.pace {
-            pace.ended(began.elapsed());
-        }
     }
 }

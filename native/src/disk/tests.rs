@@ -136,10 +136,10 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
                 for method in [Method::Uring, Method::Pread, Method::Mmap] {
                     // Enough for all that walks go by, for hardly anything, for codes, for neither codes nor edges and some blocks.
                     let fronts = [Kind::Edges, Kind::CodesRows].map(|kind| begins(&path, kind));
-                    let few = [(None, 2, fronts[0], Some(9)), (Some(2), 1, fronts[1].map(|bytes| bytes + 9000), None)];
+                    let few = [(5, 2, fronts[0], Some(9)), (2, 1, fronts[1].map(|bytes| bytes + 9000), None)];
                     let few = few.into_iter().filter(|few| few.2.is_some());
                     for (in_flight, threads, memory, read_ahead) in
-                        [(Some(1), 1, None, None), (Some(7), 2, Some(4 << 20), None), (None, 1, Some(1000), None)].into_iter().chain(few)
+                        [(1, 1, None, None), (7, 2, Some(4 << 20), None), (3, 1, Some(1000), None)].into_iter().chain(few)
                     {
                         let mut options = DiskOptions { memory, read_ahead, ..DiskOptions::default() };
                         options.blocks = options.blocks.method(method);
@@ -229,12 +229,8 @@ fn faults_end_a_search_in_an_error_or_change_nothing() {
                 }
                 ends[usize::from(error.is_some())] += 1;
             };
-            run(
-                &mut blocks,
-                &mut slots,
-                &mut All { pace: None, queries: &queries, params: &params, only: None, next: &next, found: &found },
-            )
-            .expect("a driver that goes on");
+            run(&mut blocks, &mut slots, &mut All { queries: &queries, params: &params, only: None, next: &next, found: &found })
+                .expect("a driver that goes on");
             let [sound, failed] = ends.into_inner().unwrap();
             assert_eq!(sound + failed, queries.len());
             assert_eq!(failed > 0, seed >= 2, "seed {seed}: {failed} failed");
@@ -253,7 +249,7 @@ fn a_file_that_shrinks_is_an_error() {
         let records = index.index().reader().header().table(Kind::Records, 0).expect("records").offset;
         std::fs::File::options().write(true).open(&path).expect("the file").set_len(records + 4096).expect("a shorter file");
         let failed = AtomicUsize::new(0);
-        let flight = Flight { threads: 1, in_flight: Some(2), payloads: false };
+        let flight = Flight { threads: 1, in_flight: 2, payloads: false };
         let count = |_: usize, found: Found<'_>| {
             let error = found.error.expect("no answer").to_string();
             assert!(error.contains("shore") && error.contains("ends"), "{error}");

@@ -24,7 +24,6 @@ pub mod fault;
 mod held;
 mod ladder;
 mod merge;
-pub(crate) mod pace;
 mod pages;
 mod pread;
 pub mod run;

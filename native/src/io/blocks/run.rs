@@ -1,7 +1,7 @@
 //! Many searches in flight on one thread, over any driver.
 //!
 //! ```text
-//! for each of N slots, as many as are to be at once: next -> submit wanted
+//! for each of N slots: next -> submit wanted
 //! while any is in flight: wait -> feed what arrived; a search that has all -> advance -> submit wanted
 //!                                                                                  '-> done -> next
 //! ```
@@ -38,12 +38,7 @@ pub trait Waits {
 
 /// Where searches come from and go to.
 pub trait Work<S: Waits> {
-    /// How many searches to have in flight now, of as many as there are slots; 0 is 1.
-    fn at_once(&self) -> usize {
-        usize::MAX
-    }
-
-    /// Begins the next search in `search`, whose last one is over. `None` when there is none, and will be none.
+    /// Begins the next search in `search`, whose last one is over. `None` when there is none.
     ///
     /// # Errors
     /// The inner result: when it cannot begin; [`done`](Self::done) gets that.
@@ -89,8 +84,8 @@ struct Place<E> {
     failed: Option<RunError<E>>,
 }
 
-/// Runs searches until there is no next: as many at once as there are `slots` and [`Work::at_once`] says. Buffers of slots are used again from
-/// search to search. A search that fails leaves the others alone.
+/// Runs searches until there is no next: as many at once as there are `slots`, whose buffers are used again from search to
+/// search. A search that fails leaves the others alone.
 ///
 /// # Errors
 /// [`BlockError::Stopped`] when the driver can go on no more; searches in flight are not reported then.
@@ -100,19 +95,13 @@ struct Place<E> {
 pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl Work<S>) -> Result<(), BlockError> {
     let mut places: Vec<Place<S::Error>> = slots.iter().map(|_| Place { missing: 0, failed: None }).collect();
     let mut ready: Vec<usize> = Vec::with_capacity(slots.len());
-    // The one that was used last is the next to be used.
-    let mut idle: Vec<usize> = (0..slots.len()).rev().collect();
+    for (slot, search) in slots.iter_mut().enumerate() {
+        begin(blocks, slot, search, &mut places[slot], &mut ready, work);
+    }
     loop {
-        while slots.len() - idle.len() < work.at_once().max(1)
-            && let Some(slot) = idle.pop()
-        {
-            if !begin(blocks, slot, &mut slots[slot], &mut places[slot], &mut ready, work) {
-                idle.clear(); // and none will be begun
-            }
-        }
         // A round of no block is ready at once; so may be the search that follows in its slot. Each pass of this loop ends one
         // round of one search.
-        if let Some(slot) = ready.pop() {
+        while let Some(slot) = ready.pop() {
             let (search, place) = (&mut slots[slot], &mut places[slot]);
             let result = match place.failed.take() {
                 Some(error) => Err(error),
@@ -122,10 +111,9 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
                 Ok(false) => submit(blocks, slot, search, place, &mut ready),
                 over => {
                     work.done(search, over.map(|_| ()));
-                    idle.push(slot);
+                    begin(blocks, slot, search, place, &mut ready, work);
                 }
             }
-            continue;
         }
         if blocks.in_flight() == 0 {
             return Ok(());
@@ -154,7 +142,7 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
     }
 }
 
-/// Begins searches in a slot until one waits, or is ready to go on; false where there is none.
+/// Begins searches in a slot until one waits, or is ready to go on, or there is none.
 fn begin<S: Waits>(
     blocks: &mut dyn Blocks,
     slot: usize,
@@ -162,17 +150,13 @@ fn begin<S: Waits>(
     place: &mut Place<S::Error>,
     ready: &mut Vec<usize>,
     work: &mut impl Work<S>,
-) -> bool {
+) {
     while let Some(begun) = work.next(search) {
         match begun {
-            Ok(()) => {
-                submit(blocks, slot, search, place, ready);
-                return true;
-            }
+            Ok(()) => return submit(blocks, slot, search, place, ready),
             Err(error) => work.done(search, Err(RunError::Search(error))),
         }
     }
-    false
 }
 
 /// Asks for what a search wants.
