@@ -99,11 +99,13 @@ async function makeRoom(folder: FileSystemDirectoryHandle, identity: string): Pr
   }
 }
 
-/** Blocks in a file. What fails ends it: it then has nothing, and no search fails for it. */
+/** Blocks in a file. No search fails for it: what cannot be written is not, and what cannot be read ends it, so that it has nothing. */
 export class BlockFile implements Disk {
   /** By offset, the one used longest ago first. */
   readonly #places = new Map<number, Place>();
   #end = 0;
+  /** Whether there was no room: then it is read alone. */
+  #full = false;
   #handle: Handle | undefined;
 
   constructor(handle: Handle, readonly quota: number) {
@@ -127,14 +129,13 @@ export class BlockFile implements Disk {
   }
 
   put(offset: number, block: Uint8Array): void {
-    if (this.#places.has(offset) || block.length + HEAD > this.quota / 2) return;
+    if (this.#full || this.#places.has(offset) || block.length + HEAD > this.quota / 2) return;
     this.#try((handle) => {
       if (this.#end + HEAD + block.length > this.quota) this.#compact(handle);
       const record = new Uint8Array(HEAD + block.length);
       new Float64Array(record.buffer, 0, 2).set([offset, block.length]);
       record.set(block, HEAD);
-      // Chromium's private windows say 2^32 - 8 where there is no room.
-      if (handle.write(record, { at: this.#end }) !== record.length) throw new Error("the disk is full");
+      if (!this.#write(handle, record, this.#end)) return;
       this.#places.set(offset, { at: this.#end, bytes: block.length });
       this.#end += record.length;
     });
@@ -170,20 +171,32 @@ export class BlockFile implements Disk {
   /** Keeps the half that was used last, in the order of the file: each block moves towards its beginning. */
   #compact(handle: Handle): void {
     let kept = 0;
-    const recent = [...this.#places].reverse().filter(([, { bytes }]) => (kept += HEAD + bytes) <= this.quota / 2);
-    const moved = new Map<number, Place>();
+    for (const [offset, { bytes }] of [...this.#places].reverse()) if ((kept += HEAD + bytes) > this.quota / 2) this.#places.delete(offset);
     let end = 0;
-    for (const [offset, { at, bytes }] of recent.slice().sort(([, a], [, b]) => a.at - b.at)) {
-      const record = new Uint8Array(HEAD + bytes);
-      handle.read(record, { at });
-      handle.write(record, { at: end });
-      moved.set(offset, { at: end, bytes });
+    for (const [offset, place] of [...this.#places].sort(([, a], [, b]) => a.at - b.at)) {
+      const record = new Uint8Array(HEAD + place.bytes);
+      handle.read(record, { at: place.at });
+      // What it was to lie over is no more; those behind it are where they were.
+      if (!this.#write(handle, record, end)) return void this.#places.delete(offset);
+      place.at = end;
       end += record.length;
     }
     handle.truncate(end);
     this.#end = end;
-    this.#places.clear();
-    for (const [offset] of recent.reverse()) this.#places.set(offset, moved.get(offset)!);
+  }
+
+  /** False where there is no room: nothing is written from then on, and what was there before stays. */
+  #write(handle: Handle, record: Uint8Array, at: number): boolean {
+    if (this.#full) return false;
+    try {
+      // Chromium's private windows say 2^32 - 8 where there is no room.
+      if (handle.write(record, { at }) === record.length) return true;
+    } catch {
+      // The same.
+    }
+    this.#full = true;
+    handle.truncate(this.#end);
+    return false;
   }
 
   #try<T>(work: (handle: Handle) => T): T | undefined {

@@ -103,18 +103,45 @@ test("a full file keeps what was used last", () => {
   assert.equal(file.get(5e9, 3000), undefined);
 });
 
-test("a disk that is full, or fails, is given up: nothing throws", () => {
+test("a disk that is full is written no more, and what is there is read: by this visit and the next", () => {
   for (const strict of [false, true]) {
     const handle = Object.assign(new FakeHandle(), { room: 250, strict });
     const store = new Store(250);
     store.disk = new BlockFile(handle, 1e6);
     for (let i = 0; i < 5; i++) store.put(i * 1000, block(i));
-    assert.ok(handle.closed);
-    assert.equal(store.disk.get(0, 100), undefined);
+    assert.deepEqual([0, 1, 2].map((i) => has(store.disk, i)), [true, true, false]);
+    assert.deepEqual([handle.bytes.length, store.size], [232, 232], "nothing is left of what did not fit");
     assert.ok(store.get(4000, 100));
+    assert.ok(has(new BlockFile(handle, 1e6), 0));
     store.clear();
     assert.equal(store.size, 0);
   }
+});
+
+test("no room while blocks move up to make room: the others are still read", () => {
+  for (const strict of [false, true]) {
+    const handle = Object.assign(new FakeHandle(), { strict });
+    const file = new BlockFile(handle, 1160); // of ten
+    for (let i = 0; i < 10; i++) file.put(i * 1000, block(i));
+    handle.room = 150; // the first to move fits, the second does not
+    file.put(10_000, block(10));
+    assert.deepEqual(Array.from({ length: 11 }, (_, i) => has(file, i)), [0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 0].map(Boolean), `${strict}`);
+  }
+});
+
+test("a disk that cannot be read is given up: nothing throws", () => {
+  const handle = new FakeHandle();
+  const store = new Store(0);
+  store.disk = new BlockFile(handle, 1e6);
+  store.put(0, block(0));
+  handle.read = () => {
+    throw new Error("gone");
+  };
+  assert.equal(store.get(0, 100), undefined);
+  assert.ok(handle.closed);
+  store.put(1000, block(1));
+  store.clear();
+  assert.equal(store.size, 0);
 });
 
 test("what memory forgets the disk still has", () => {
