@@ -23,14 +23,15 @@ export interface Opened {
 
 /**
  * Brings what opening needs: one request, and a second one where the hot region is large. `kept` is what an earlier opening brought: if it is
- * of the same file the second is spared, and without a network it has to do. It is waited for only then.
+ * of the same file the second is spared, and where the host does not answer (with 5xx at most) it has to do. It is waited for only then.
  */
 export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
   const meter = traffic;
   const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
   let offline = false;
   let first = await read().catch(async (thrown: NearshoreError) => {
-    const there = thrown.code === "network" && (await kept());
+    // A host that says that the file is gone, or not for this caller, is no host without an answer.
+    const there = thrown.code === "network" && !((thrown.cause as { status?: number } | undefined)?.status! < 500) && (await kept());
     if (!there) throw thrown;
     offline = true;
     return there;
