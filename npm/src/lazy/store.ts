@@ -21,6 +21,19 @@ export interface Shelves {
   diskOf(identity: string): Promise<Disk | undefined>;
 }
 
+/** What signs an address for a while, as S3, Google Cloud Storage, Azure and CloudFront do: another each time, for one file. */
+const SIGNED = /^(x-(amz|goog)-)?sig(nature)?$/i;
+const SIGNS = /^(x-(amz|goog)-.*|sig(nature)?|expires|policy|(key-pair|awsaccesskey|googleaccess)-?id|s[et]|sk[et])$/i;
+
+/** An address without what signs it: under this what opening took is kept. Whatever else is in it may say which file it is. */
+export function unsigned(url: string): string {
+  const address = new URL(url);
+  const names = [...address.searchParams.keys()];
+  if (!names.some((name) => SIGNED.test(name))) return url;
+  for (const name of names) if (SIGNS.test(name)) address.searchParams.delete(name);
+  return address.href;
+}
+
 /** Blocks of one file by offset: those used last stay. */
 export class Store implements Kept {
   /** A map remembers the order of insertion: the first is the one used longest ago. */

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { random } from "../rows.mjs";
 import { lazySources } from "./source.mjs";
 
-const { BlockFile, Store, diskOf, headOf, openParts } = await lazySources();
+const { BlockFile, FILES, Store, headOf, openParts } = await lazySources();
 
 /** A synchronous handle on memory; `room` bytes fit the disk. */
 class FakeHandle {
@@ -152,7 +152,7 @@ test("what memory forgets the disk still has", () => {
 });
 
 test("where there is no such file system there is no disk", async () => {
-  assert.equal(await diskOf("0".repeat(48)), undefined);
+  assert.equal(await FILES.diskOf("0".repeat(48)), undefined);
 });
 
 test("what opening brought spares a second request, if it is of the same file and all there", async () => {
