@@ -98,8 +98,7 @@ export async function mayBringCodes({ codes }: Head, persist: boolean): Promise<
 export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, traffic: Traffic, signal: AbortSignal): Promise<void> {
   if (!codes) return;
   const { offset, blocks: count, blockBytes } = codes;
-  // They are to stay, whatever else is kept.
-  store.quota = Math.max(store.quota, QUOTA_RECORDS + count * blockBytes);
+  store.pin(offset, count * blockBytes);
   const together = Math.max(Math.floor(PIECE / blockBytes), 1);
   for (let at = 0; at < count; at += together) {
     const piece: Range[] = Array.from({ length: Math.min(together, count - at) }, (_, i) => ({ offset: offset + (at + i) * blockBytes, bytes: blockBytes }));
@@ -107,6 +106,3 @@ export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, 
     await blocks.bring(piece, () => {}, traffic, signal);
   }
 }
-
-/** Room for records beside codes that were brought ahead. */
-const QUOTA_RECORDS = 4 * 1024 * 1024;

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { random } from "../rows.mjs";
 import { lazySources } from "./source.mjs";
 
-const { BlockFile, FILES, Store, headOf, openParts } = await lazySources();
+const { BlockFile, Blocks, FILES, Store, bringCodes, headOf, openParts } = await lazySources();
 
 /** A synchronous handle on memory; `room` bytes fit the disk. */
 class FakeHandle {
@@ -149,6 +149,62 @@ test("what memory forgets the disk still has", () => {
   store.disk = new BlockFile(new FakeHandle(), 1e6);
   for (let i = 0; i < 5; i++) store.put(i * 1000, block(i));
   for (let i = 0; i < 5; i++) assert.deepEqual(store.get(i * 1000, 100), block(i));
+});
+
+test("many blocks are found in few reads", () => {
+  const handle = new FakeHandle();
+  const count = 20_000; // 2.3 MB
+  const record = new Float64Array(2 + 13);
+  handle.bytes = new Uint8Array(count * record.byteLength);
+  for (let i = 0; i < count; i++) {
+    record.set([i * 1000, 104, i]);
+    handle.bytes.set(new Uint8Array(record.buffer), i * record.byteLength);
+  }
+  let reads = 0;
+  const { read } = FakeHandle.prototype;
+  handle.read = (...asked) => (reads++, read.apply(handle, asked));
+  const file = new BlockFile(handle, 1e8);
+  assert.ok(reads < 5, `${reads} reads`);
+  assert.equal(file.size, handle.bytes.length);
+  for (const i of [0, 8737, 8738, 17_475, count - 1]) assert.equal(new Float64Array(file.get(i * 1000, 104).buffer)[0], i);
+});
+
+test("codes that were brought ahead stay, however many records come, and records have room beside them", async () => {
+  const MIB = 1024 * 1024;
+  const store = new Store(64 * MIB);
+  let asked = 0;
+  const read = async (offset, bytes) => (asked++, new Uint8Array(bytes));
+  const blocks = new Blocks({ read }, store, async () => {});
+  const codes = { offset: 5000, blocks: 62, blockBytes: MIB };
+  store.put(5000 + MIB, new Uint8Array(MIB)); // one that a search brought
+  await bringCodes({ codes }, blocks, store, { rounds: 0, requests: 0, bytes: 0, cached: 0 });
+  assert.equal(asked, 61);
+  for (let i = 0; i < 400; i++) {
+    store.put(1e9 + i * MIB, new Uint8Array(MIB / 4));
+    assert.ok(store.size <= 66 * MIB);
+    for (let back = 0; back < Math.min(i, 12); back++) assert.ok(store.get(1e9 + (i - back) * MIB, MIB / 4), "used last");
+  }
+  assert.equal(blocks.missing(Array.from({ length: 62 }, (_, i) => ({ offset: 5000 + i * MIB, bytes: MIB }))), 0);
+  store.drop(5000);
+  assert.equal(store.get(5000, MIB), undefined);
+  store.clear();
+  assert.deepEqual([store.size, store.get(5000 + MIB, MIB)], [0, undefined]);
+});
+
+test("a place whose blocks lie in memory anyway is all the memory there is", () => {
+  const kept = new Map();
+  const disk = { memory: true, get: (offset) => kept.get(offset), put: (offset, block) => kept.set(offset, block), drop() {}, clear() {}, close() {}, size: 7 };
+  const store = new Store(1e6);
+  store.put(0, block(0));
+  store.pin(1000, 1000);
+  store.put(1000, block(1).subarray());
+  store.attach(disk);
+  store.put(2000, new Uint8Array(new Uint8Array(300).buffer, 100, 100));
+  assert.deepEqual([...kept.keys()], [1000, 0, 2000]);
+  assert.equal(kept.get(2000).buffer.byteLength, 100, "no view of more");
+  assert.equal(store.get(1000, 100), kept.get(1000), "what is pinned is there once");
+  kept.clear();
+  assert.deepEqual([0, 1000, 2000].map((offset) => store.get(offset, 100) !== undefined), [false, true, false]);
 });
 
 test("where there is no such file system there is no disk", async () => {
