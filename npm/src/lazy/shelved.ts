@@ -7,8 +7,8 @@ export const QUOTA = 64 * 1024 * 1024;
 /** Blocks are written so long after the first of them came. */
 const PAUSE_MS = 200;
 /** Blocks, and bytes, that are written at a time: whoever else wants this thread waits for no more. */
-const MANY = 256;
-const PIECE = 1024 * 1024;
+const MANY = 128;
+const PIECE = 256 * 1024;
 /** Blocks whose order of use outlives the page; all others are taken for used before these. */
 const ORDER = 32_768;
 

@@ -40,7 +40,7 @@ test("a write is of few blocks, and few bytes; all are written in the end, one w
   disk.close();
   while (!where.closed) await turn();
   assert.equal(where.written.size, 3039);
-  assert.ok(where.most <= 256 && where.mostBytes <= 1.5 * MIB, `${where.most} blocks, ${where.mostBytes} bytes`);
+  assert.ok(where.most <= 128 && where.mostBytes < MIB, `${where.most} blocks, ${where.mostBytes} bytes`);
   assert.deepEqual([where.atOnce, where.closed, where.written.has(7), where.written.get(3001)[0]], [1, 1, false, 3001 % 251]);
 });
 
