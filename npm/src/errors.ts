@@ -4,7 +4,7 @@
  * - `corrupt`: bytes contradict their checksum or each other
  * - `truncated`: fewer bytes than the file says it has
  * - `unsupported`: a file, option or platform that this version cannot serve
- * - `network`: a request failed or was refused, or a file of the file system cannot be read
+ * - `network`: a request failed or was refused, or a file of the file system cannot be read; of a file in parts `cause.status` is what the host refused with
  * - `range`: a server does not serve parts of a file as asked
  * - `changed`: the file changed while it was being read
  * - `quota`: not enough memory, or more bytes than `maxBytes` allows

@@ -63,7 +63,7 @@ export interface OpenOptions {
    * - `lazy`: its first bytes are read, and each search fetches the blocks that it wants. The file must have tiles: `nearshore export FILE -o
    *   OUT --for web` makes one. `search`, `searchBatch`, `has`, `get` and `prefetch` work; what goes over all rows (`save`, `verify`, other
    *   plans than `tiles`) is `unsupported`.
-   * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background, after which a search fetches records alone.
+   * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background and stay, after which a search fetches records alone.
    * - `auto`: a file with tiles and more than 4 MiB (or than `maxBytes`) is read in parts where its host serves parts, any other one whole. In
    *   parts it is `codes` where the codes of all tiles are at most 4 MiB, the origin has room for twice as many if they are to be kept
    *   (`navigator.storage.estimate()`), and the visitor has not asked to save data; else `lazy`.
@@ -75,8 +75,12 @@ export interface OpenOptions {
   /**
    * Where blocks that were fetched are kept: `memory` (up to 64 MiB), `none`, or `auto`: in memory, and for files that have an address in the
    * origin's private file system (up to 256 MiB a file) where the index runs in a worker of a page; in its own thread in IndexedDB (up to 64
-   * MiB a file). What is kept there serves later visits, without a network as well. Of two tabs with one file the first keeps its blocks there, the other in memory. A whole file is in memory
-   * anyway.
+   * MiB a file); those used longest ago go first. What is kept there serves later visits, where the host does not answer (or with 5xx) as
+   * well; a host that says 404 or 403 is believed. Of two tabs with one file the first writes there, the other reads what was there when it
+   * opened, and keeps more in memory. Where there is no more room nothing is written, and what is there is read. Codes that were brought ahead stay in memory,
+   * beside 4 MiB of other blocks where they are larger than 60. A whole file is in memory anyway.
+   *
+   * What opening took is kept of up to 64 addresses. What signs an address (S3, Google Cloud Storage, Azure, CloudFront) is no part of it; any other query is.
    *
    * An own `Cache` (`await caches.open("index")`) keeps the blocks of any source there, up to 64 MiB a file, under addresses that begin with
    * `https://nearshore.invalid/`; how many files it holds, and when it goes, is for you to say. Such an index runs where it is called, as a `Cache` cannot

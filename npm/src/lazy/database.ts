@@ -7,16 +7,16 @@ import type { Disk } from "./store.js";
 
 /** Bytes kept of all files; those used longest ago go first. */
 const QUOTA_ALL = 256 * 1024 * 1024;
-/** Addresses whose openings are kept; when they become more, all begin anew. */
+/** Addresses whose openings are kept; those opened longest ago go first. */
 const HEADS = 64;
+/** Under this key, which is no address, lies their order. */
+const ORDER = 0;
 /** A database that does not open for so long is taken for none: some browsers have left such a request without an answer. No search waits for it. */
 const PATIENCE_MS = 2000;
 const NAME = "nearshore";
 
 /** What is noted of a file whose blocks are kept. */
 interface Note {
-  /** Offsets, the one used longest ago first. */
-  order: Float64Array;
   bytes: number;
   used: number;
 }
@@ -50,8 +50,8 @@ async function open(): Promise<IDBDatabase> {
   return database;
 }
 
-/** All keys of one file's blocks. */
-const ofFile = (identity: string): IDBKeyRange => IDBKeyRange.bound([identity], [identity, []]);
+/** All keys of one file's blocks, which are its identity and an offset each. Under the identity alone lies their order. */
+const ofFile = (identity: string): IDBKeyRange => IDBKeyRange.bound([identity, -Infinity], [identity, []]);
 
 /** The first bytes of the file at an address, as they were when it was opened last. */
 export async function load(url: string): Promise<Uint8Array | undefined> {
@@ -71,11 +71,16 @@ export async function save(url: string, pieces: readonly Uint8Array<ArrayBuffer>
     const database = await open();
     const transaction = database.transaction("heads", "readwrite");
     const heads = transaction.objectStore("heads");
+    const [keys, order] = await Promise.all([done(heads.getAllKeys()), done(heads.get(ORDER) as IDBRequest<unknown[] | undefined>)]);
+    // Those of which nothing is noted go first, to go first.
+    const others = keys.filter((key) => key !== ORDER && key !== url).sort((a, b) => (order?.indexOf(a) ?? 0) - (order?.indexOf(b) ?? 0));
     if (bytes.length === 0) heads.delete(url);
     else {
-      if ((await done(heads.count())) >= HEADS) heads.clear();
+      for (const oldest of others.splice(0, others.length + 1 - HEADS)) heads.delete(oldest);
       heads.put(bytes, url);
+      others.push(url);
     }
+    heads.put(others, ORDER);
     await ended(transaction).finally(() => database.close());
   } catch {
     // Nothing is lost but time.
@@ -87,20 +92,14 @@ export async function diskOf(identity: string, quota = QUOTA, all = QUOTA_ALL): 
   try {
     const database = await open();
     await makeRoom(database, identity, all);
-    const transaction = database.transaction(["notes", "blocks"]);
+    const transaction = database.transaction("blocks");
     const blocks = transaction.objectStore("blocks");
-    const [note, keys, values] = await Promise.all([
-      done(transaction.objectStore("notes").get(identity) as IDBRequest<Note | undefined>),
+    const [order, keys, values] = await Promise.all([
+      done(blocks.get([identity]) as IDBRequest<Float64Array | undefined>),
       done(blocks.getAllKeys(ofFile(identity)) as unknown as IDBRequest<[string, number][]>),
       done(blocks.getAll(ofFile(identity)) as IDBRequest<Uint8Array[]>),
     ]);
-    const found = new Map(keys.map(([, offset], at) => [offset, values[at]!]));
-    const order = new Set(note?.order);
-    // Another tab may have written blocks that this note does not know: they come first, to go first.
-    return new Shelved(new Rows(database, identity), quota, [...keys.map(([, offset]) => offset).filter((offset) => !order.has(offset)), ...order].flatMap((offset) => {
-      const block = found.get(offset);
-      return block ? [[offset, block] as const] : [];
-    }));
+    return new Shelved(new Rows(database, identity), quota, keys.map(([, offset], at) => [offset, values[at]!] as const), order);
   } catch {
     return undefined;
   }
@@ -113,11 +112,13 @@ async function makeRoom(database: IDBDatabase, identity: string, quota: number):
   const [keys, values] = await Promise.all([done(notes.getAllKeys() as unknown as IDBRequest<string[]>), done(notes.getAll() as IDBRequest<Note[]>)]);
   const files = keys.map((key, at) => ({ key, ...values[at]! })).sort((a, b) => a.used - b.used);
   let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  for (const { key, ...note } of files) if (key === identity) notes.put({ ...note, used: Date.now() }, key);
   for (const file of files) {
     if (bytes <= quota) break;
     if (file.key === identity) continue;
     notes.delete(file.key);
     blocks.delete(ofFile(file.key));
+    blocks.delete([file.key]);
     bytes -= file.bytes;
   }
   await ended(transaction);
@@ -127,7 +128,7 @@ async function makeRoom(database: IDBDatabase, identity: string, quota: number):
 class Rows implements Place {
   constructor(readonly database: IDBDatabase, readonly identity: string) {}
 
-  async write({ cleared, offsets, blocks: all, bytes }: Changes): Promise<void> {
+  async write({ cleared, offsets, blocks: all, bytes, order }: Changes): Promise<void> {
     const transaction = this.database.transaction(["notes", "blocks"], "readwrite", { durability: "relaxed" });
     const blocks = transaction.objectStore("blocks");
     if (cleared) blocks.delete(ofFile(this.identity));
@@ -136,8 +137,8 @@ class Rows implements Place {
       if (block) blocks.put(block, [this.identity, offset]);
       else blocks.delete([this.identity, offset]);
     }
-    const note: Note = { order: Float64Array.from(all.keys()), bytes, used: Date.now() };
-    transaction.objectStore("notes").put(note, this.identity);
+    if (order) blocks.put(order, [this.identity]);
+    transaction.objectStore("notes").put({ bytes, used: Date.now() } satisfies Note, this.identity);
     await ended(transaction);
   }
 

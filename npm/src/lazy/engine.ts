@@ -11,7 +11,7 @@ import { headOf, type Head } from "./header.js";
 import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
-import { QUOTA, Store, type Shelves } from "./store.js";
+import { QUOTA, Store, unsigned, type Shelves } from "./store.js";
 import { soon, until } from "./wait.js";
 
 /** Milliseconds that opening waits for what is kept. What comes later serves from then on. */
@@ -69,7 +69,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       return reader.close?.();
     };
     // What has an address can be found again by it; blocks in a place of the caller's by what they are of.
-    const url = call.persist ? reader.url : undefined;
+    const url = call.persist && reader.url ? unsigned(reader.url) : undefined;
     if (call.own || url !== undefined) this.#shelves = call.shelves && (call.own || (globalThis.indexedDB && !handles())) ? call.shelves().catch(() => FILES) : Promise.resolve(FILES);
     const shelves = this.#shelves;
     // Begins at once, and is waited for when it is needed.

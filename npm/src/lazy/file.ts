@@ -23,14 +23,15 @@ export interface Opened {
 
 /**
  * Brings what opening needs: one request, and a second one where the hot region is large. `kept` is what an earlier opening brought: if it is
- * of the same file the second is spared, and without a network it has to do. It is waited for only then.
+ * of the same file the second is spared, and where the host does not answer (with 5xx at most) it has to do. It is waited for only then.
  */
 export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
   const meter = traffic;
   const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
   let offline = false;
   let first = await read().catch(async (thrown: NearshoreError) => {
-    const there = thrown.code === "network" && (await kept());
+    // A host that says that the file is gone, or not for this caller, is no host without an answer.
+    const there = thrown.code === "network" && !((thrown.cause as { status?: number } | undefined)?.status! < 500) && (await kept());
     if (!there) throw thrown;
     offline = true;
     return there;
@@ -97,8 +98,7 @@ export async function mayBringCodes({ codes }: Head, persist: boolean): Promise<
 export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, traffic: Traffic, signal: AbortSignal): Promise<void> {
   if (!codes) return;
   const { offset, blocks: count, blockBytes } = codes;
-  // They are to stay, whatever else is kept.
-  store.quota = Math.max(store.quota, QUOTA_RECORDS + count * blockBytes);
+  store.pin(offset, count * blockBytes);
   const together = Math.max(Math.floor(PIECE / blockBytes), 1);
   for (let at = 0; at < count; at += together) {
     const piece: Range[] = Array.from({ length: Math.min(together, count - at) }, (_, i) => ({ offset: offset + (at + i) * blockBytes, bytes: blockBytes }));
@@ -106,6 +106,3 @@ export async function bringCodes({ codes }: Head, blocks: Blocks, store: Store, 
     await blocks.bring(piece, () => {}, traffic, signal);
   }
 }
-
-/** Room for records beside codes that were brought ahead. */
-const QUOTA_RECORDS = 4 * 1024 * 1024;

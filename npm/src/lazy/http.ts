@@ -106,7 +106,7 @@ export class Http implements Reader {
       this.size = Number(/\/(\d+)$/.exec(place)?.[1] ?? NaN) || this.size;
       if (status === 416) throw fail("range", "is not in the file (status 416)");
       if (BUSY.includes(status)) throw new Again(fail("network", `was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS, retryAfter(header("retry-after")));
-      if (status !== 206) throw fail("network", `was answered with status ${status}, expected 206`);
+      if (status !== 206) throw fail("network", `was answered with status ${status}, expected 206`, { status });
       const encoding = header("content-encoding");
       if (encoding && encoding !== "identity") throw fail("range", `was answered with parts of the file compressed as ${encoding}; ${NEED} (a name that ends in .gz keeps some hosts from compressing)`);
       const from = /^bytes (\d+)-/.exec(place)?.[1];

@@ -9,6 +9,8 @@ export interface Disk extends Kept {
   clear(): void;
   close(): void;
   readonly size: number;
+  /** Whether its blocks lie in memory anyway. */
+  readonly memory?: boolean;
 }
 
 /** Where blocks, and what opening brought, outlive this page. Nothing of it rejects. */
@@ -21,10 +23,31 @@ export interface Shelves {
   diskOf(identity: string): Promise<Disk | undefined>;
 }
 
+/** What signs an address for a while, as S3, Google Cloud Storage, Azure and CloudFront do: another each time, for one file. */
+const SIGNED = /^(x-(amz|goog)-)?sig(nature)?$/i;
+const SIGNS = /^(x-(amz|goog)-.*|sig(nature)?|expires|policy|(key-pair|awsaccesskey|googleaccess)-?id|s[et]|sk[et])$/i;
+
+/** An address without what signs it: under this what opening took is kept. Whatever else is in it may say which file it is. */
+export function unsigned(url: string): string {
+  const address = new URL(url);
+  const names = [...address.searchParams.keys()];
+  if (!names.some((name) => SIGNED.test(name))) return url;
+  for (const name of names) if (SIGNS.test(name)) address.searchParams.delete(name);
+  return address.href;
+}
+
+/** Room for records beside codes that were brought ahead. */
+const QUOTA_RECORDS = 4 * 1024 * 1024;
+
 /** Blocks of one file by offset: those used last stay. */
 export class Store implements Kept {
   /** A map remembers the order of insertion: the first is the one used longest ago. */
   readonly #blocks = new Map<number, Uint8Array>();
+  /** Those that stay, whatever else comes. */
+  readonly #pinned = new Map<number, Uint8Array>();
+  #from = 0;
+  #to = 0;
+  /** Of both. */
   #bytes = 0;
   disk: Disk | undefined;
 
@@ -33,14 +56,27 @@ export class Store implements Kept {
   /** Goes on with this disk, which opened later than searches could wait for: it gets what came meanwhile. */
   attach(disk: Disk): void {
     this.disk = disk;
-    for (const [offset, block] of this.#blocks) disk.put(offset, block);
+    for (const blocks of [this.#pinned, this.#blocks]) for (const [offset, block] of blocks) disk.put(offset, block);
+    if (disk.memory) for (const offset of this.#blocks.keys()) this.#forget(offset);
+  }
+
+  /** Blocks of this part of the file stay, with room for others beside them. */
+  pin(offset: number, bytes: number): void {
+    this.quota = Math.max(this.quota, QUOTA_RECORDS + bytes);
+    [this.#from, this.#to] = [offset, offset + bytes];
+    for (const [offset, block] of this.#blocks) {
+      if (this.#of(offset) === this.#blocks) continue;
+      this.#blocks.delete(offset);
+      this.#pinned.set(offset, block);
+    }
   }
 
   get(offset: number, bytes: number): Uint8Array | undefined {
-    const block = this.#blocks.get(offset);
+    const blocks = this.#of(offset);
+    const block = blocks.get(offset);
     if (block?.length === bytes) {
-      this.#blocks.delete(offset);
-      this.#blocks.set(offset, block);
+      blocks.delete(offset);
+      blocks.set(offset, block);
       return block;
     }
     const found = this.disk?.get(offset, bytes);
@@ -49,7 +85,9 @@ export class Store implements Kept {
   }
 
   put(offset: number, block: Uint8Array): void {
-    if (this.#blocks.has(offset)) return;
+    if (this.#of(offset).has(offset)) return;
+    // A view would keep all that came with it.
+    if (block.byteLength < block.buffer.byteLength) block = block.slice();
     this.#keep(offset, block);
     this.disk?.put(offset, block);
   }
@@ -62,6 +100,7 @@ export class Store implements Kept {
   /** Forgets all. */
   clear(): void {
     this.#blocks.clear();
+    this.#pinned.clear();
     this.#bytes = 0;
     this.disk?.clear();
   }
@@ -71,11 +110,15 @@ export class Store implements Kept {
     return this.disk ? this.disk.size : this.#bytes;
   }
 
+  #of(offset: number): Map<number, Uint8Array> {
+    return offset >= this.#from && offset < this.#to ? this.#pinned : this.#blocks;
+  }
+
   #keep(offset: number, block: Uint8Array): void {
     this.#forget(offset);
-    if (block.length > this.quota) return;
-    // A view would keep all that came with it.
-    this.#blocks.set(offset, block.byteLength < block.buffer.byteLength ? block.slice() : block);
+    const blocks = this.#of(offset);
+    if (block.length > this.quota || (this.disk?.memory && blocks === this.#blocks)) return;
+    blocks.set(offset, block);
     this.#bytes += block.length;
     for (const oldest of this.#blocks.keys()) {
       if (this.#bytes <= this.quota) break;
@@ -84,7 +127,8 @@ export class Store implements Kept {
   }
 
   #forget(offset: number): void {
-    this.#bytes -= this.#blocks.get(offset)?.length ?? 0;
-    this.#blocks.delete(offset);
+    const blocks = this.#of(offset);
+    this.#bytes -= blocks.get(offset)?.length ?? 0;
+    blocks.delete(offset);
   }
 }

@@ -210,7 +210,7 @@ async function fetched(where: string, most: number, { fetch: send = fetch, heade
     const response = await until(send(where, { ...(headers && { headers }), signal: control.signal, cache: reload ? "no-cache" : "default" }), control.signal);
     const { status } = response;
     if ([408, 425, 429, 500, 502, 503, 504].includes(status)) throw new Again(fail(`was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS);
-    if (status !== 200) throw fail(`was answered with status ${status}, expected 200`);
+    if (status !== 200) throw fail(`was answered with status ${status}, expected 200`, { status });
     return await upTo(most + 1, response, control.signal);
   } catch (thrown) {
     throwIfAborted(closing);

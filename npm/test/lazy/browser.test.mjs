@@ -237,6 +237,57 @@ test("what was kept and is damaged is dropped and fetched again; without a netwo
   await context.close();
 });
 
+test("two tabs, no network: what the first one holds the second one reads, also where both open at once", async () => {
+  const context = await browser.newContext();
+  const pageHere = async () => {
+    const page = await context.newPage();
+    await page.goto(`${pages.url}test/page.html`);
+    return page;
+  };
+  const url = address(plain, "plain");
+  const first = await pageHere();
+  const { kept } = await searched(url, {}, { page: first });
+  plain.refuse = true;
+  try {
+    // The first has its index open, and so its file, all the while.
+    for (const found of await Promise.all([1, 2].map(async () => searched(url, {}, { page: await pageHere() })))) assert.deepEqual([found.answers, found.kept], [wanted, kept]);
+    assert.deepEqual((await searched(url, {}, { page: first })).answers, wanted);
+  } finally {
+    plain.refuse = false;
+  }
+  await context.close();
+});
+
+test("a full quota: what is kept answers without a network", async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(`${pages.url}test/page.html`);
+  const session = await context.newCDPSession(page);
+  const url = address(plain, "plain");
+  const told = await page.evaluate(async ([url, dimensions]) => {
+    const [{ open }, { rows }] = await Promise.all([import("/dist/index.js"), import("/test/rows.mjs")]);
+    globalThis.visit = async (...seeds) => {
+      const index = await open(url, { mode: "lazy" });
+      await index.cache.size();
+      const all = [];
+      for (const seed of seeds) all.push((await index.search(rows(1, dimensions, seed))).map(({ id }) => id).join());
+      const kept = await index.cache.size();
+      await index.close();
+      return [all[0], kept];
+    };
+    return visit(9);
+  }, [url, DIMENSIONS]);
+  await session.send("Storage.overrideQuotaForOrigin", { origin: new URL(pages.url).origin, quotaSize: 1 });
+  assert.deepEqual(await page.evaluate(() => visit(9, 10, 11)), told);
+  plain.refuse = true;
+  try {
+    assert.deepEqual(await page.evaluate(() => visit(9)), told);
+  } finally {
+    plain.refuse = false;
+  }
+  await context.close();
+});
+
 test("two tabs at a time, and memory alone where that is asked for", async () => {
   const context = await browser.newContext();
   const open = async () => {

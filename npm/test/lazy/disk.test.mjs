@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { random } from "../rows.mjs";
 import { lazySources } from "./source.mjs";
 
-const { BlockFile, Store, diskOf, headOf, openParts } = await lazySources();
+const { BlockFile, Blocks, FILES, Store, bringCodes, headOf, openParts } = await lazySources();
 
 /** A synchronous handle on memory; `room` bytes fit the disk. */
 class FakeHandle {
@@ -103,18 +103,45 @@ test("a full file keeps what was used last", () => {
   assert.equal(file.get(5e9, 3000), undefined);
 });
 
-test("a disk that is full, or fails, is given up: nothing throws", () => {
+test("a disk that is full is written no more, and what is there is read: by this visit and the next", () => {
   for (const strict of [false, true]) {
     const handle = Object.assign(new FakeHandle(), { room: 250, strict });
     const store = new Store(250);
     store.disk = new BlockFile(handle, 1e6);
     for (let i = 0; i < 5; i++) store.put(i * 1000, block(i));
-    assert.ok(handle.closed);
-    assert.equal(store.disk.get(0, 100), undefined);
+    assert.deepEqual([0, 1, 2].map((i) => has(store.disk, i)), [true, true, false]);
+    assert.deepEqual([handle.bytes.length, store.size], [232, 232], "nothing is left of what did not fit");
     assert.ok(store.get(4000, 100));
+    assert.ok(has(new BlockFile(handle, 1e6), 0));
     store.clear();
     assert.equal(store.size, 0);
   }
+});
+
+test("no room while blocks move up to make room: the others are still read", () => {
+  for (const strict of [false, true]) {
+    const handle = Object.assign(new FakeHandle(), { strict });
+    const file = new BlockFile(handle, 1160); // of ten
+    for (let i = 0; i < 10; i++) file.put(i * 1000, block(i));
+    handle.room = 150; // the first to move fits, the second does not
+    file.put(10_000, block(10));
+    assert.deepEqual(Array.from({ length: 11 }, (_, i) => has(file, i)), [0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 0].map(Boolean), `${strict}`);
+  }
+});
+
+test("a disk that cannot be read is given up: nothing throws", () => {
+  const handle = new FakeHandle();
+  const store = new Store(0);
+  store.disk = new BlockFile(handle, 1e6);
+  store.put(0, block(0));
+  handle.read = () => {
+    throw new Error("gone");
+  };
+  assert.equal(store.get(0, 100), undefined);
+  assert.ok(handle.closed);
+  store.put(1000, block(1));
+  store.clear();
+  assert.equal(store.size, 0);
 });
 
 test("what memory forgets the disk still has", () => {
@@ -124,8 +151,64 @@ test("what memory forgets the disk still has", () => {
   for (let i = 0; i < 5; i++) assert.deepEqual(store.get(i * 1000, 100), block(i));
 });
 
+test("many blocks are found in few reads", () => {
+  const handle = new FakeHandle();
+  const count = 20_000; // 2.3 MB
+  const record = new Float64Array(2 + 13);
+  handle.bytes = new Uint8Array(count * record.byteLength);
+  for (let i = 0; i < count; i++) {
+    record.set([i * 1000, 104, i]);
+    handle.bytes.set(new Uint8Array(record.buffer), i * record.byteLength);
+  }
+  let reads = 0;
+  const { read } = FakeHandle.prototype;
+  handle.read = (...asked) => (reads++, read.apply(handle, asked));
+  const file = new BlockFile(handle, 1e8);
+  assert.ok(reads < 5, `${reads} reads`);
+  assert.equal(file.size, handle.bytes.length);
+  for (const i of [0, 8737, 8738, 17_475, count - 1]) assert.equal(new Float64Array(file.get(i * 1000, 104).buffer)[0], i);
+});
+
+test("codes that were brought ahead stay, however many records come, and records have room beside them", async () => {
+  const MIB = 1024 * 1024;
+  const store = new Store(64 * MIB);
+  let asked = 0;
+  const read = async (offset, bytes) => (asked++, new Uint8Array(bytes));
+  const blocks = new Blocks({ read }, store, async () => {});
+  const codes = { offset: 5000, blocks: 62, blockBytes: MIB };
+  store.put(5000 + MIB, new Uint8Array(MIB)); // one that a search brought
+  await bringCodes({ codes }, blocks, store, { rounds: 0, requests: 0, bytes: 0, cached: 0 });
+  assert.equal(asked, 61);
+  for (let i = 0; i < 400; i++) {
+    store.put(1e9 + i * MIB, new Uint8Array(MIB / 4));
+    assert.ok(store.size <= 66 * MIB);
+    for (let back = 0; back < Math.min(i, 12); back++) assert.ok(store.get(1e9 + (i - back) * MIB, MIB / 4), "used last");
+  }
+  assert.equal(blocks.missing(Array.from({ length: 62 }, (_, i) => ({ offset: 5000 + i * MIB, bytes: MIB }))), 0);
+  store.drop(5000);
+  assert.equal(store.get(5000, MIB), undefined);
+  store.clear();
+  assert.deepEqual([store.size, store.get(5000 + MIB, MIB)], [0, undefined]);
+});
+
+test("a place whose blocks lie in memory anyway is all the memory there is", () => {
+  const kept = new Map();
+  const disk = { memory: true, get: (offset) => kept.get(offset), put: (offset, block) => kept.set(offset, block), drop() {}, clear() {}, close() {}, size: 7 };
+  const store = new Store(1e6);
+  store.put(0, block(0));
+  store.pin(1000, 1000);
+  store.put(1000, block(1).subarray());
+  store.attach(disk);
+  store.put(2000, new Uint8Array(new Uint8Array(300).buffer, 100, 100));
+  assert.deepEqual([...kept.keys()], [1000, 0, 2000]);
+  assert.equal(kept.get(2000).buffer.byteLength, 100, "no view of more");
+  assert.equal(store.get(1000, 100), kept.get(1000), "what is pinned is there once");
+  kept.clear();
+  assert.deepEqual([0, 1000, 2000].map((offset) => store.get(offset, 100) !== undefined), [false, true, false]);
+});
+
 test("where there is no such file system there is no disk", async () => {
-  assert.equal(await diskOf("0".repeat(48)), undefined);
+  assert.equal(await FILES.diskOf("0".repeat(48)), undefined);
 });
 
 test("what opening brought spares a second request, if it is of the same file and all there", async () => {

@@ -66,13 +66,14 @@ const WAYS = {
 
 /**
  * Serves `file`, which may be replaced. `log` holds what was asked, `delay` the milliseconds before any answer; `open` counts the requests
- * under way, `most` the most there were; `refuse` cuts every connection.
+ * under way, `most` the most there were; `refuse` cuts every connection, `status` answers every request.
  */
 export async function serveFile(file, { secure = false } = {}) {
   const seen = new Map();
   const state = { file, log: [], delay: 0, open: 0, most: 0, aborted: 0, refuse: false };
   const handle = async (request, response) => {
     if (state.refuse) return void request.socket.destroy();
+    if (state.status) return response.writeHead(state.status, { "access-control-allow-origin": "*" }).end();
     const path = new URL(request.url, "http://localhost").pathname;
     const way = path.split("/")[1];
     const key = `${path} ${request.headers.range}`;

@@ -171,6 +171,24 @@ test("what was used longest ago goes: of one file, and of all files", async () =
   await context.close();
 });
 
+test("of many addresses those opened last are kept", async () => {
+  const context = await browser.newContext();
+  const page = await pageOf(context);
+  const there = await page.evaluate(async () => {
+    const { load, save } = await import("/dist/shelf.js");
+    for (let i = 0; i < 70; i++) {
+      await save(`https://x/${i}`, [new Uint8Array([i])]);
+      if (i === 60) await save("https://x/0", [new Uint8Array([200])]);
+    }
+    await save("https://x/69", []);
+    const all = [];
+    for (let i = 0; i < 70; i++) if (await load(`https://x/${i}`)) all.push(i);
+    return [all, (await load("https://x/0"))[0]];
+  });
+  assert.deepEqual(there, [[0, ...Array.from({ length: 62 }, (_, i) => i + 7)], 200]);
+  await context.close();
+});
+
 test("a database that opens late is not waited for: searches go on, and it is used once it is there", async () => {
   const context = await browser.newContext();
   const url = `${files.url}/plain/late`;
