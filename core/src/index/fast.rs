@@ -76,6 +76,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(())
     }
 
+    /// The codes that [`Index::derive_neighbor_codes`] made, row after row.
+    pub fn derived_neighbor_codes(&self) -> Option<&[u8]> {
+        self.derived.as_ref().map(|bytes| &bytes[..])
+    }
+
     /// Neighbours are rows, the used ones first; codes and factors are what the records of those rows and of their node make; what belongs to
     /// no neighbour is zero.
     pub(super) fn check_neighbor_codes<P: Par>(&self, loaded: &Loaded, records: RecordView<'_>, par: &P) -> Result<(), Corrupt> {

@@ -2,6 +2,8 @@
 //! quality, originals, columns of numbers and of texts. Written by hand and not by a build, so that they hold what builds rarely make.
 
 use nearshore_core::format::{Element, FileSpec, Kind, Metric, Plan, Refine, TableSpec, Writer, build_id, encoding};
+use nearshore_core::index::Index;
+use nearshore_core::par::Serial;
 
 /// Elements of a vector.
 pub const DIMENSIONS: usize = 5;
@@ -115,12 +117,19 @@ pub fn file(metric: Metric, element: Element) -> Vec<u8> {
     };
     let mut tables = Vec::from(tables);
     tables.extend(codes);
-    // One knows its neighbours: every bit of these files is flipped, and there are many in codes.
-    tables.extend((metric == Metric::InnerProduct).then(neighbor_codes));
     // All hot: 64-byte instead of 4 KiB steps between sections keep the file small.
     tables.iter_mut().for_each(|(spec, _)| *spec = spec.hot());
+    // One knows its neighbours: every bit of these files is flipped, and there are many in codes.
+    if metric == Metric::InnerProduct {
+        let codes = neighbor_codes(write(&file, &tables));
+        tables.push(codes);
+    }
+    write(&file, &tables)
+}
+
+fn write(file: &FileSpec, tables: &[(TableSpec, Vec<u8>)]) -> Vec<u8> {
     let specs: Vec<TableSpec> = tables.iter().map(|(spec, _)| *spec).collect();
-    let mut writer = Writer::new(Vec::new(), &file, &specs).expect("a good specification");
+    let mut writer = Writer::new(Vec::new(), file, &specs).expect("a good specification");
     tables.iter().for_each(|(_, bytes)| writer.rows(bytes).expect("room"));
     writer.finish().expect("full tables").0
 }
@@ -140,17 +149,12 @@ fn codes(records: &[u8]) -> (TableSpec, Vec<u8>) {
     (spec.encoding(encoding::CODES_U4).parameter(CODES.0 as u32).block_rows(5), rows)
 }
 
-/// Neighbours of each row as its edges have them, with signs and factors that mean nothing in particular.
-fn neighbor_codes() -> (TableSpec, Vec<u8>) {
-    let mut rows = Vec::new();
-    for row in 0..ROWS as u32 {
-        let neighbors = edges_of(row);
-        let used = neighbors.iter().filter(|&&neighbor| neighbor != NONE).count();
-        rows.extend(words((0..32).map(|slot| neighbors.get(slot).copied().unwrap_or(NONE))));
-        rows.extend((0..64).flat_map(|at| (if at % 32 < used { 3.5 - at as f32 / 9.0 } else { 0.0 }).to_le_bytes()));
-        rows.extend((0..256).map(|at| if at % 16 < used { (row as u8).wrapping_add((at as u8).wrapping_mul(7)) & 15 } else { 0 }));
-    }
-    let spec = TableSpec::table(Kind::NeighborCodes, ROWS as u64, 640);
+/// Codes of each row's neighbours, as they follow from a file without them.
+fn neighbor_codes(file: Vec<u8>) -> (TableSpec, Vec<u8>) {
+    let mut index = Index::open(file).expect("a sound file");
+    index.derive_neighbor_codes(&Serial).expect("a graph");
+    let rows = index.derived_neighbor_codes().expect("just made").to_vec();
+    let spec = TableSpec::table(Kind::NeighborCodes, ROWS as u64, 640).hot();
     (spec.encoding(encoding::NEIGHBOR_SIGNS).parameter(32).block_rows(3), rows)
 }
 
