@@ -14,9 +14,6 @@ use crate::search::Hit;
 use crate::vectors;
 use alloc::vec::Vec;
 
-/// Originals asked for before they are needed.
-pub(super) const ORIGINALS_AHEAD: usize = 2;
-
 /// Whether `row`'s bit is set.
 #[inline]
 pub(super) fn is_deleted(deleted: &Section<'_>, row: u32) -> Result<bool, Corrupt> {

@@ -1,13 +1,12 @@
 //! Search by looking at every row: exact at its refine level, and faster than a graph for a few
 //! thousand rows.
 
-use super::rank::{ORIGINALS_AHEAD, Originals, Ranker, is_deleted};
+use super::rank::{Originals, Ranker};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::Neighbor;
 use crate::graph::pool::Pool;
-use crate::quant::Factors;
 use crate::search::doubt::Beyond;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
@@ -45,19 +44,15 @@ impl<B: AsRef<[u8]>> Index<B> {
         best.pool.reset(best.k);
         let mut stats = Stats::default();
         let mut beyond = Beyond::new(records.space, &scratch.query);
-        let row_bytes = self.dimensions() * self.element().bytes();
         let mut candidates = candidates;
         loop {
             scratch.rows.clear();
             for row in candidates.by_ref() {
-                if let Some(deleted) = &ranker.deleted
-                    && is_deleted(deleted, row)?
-                {
-                    continue;
-                }
-                scratch.rows.push(row);
-                if scratch.rows.len() == TOGETHER {
-                    break;
+                if !ranker.is_out(row)? {
+                    scratch.rows.push(row);
+                    if scratch.rows.len() == TOGETHER {
+                        break;
+                    }
                 }
             }
             if scratch.rows.is_empty() {
@@ -67,24 +62,12 @@ impl<B: AsRef<[u8]>> Index<B> {
             let rows = scratch.rows.iter().map(|&row| Ok(row));
             records.distances(&scratch.query, rows, &mut scratch.buffers, &mut scratch.distances)?;
             stats.distances += scratch.rows.len() as u64;
-            let Some(originals) = &originals else {
-                scratch.rows.iter().zip(&scratch.distances).for_each(|(&node, &distance)| best.offer(Neighbor { distance, node }));
-                continue;
-            };
-            // The codes rule most rows out; what is left is measured by its original, so the answer is exact.
-            scratch.found.clear();
-            let (bytes, factors) = (records.section.bytes(), records.space.layout.factors);
-            let of_rows = scratch.rows.iter().zip(&scratch.distances).zip(&scratch.buffers.places);
-            scratch.found.extend(of_rows.filter_map(|((&node, &distance), &place)| {
-                let is_out = beyond.as_ref().is_some_and(|beyond| beyond.is(&Factors::read(&bytes[place + factors..]), distance));
-                (!is_out).then_some(Neighbor { distance, node })
-            }));
-            for at in 0..scratch.found.len() {
-                if let Some(next) = scratch.found.get(at + ORIGINALS_AHEAD) {
-                    originals.prefetch(&records, next.node, row_bytes);
-                }
-                let Neighbor { distance, node } = scratch.found[at];
-                // Those before it may have been nearer.
+            for (&node, &distance) in scratch.rows.iter().zip(&scratch.distances) {
+                let Some(originals) = &originals else {
+                    best.offer(Neighbor { distance, node });
+                    continue;
+                };
+                // The codes rule most rows out; what is left is measured by its original, so the answer is exact.
                 if let Some(beyond) = &mut beyond {
                     beyond.limit(best.last());
                     if beyond.is(&records.space.layout.factors(records.record(node)?), distance) {
@@ -95,9 +78,6 @@ impl<B: AsRef<[u8]>> Index<B> {
                 let distance = originals.distance(&records, query, query_sq, node, &mut scratch.vector)?;
                 best.offer(Neighbor { distance, node });
                 stats.distances += 1;
-            }
-            if let Some(beyond) = &mut beyond {
-                beyond.limit(best.last());
             }
         }
         let pushed = best.push_all(ranker, hits);

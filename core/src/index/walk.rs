@@ -1,7 +1,7 @@
 //! Search by walking the graph: down the upper layers, through the base layer, then the exact
 //! order (Malkov & Yashunin 2016, Algorithm 5, with re-ranking).
 
-use super::rank::{ORIGINALS_AHEAD, Originals, Ranker};
+use super::rank::{Originals, Ranker};
 use super::view::{BaseGraph, Guide, RecordView, UpperGraph, corrupt_row};
 use super::{Index, Loaded};
 use crate::error::Corrupt;
@@ -12,6 +12,9 @@ use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
+
+/// Originals asked for before they are needed.
+const ORIGINALS_AHEAD: usize = 2;
 
 /// Layers that a file may have at most: 2^32 rows at `m` = 2.
 pub(super) const LAYERS_MAX: usize = 32;
