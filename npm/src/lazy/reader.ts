@@ -25,7 +25,9 @@ export interface ReadOptions {
 export interface Reader {
   /** Exactly these bytes. */
   read(offset: number, bytes: number, options?: ReadOptions): Promise<Uint8Array>;
-  /** Bytes that reading these would take, where that is not their own. */
+  /** Brings what {@link cost} goes by, where that is not here from the start. */
+  ready?: ((options?: ReadOptions) => Promise<unknown>) | undefined;
+  /** Bytes that reading these would take, where that is not their own; of those that are not in the file none. */
   cost?: ((ranges: readonly Range[]) => number) | undefined;
   /** Under which what was brought can be found again. */
   readonly url?: string | undefined;

@@ -48,6 +48,7 @@ export async function readerOf(source: CallSource, list: boolean, options: HttpO
     get size() {
       return reader.size;
     },
+    ready: reader.ready && ((options) => reader.ready!(options).catch(again)),
     read: (...asked) => reader.read(...asked).catch(again),
     cost: reader.cost && ((ranges) => reader.cost!(ranges)),
     close: () => reader.close(),
