@@ -26,11 +26,11 @@ const PAUSE = 250;
 /** No `Retry-After` is waited for longer. */
 const PAUSE_MAX = 30_000;
 /** How often one thing is asked for, when the network fails or the host is busy. */
-export const ATTEMPTS = 4;
+const ATTEMPTS = 4;
 /** How often, when what comes is not what was asked for. */
 export const ATTEMPTS_WRONG = 2;
 /** Answers of hosts that may do better in a moment. */
-export const BUSY = [408, 425, 429, 500, 502, 503, 504];
+const BUSY = [408, 425, 429, 500, 502, 503, 504];
 
 /** What a host must do, for messages. */
 const NEED = 'it must answer "Range: bytes=a-b" with status 206 and those bytes of the file, uncompressed';

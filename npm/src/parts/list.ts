@@ -247,13 +247,13 @@ function listOf(where: string, text: Uint8Array): Parts {
   }
   if (list?.format !== "nearshore parts") throw wrong('`format` is not "nearshore parts"');
   if (list.version !== 1) throw wrong(`\`version\` is ${String(list.version)}, expected 1`, "unsupported");
-  const { file_bytes: fileBytes = 0, part_bytes: partBytes = 0, parts } = list;
-  const sound = Number.isSafeInteger(fileBytes) && Number.isSafeInteger(partBytes) && partBytes >= 65_536 && Array.isArray(parts) && parts.length === Math.ceil(fileBytes / partBytes);
+  const { file_bytes: fileBytes = -1, part_bytes: partBytes = 0, parts } = list;
+  const sound = Number.isSafeInteger(fileBytes) && fileBytes >= 0 && Number.isSafeInteger(partBytes) && partBytes >= 65_536 && Array.isArray(parts) && parts.length === Math.ceil(fileBytes / partBytes);
   if (!sound) throw wrong("another number of parts than its sizes make");
   for (const [at, part] of parts.entries()) {
     // A name is that of a file beside the list, and no address.
     if (typeof part?.name !== "string" || !/^[A-Za-z0-9_-][A-Za-z0-9_.-]*$/.test(part.name)) throw wrong(`part ${at + 1} has no name that stands for a file beside it`);
-    if (part.bytes !== Math.min(partBytes, fileBytes - at * partBytes) || !/^[0-9a-f]{64}$/.test(part.sha256)) throw wrong(`part ${at + 1} has another length, or no digest`);
+    if (part.bytes !== Math.min(partBytes, fileBytes - at * partBytes) || typeof part.sha256 !== "string" || !/^[0-9a-f]{64}$/.test(part.sha256)) throw wrong(`part ${at + 1} has another length, or no digest`);
   }
   return { file_bytes: fileBytes, part_bytes: partBytes, parts };
 }

@@ -11,14 +11,14 @@ import { Filed, Sourced, type Parted } from "./own.js";
 /** The path of a file, an address of a list of parts, or what a caller reads from. */
 export type CallSource = string | FileHandleLike | Source;
 
-/** Bytes that are read first, of a file that may then be wanted in parts; and at a time. */
-const [FIRST, CHUNK] = [16_384, 4 * 1024 * 1024];
+/** Bytes that are read first, of a file that may then be wanted in parts: as many as are wanted then; and at a time. */
+const [FIRST, CHUNK] = [65_536, 4 * 1024 * 1024];
 
 /** Makes errors of the class that users know: this script has one of its own. */
-type Failure = typeof NearshoreError;
+export type Failure = typeof NearshoreError;
 
 /** Throws the same as an error that users know. */
-function known(thrown: unknown, Failure: Failure): never {
+export function known(thrown: unknown, Failure: Failure): never {
   const { name, code, message, cause } = (thrown ?? {}) as NearshoreError;
   throw name === "NearshoreError" ? new Failure(code, message, { cause }) : thrown;
 }
