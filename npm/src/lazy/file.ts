@@ -36,16 +36,11 @@ export interface Opening {
  */
 export async function openParts(reader: Reader, { maxBytes, whole: few = 0, start }: Opening, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
   const meter = traffic;
-  const refuse = (bytes: number): void => {
-    if (bytes > maxBytes) throw new NearshoreError("quota", `opening takes ${bytes} bytes of the file, maxBytes allows ${maxBytes}`);
+  const bring = async (offset: number, bytes: number, upTo: boolean): Promise<Uint8Array> => {
+    await reader.ready?.({ signal, meter }, { offset, bytes });
+    return reader.read(offset, bytes, { signal, meter, upTo });
   };
-  let cost = 0;
-  const afford = (offset: number, bytes: number): void => refuse((cost += reader.cost?.([{ offset, bytes }]) ?? 0));
-  const read = async (): Promise<Uint8Array> => {
-    await reader.ready?.({ signal, meter });
-    afford(0, FIRST);
-    return reader.read(0, FIRST, { signal, meter, upTo: true });
-  };
+  const read = (): Promise<Uint8Array> => bring(0, FIRST, true);
   // Of a host that has yet to show that it serves parts something has to be asked.
   if (start && (start.length < FIRST || (reader.url !== undefined && (headOf(start)?.hotEnd ?? 0) <= start.length))) start = undefined;
   let offline = false;
@@ -74,14 +69,13 @@ export async function openParts(reader: Reader, { maxBytes, whole: few = 0, star
   if (!(head.hotEnd <= head.fileBytes)) throw new NearshoreError("corrupt", `the file says that it has ${head.fileBytes} bytes, and that what opening needs ends at ${head.hotEnd}`);
   const whole = first.length >= head.fileBytes || (!offline && head.fileBytes <= few);
   const end = whole ? Math.max(first.length, head.fileBytes) : head.hotEnd;
-  refuse(end);
+  if (end > maxBytes) throw new NearshoreError("quota", `opening takes ${end} bytes of the file, maxBytes allows ${maxBytes}`);
   const pieces = [first.subarray(0, end)];
   const rest = end - first.length;
   if (rest > 0) {
     const there = await kept();
     const same = there?.length === end && headOf(there)?.identity === head.identity;
-    if (!same) afford(first.length, rest);
-    pieces.push(same ? there.subarray(first.length) : await reader.read(first.length, rest, { signal, meter }));
+    pieces.push(same ? there.subarray(first.length) : await bring(first.length, rest, false));
     if (reader.whole) return { head, pieces: [reader.whole], whole: true };
   }
   return { head, pieces, whole };

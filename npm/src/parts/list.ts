@@ -30,6 +30,9 @@ const LIST_MAX = 64 * 1024 * 1024;
 /** Requests at a time, unless said otherwise. */
 const CONCURRENCY = 32;
 
+/** How to ask, and how many bytes opening may take. */
+export type ListOptions = HttpOptions & { maxBytes?: number | undefined };
+
 /** A file that is read by the list of its parts, which is brought when it is first needed: what is kept of the file serves without it. */
 export class Listed implements Parted {
   readonly own = true;
@@ -46,8 +49,10 @@ export class Listed implements Parted {
   /** Parts that are on their way. */
   readonly #flights = new Map<number, Flight<Uint8Array>>();
   #gate: Gate | undefined;
+  /** What opening took, or is about to. */
+  #opening = 0;
 
-  constructor(readonly address: string, readonly options: HttpOptions) {
+  constructor(readonly address: string, readonly options: ListOptions) {
     this.#fs = fileSystemOf(address);
     this.url = this.#fs ? undefined : address;
   }
@@ -60,8 +65,11 @@ export class Listed implements Parted {
     return (await this.#listed({ signal })).file_bytes;
   }
 
-  async ready(options?: ReadOptions): Promise<void> {
+  async ready(options?: ReadOptions, opening?: Range): Promise<void> {
     await this.#listed(options);
+    if (opening) this.#opening += this.cost([opening]);
+    const { maxBytes = Infinity } = this.options;
+    if (this.#opening > maxBytes) throw new NearshoreError("quota", `opening takes parts of ${this.#opening} bytes, maxBytes allows ${maxBytes}`);
   }
 
   /** Bytes that reading these would take: parts that are neither here nor on their way. Nothing goes between this and a read in the same turn. */
