@@ -5,7 +5,7 @@ import { connect, type Link } from "./link.js";
 import { engineModule } from "./module.js";
 import type { Described, Kind } from "./protocol.js";
 import { loaded } from "./scripts.js";
-import { hasColumns, inTiles, isList, partsOf, pour, startOf, streamOf, type OpenSource } from "./sources.js";
+import { bytesOf, few, hasColumns, inTiles, isList, partsOf, pour, startOf, streamOf, type OpenSource, type Stream } from "./sources.js";
 import type { HeadersLike, OpenOptions } from "./types.js";
 import { count, demandKnown, word } from "./vectors.js";
 
@@ -36,31 +36,38 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   if (options.headers) options.headers = pairs(options.headers);
   throwIfAborted(options.signal);
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
+  const auto = kind === "reader" && mode === Mode.auto && options.integrity === undefined;
+  // A host that does not serve parts serves the whole file; a file without tiles can be had whole alone.
+  const inPiecesOrWhole = (make: Make<T>, few: number, start?: DataView): Promise<T> =>
+    inPieces(kind, source, options, make, few, start).catch((thrown: unknown) => {
+      if (["range", "unsupported"].includes((thrown as NearshoreError).code)) return opened(kind, source, { ...options, mode: "whole" }, make);
+      throw thrown;
+    });
+  // By the list and its first part the engine sees what is to come.
+  if (auto && isList(source)) return inPiecesOrWhole(make, few(options));
   if (kind === "reader") engineModule(kind).catch(() => {}); // most likely the one; compiled while the file is on its way; who needs it hears of a failure
-  let stream;
+  let stream: Stream;
   try {
     stream = await streamOf(source, options);
   } catch (thrown) {
-    if (kind !== "reader" || mode !== Mode.auto || (thrown as NearshoreError).code !== "network" || partsOf(source, options)?.theirs) throw thrown;
+    if (!auto || (thrown as NearshoreError).code !== "network" || partsOf(source, options)?.theirs) throw thrown;
     // Without a network what was kept of a file in parts may do.
-    return inPieces(kind, source, options, make).catch(() => Promise.reject(thrown));
+    return inPieces(kind, source, options, make).catch(() => {
+      throwIfAborted(options.signal);
+      throw thrown;
+    });
   }
   try {
     // Once the first bytes are here they say which engine can search the file, and whether the rest is wanted.
     const start = await startOf(stream);
-    const tiles = kind === "reader" ? inTiles(start, options.maxBytes) : undefined;
+    const tiles = kind === "reader" && inTiles(start);
     if (kind === "full" && hasColumns(start)) kind = "full-columns";
-    const parts = tiles?.large && mode === Mode.auto && options.integrity === undefined ? partsOf(source, options) : undefined;
+    const parts = tiles && auto && bytesOf(start) > few(options) ? partsOf(source, options) : undefined;
     if (parts) {
+      const counting: Make<T> = (link, described, read) => make(link, described, { requests: (read?.requests ?? 0) + stream.requests, bytes: (read?.bytes ?? 0) + start!.byteLength });
       if (parts.theirs) delete stream.close;
       await stream.close?.();
-      try {
-        return await inPieces(kind, source, options, make);
-      } catch (thrown) {
-        // A host that does not serve parts serves the whole file.
-        if ((thrown as NearshoreError).code !== "range") throw thrown;
-        return await opened(kind, source, { ...options, mode: "whole" }, make);
-      }
+      return await inPiecesOrWhole(counting, 0, start);
     }
     return await made(tiles ? "lazy" : kind, options.worker, options.signal, async (link) => {
       const read = await pour(stream, options, link);
@@ -82,7 +89,7 @@ function pairs(headers: HeadersLike): [string, string][] {
 }
 
 /** Opens a file that is read in parts, by the engine itself. */
-async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>): Promise<T> {
+async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions, make: Make<T>, whole?: number, start?: DataView): Promise<T> {
   const { mode, cache, fetch, headers, concurrency, maxBytes, signal } = options;
   const parts = partsOf(source, options);
   const why = kind === "full" ? "Index.load" : options.integrity !== undefined ? "integrity" : !parts && "a source in memory";
@@ -90,7 +97,7 @@ async function inPieces<T>(kind: Kind, source: OpenSource, options: OpenOptions,
   const own = typeof cache === "object" && cache; // which no message can carry
   return made("lazy", parts.worker && !own ? options.worker : false, signal, async (link) => {
     const script = link.worker ? new URL("./parts.js", import.meta.url).href : () => import("./parts.js");
-    const call = { source: parts.source, list: isList(source), script, codes: mode === "codes" || (mode === "lazy" ? false : undefined), keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes };
+    const call = { source: parts.source, list: isList(source), script, mode, keep: cache !== "none", persist: cache !== "memory" && cache !== "none", own: !!own, shelves: own ? () => import("./cache.js").then(({ shelvesOf }) => shelvesOf(own)) : link.worker ? undefined : () => import("./shelf.js"), fetch, headers, concurrency, maxBytes, whole, start };
     return make(link, await link.call("lazy", call, { signal }));
   });
 }

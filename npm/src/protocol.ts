@@ -1,7 +1,7 @@
 // What the page's side and the engine's side say to each other: the same calls, whether a worker lies between or not.
 import type { LazySource, PartsScript } from "./lazy/reader.js";
 import type { Shelves } from "./lazy/store.js";
-import type { Element, Fetch, HeadersLike, IndexInfo, Metric, SearchOptions } from "./types.js";
+import type { Element, Fetch, HeadersLike, IndexInfo, Metric, OpenOptions, SearchOptions } from "./types.js";
 
 export type Form = Float32Array | Uint8Array | Int8Array;
 
@@ -30,8 +30,8 @@ export interface LazyCall {
   list: boolean;
   /** What reads where neither an address nor memory does. */
   script: PartsScript;
-  /** Fetch the codes of all tiles at once? Undefined: if they are few, and there is room. */
-  codes: boolean | undefined;
+  /** Fetch the codes of all tiles at once? With `codes`; where it is not `lazy` if they are few, and there is room. */
+  mode: OpenOptions["mode"];
   /** Keep blocks for the next search? And in files of this origin? */
   keep: boolean;
   persist: boolean;
@@ -42,6 +42,10 @@ export interface LazyCall {
   headers: HeadersLike | undefined;
   concurrency: number | undefined;
   maxBytes: number | undefined;
+  /** A file of no more bytes is brought as a whole. */
+  whole: number | undefined;
+  /** First bytes of the file that came before. */
+  start: DataView | undefined;
 }
 
 /** What is kept of a file: its bytes, once it is cleared if that was asked for. */

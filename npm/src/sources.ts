@@ -6,7 +6,7 @@ import { until } from "./lazy/wait.js";
 import type { Link } from "./link.js";
 import { loaded } from "./scripts.js";
 import { fileSystemOf } from "./platform.js";
-import type { FileHandleLike, OpenOptions, Source } from "./types.js";
+import type { Fetch, FileHandleLike, OpenOptions, Source } from "./types.js";
 
 /** Everything that `open` takes. */
 export type OpenSource = string | URL | Blob | ArrayBuffer | Uint8Array | FileHandleLike | Source;
@@ -21,22 +21,25 @@ export interface Stream {
   close?(): unknown;
 }
 
+/** Bytes that are looked at first, and that an engine which reads in parts wants first; see `openParts`. */
+const FIRST = 65_536;
+
 /** Bytes asked of a source at a time. */
 const CHUNK = 4 * 1024 * 1024;
 
-/** Bytes above which a file that can be read in parts is not read whole unasked. Of a longer one no more is read at first than it takes to tell. */
+/** Bytes above which a file that can be read in parts is not read whole unasked. */
 const WHOLE = 4 * 1024 * 1024;
 
 /** Places in the superblock and the directory, and what is looked for there; see core/FORMAT.md. */
 const enum At { tables = 12, fileBytes = 32, plan = 54, directory = 4096, entry = 64, end = 16384 }
 const enum Is { tiles = 2, columns = 22 }
 
-/** The first bytes, up to those of the header, or all there are. The stream is as before. */
+/** The first bytes, 64 KiB or more, or all there are. The stream is as before. */
 export async function startOf(stream: Stream): Promise<DataView | undefined> {
   const chunks = joined([], stream.chunks);
   // A chunk may be as short as it likes.
   let start = new Uint8Array();
-  while (start.length < At.end) {
+  while (start.length < FIRST) {
     const { value, done } = await chunks.next();
     if (done) break;
     start = start.length > 0 ? new Uint8Array(await new Blob([start, value as Uint8Array<ArrayBuffer>]).arrayBuffer()) : (value as Uint8Array<ArrayBuffer>);
@@ -53,9 +56,14 @@ export async function startOf(stream: Stream): Promise<DataView | undefined> {
   return start.length < At.end || start[0] !== 0x89 || start[1] !== 0x53 ? undefined : new DataView(start.buffer, start.byteOffset, start.length);
 }
 
-/** Undefined if this is no file in tiles, else whether it is too large to be read whole unasked. */
-export const inTiles = (start: DataView | undefined, maxBytes = WHOLE): { large: boolean } | undefined =>
-  start?.getUint8(At.plan) === Is.tiles ? { large: start.getBigUint64(At.fileBytes, true) > Math.min(WHOLE, maxBytes) } : undefined;
+/** Whether this is the beginning of a file in tiles. */
+export const inTiles = (start: DataView | undefined): start is DataView => start?.getUint8(At.plan) === Is.tiles;
+
+/** The bytes of the file that begins so. */
+export const bytesOf = (start: DataView): bigint => start.getBigUint64(At.fileBytes, true);
+
+/** Bytes of a file in tiles that is read whole unasked. */
+export const few = ({ maxBytes = WHOLE }: OpenOptions): number => Math.min(WHOLE, maxBytes);
 
 /** Whether there is a table of columns. */
 export function hasColumns(start: DataView | undefined): boolean {
@@ -152,18 +160,25 @@ function addressOf(text: string): URL {
   }
 }
 
-async function streamOfResponse(url: URL, { fetch: send = fetch, headers, signal }: OpenOptions): Promise<Stream> {
+async function streamOfResponse(url: URL, options: OpenOptions): Promise<Stream> {
+  const { headers, signal } = options;
+  let requests = 0;
+  const send: Fetch = (...asked) => (requests++, (options.fetch ?? fetch)(...asked));
   const what = `GET ${url.href}`;
   const fail = (why: string, cause?: unknown): NearshoreError => new NearshoreError("network", `${what} failed: ${why}`, { cause });
   const request = { ...(headers && { headers }), ...(signal && { signal }) };
   try {
-    const { ok, body, status, headers } = await until((async () => send(url, request))(), signal);
+    const asked = (async () => send(url, request))();
+    let response = await until(asked, signal).catch(() => throwIfAborted(signal) as undefined);
+    // Few need what asks again, where that may help. Where even that cannot be had, the first answer stands.
+    if (!response?.ok) response = await import("./parts.js").then(({ insist }) => insist(asked, url, { ...options, fetch: send }, NearshoreError), () => asked);
+    const { ok, body, status, headers } = response;
     if (!ok || !body) throw fail(`status ${status}`);
     // Only a hint: a compressed answer announces its compressed length.
     const bytes = Number(headers.get("content-length") ?? 0) || 0;
     // A file that is refused before its first chunk is read has no reader yet to cancel.
     const close = (): unknown => body.locked || body.cancel().catch(() => {});
-    return { bytes, requests: 1, own: send === globalThis.fetch, chunks: chunksOf(body, what, signal), close };
+    return { bytes, requests, own: !options.fetch, chunks: chunksOf(body, what, signal), close };
   } catch (thrown) {
     throwIfAborted(signal);
     throw thrown instanceof NearshoreError ? thrown : fail(sentence(thrown), thrown);

@@ -65,7 +65,7 @@ export interface OpenOptions {
    *   plans than `tiles`) is `unsupported`.
    * - `codes`: as `lazy`, and the codes of all tiles are fetched in the background and stay, after which a search fetches records alone.
    * - `auto`: a file with tiles and more than 4 MiB (or than `maxBytes`) is read in parts where its host serves parts, any other one whole. In
-   *   parts it is `codes` where the codes of all tiles are at most 4 MiB, the origin has room for twice as many if they are to be kept
+   *   parts it is `codes` where the codes of all tiles take at most 4 MiB (of a list, whole parts), the origin has room for twice as many if they are to be kept
    *   (`navigator.storage.estimate()`), and the visitor has not asked to save data; else `lazy`.
    *
    * The address of a list of parts (`nearshore export --split`, a name that ends in `.json`) is opened as the file that the parts make, by any
@@ -93,9 +93,9 @@ export interface OpenOptions {
   fetch?: Fetch;
   /** Sent with every request. */
   headers?: HeadersLike;
-  /** Requests at a time (32); a whole file is one request. */
+  /** Requests at a time (32; of a list of parts as many as make 64 MiB, at least one); a whole file is one request. */
   concurrency?: number;
-  /** Refuses with `quota` to read more bytes when opening: of the file, or of its header and hot region where it is read in parts. */
+  /** Refuses with `quota` to read more bytes when opening: of the file, or of its header and hot region where it is read in parts; by a list, of the parts in which those lie. */
   maxBytes?: number;
   /** What the file must be: `sha256-` and the digest in base64, as in HTML. Anything else is `corrupt`. Only a file that is read whole can be told by it. */
   integrity?: string;

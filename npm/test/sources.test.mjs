@@ -106,6 +106,27 @@ test("the network failing: status, refusal, a cut, a short file", async () => {
   await assert.rejects(open(`${url}/short`), failure("truncated"));
 });
 
+test("a whole file is asked for again, as parts are: of a busy host when it says, and where a connection breaks", async () => {
+  const answers = { busy: () => new Response("busy", { status: 503, headers: { "retry-after": "0" } }), lost: () => { throw new TypeError("lost"); } };
+  for (const mode of ["whole", "auto"]) {
+    for (const [name, fails] of [["busy", 3], ["lost", 1]]) {
+      const asked = [];
+      const send = async (_, { headers }) => {
+        asked.push(new Headers(headers).get("range"));
+        return asked.length <= fails ? answers[name]() : new Response(bytes);
+      };
+      const index = await open("https://index.example/x.shore", { mode, fetch: send, headers: { "x-key": "7" } });
+      assert.deepEqual([index.info.rows, asked, (await index.stats()).requests], [500, Array(fails + 1).fill(null), fails + 1], `${mode} ${name}`);
+      await index.close();
+    }
+  }
+  let asked = 0;
+  await assert.rejects(open("https://index.example/x.shore", { mode: "whole", fetch: async () => (asked++, answers.busy()) }), failure("network", "503 4 times"));
+  assert.equal(asked, 4);
+  await assert.rejects(open("https://index.example/x.shore", { mode: "whole", fetch: async () => (asked++, new Response("", { status: 403 })) }), failure("network", "403"));
+  assert.equal(asked, 5, "a refusal is final");
+});
+
 test("a request under way is aborted", async () => {
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 30);

@@ -61,7 +61,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
   }
 
   async lazy(call: LazyCall, signal?: AbortSignal): Promise<Described> {
-    const maxBytes = call.maxBytes ?? Infinity;
+    const { maxBytes = Infinity, whole: few, start } = call;
     const reader = await readerOf(call.source, call.list, call.script, { ...call, keep: Math.min(maxBytes, QUOTA) }, signal);
     const store = new Store(call.keep ? QUOTA : 0);
     this.#release = () => {
@@ -75,7 +75,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     // Begins at once, and is waited for when it is needed.
     const kept = shelves?.then(({ load }) => (url === undefined ? undefined : load(url)));
     try {
-      const { head, pieces, whole } = await openParts(reader, maxBytes, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
+      const { head, pieces, whole } = await openParts(reader, { maxBytes, whole: few, start: start && new Uint8Array(start.buffer as ArrayBuffer, start.byteOffset, start.byteLength) }, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return this.finish();
@@ -93,7 +93,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       });
       if (this.#shelving) await soon(this.#shelving, LATE_MS);
       // In the background; a search that misses some fetches its own.
-      Promise.resolve(call.codes ?? (call.keep && mayBringCodes(head, call.persist))).then((yes) => yes && !this.#closing.signal.aborted ? this.prefetch() : undefined).catch(() => {});
+      Promise.resolve(call.mode === "codes" || (call.mode !== "lazy" && call.keep && mayBringCodes(head, reader, call.persist))).then((yes) => yes && !this.#closing.signal.aborted ? this.prefetch() : undefined).catch(() => {});
       return described;
     } catch (thrown) {
       await this.#unshelve(thrown, url);

@@ -6,7 +6,7 @@ import type { Range } from "./ranges.js";
 import type { Reader } from "./reader.js";
 import type { Store } from "./store.js";
 
-/** The first request: header, and all or much of the hot region. */
+/** The first request: header, and all or much of the hot region. As much is read of a file that turns out to be one for parts; see `startOf`. */
 const FIRST = 65_536;
 
 /** Codes that are fetched ahead of searches come in pieces of about this size. */
@@ -21,15 +21,30 @@ export interface Opened {
   whole: boolean;
 }
 
+/** What opening may take, and what is here already. */
+export interface Opening {
+  maxBytes: number;
+  /** A file of no more bytes is brought as a whole. */
+  whole?: number | undefined;
+  /** First bytes of the file that came before. */
+  start?: Uint8Array | undefined;
+}
+
 /**
  * Brings what opening needs: one request, and a second one where the hot region is large. `kept` is what an earlier opening brought: if it is
  * of the same file the second is spared, and where the host does not answer (with 5xx at most) it has to do. It is waited for only then.
  */
-export async function openParts(reader: Reader, maxBytes: number, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
+export async function openParts(reader: Reader, { maxBytes, whole: few = 0, start }: Opening, traffic: Traffic, signal?: AbortSignal, kept: () => Promise<Uint8Array | undefined> = async () => undefined): Promise<Opened> {
   const meter = traffic;
-  const read = (): Promise<Uint8Array> => reader.read(0, FIRST, { signal, meter, upTo: true });
+  const bring = async (offset: number, bytes: number, upTo: boolean): Promise<Uint8Array> => {
+    await reader.ready?.({ signal, meter }, { offset, bytes });
+    return reader.read(offset, bytes, { signal, meter, upTo });
+  };
+  const read = (): Promise<Uint8Array> => bring(0, FIRST, true);
+  // Of a host that has yet to show that it serves parts something has to be asked.
+  if (start && (start.length < FIRST || (reader.url !== undefined && (headOf(start)?.hotEnd ?? 0) <= start.length))) start = undefined;
   let offline = false;
-  let first = await read().catch(async (thrown: NearshoreError) => {
+  let first = start ?? await read().catch(async (thrown: NearshoreError) => {
     // A host that says that the file is gone, or not for this caller, is no host without an answer.
     const there = thrown.code === "network" && !((thrown.cause as { status?: number } | undefined)?.status! < 500) && (await kept());
     if (!there) throw thrown;
@@ -52,15 +67,16 @@ export async function openParts(reader: Reader, maxBytes: number, traffic: Traff
   const there = reader.whole?.length ?? reader.size ?? Infinity;
   if (there < head.fileBytes) throw cut(head, there);
   if (!(head.hotEnd <= head.fileBytes)) throw new NearshoreError("corrupt", `the file says that it has ${head.fileBytes} bytes, and that what opening needs ends at ${head.hotEnd}`);
-  const whole = first.length >= head.fileBytes;
-  const end = whole ? first.length : head.hotEnd;
-  if (end > maxBytes) throw new NearshoreError("quota", `opening takes the file's first ${end} bytes, maxBytes allows ${maxBytes}`);
+  const whole = first.length >= head.fileBytes || (!offline && head.fileBytes <= few);
+  const end = whole ? Math.max(first.length, head.fileBytes) : head.hotEnd;
+  if (end > maxBytes) throw new NearshoreError("quota", `opening takes ${end} bytes of the file, maxBytes allows ${maxBytes}`);
   const pieces = [first.subarray(0, end)];
   const rest = end - first.length;
   if (rest > 0) {
     const there = await kept();
     const same = there?.length === end && headOf(there)?.identity === head.identity;
-    pieces.push(same ? there.subarray(first.length) : await reader.read(first.length, rest, { signal, meter }));
+    pieces.push(same ? there.subarray(first.length) : await bring(first.length, rest, false));
+    if (reader.whole) return { head, pieces: [reader.whole], whole: true };
   }
   return { head, pieces, whole };
 }
@@ -86,12 +102,13 @@ export function blocksOf(reader: Reader, store: Store, head: Head, traffic: Traf
 /** Bytes of codes that come unasked: as many as of a file that is read whole unasked. */
 const UNASKED = 4 * 1024 * 1024;
 
-/** Whether the codes of all tiles may come unasked: few, wanted by no one who saves data, and with room for twice as many where they are to stay. */
-export async function mayBringCodes({ codes }: Head, persist: boolean): Promise<boolean> {
+/** Whether the codes of all tiles may come unasked: by few bytes, wanted by no one who saves data, and with room for twice as many where they are to stay. */
+export async function mayBringCodes({ codes }: Head, { cost }: Reader, persist: boolean): Promise<boolean> {
   const bytes = codes ? codes.blocks * codes.blockBytes : 0;
+  const taken = codes ? (cost?.([{ offset: codes.offset, bytes }]) ?? bytes) : 0;
   const { connection, storage } = (globalThis.navigator ?? {}) as Partial<Navigator & { connection: { saveData?: boolean } }>;
   const { quota = Infinity, usage = 0 } = (persist && (await storage?.estimate?.().catch(() => {}))) || {};
-  return bytes <= UNASKED && !connection?.saveData && quota - usage > 2 * bytes;
+  return taken <= UNASKED && !connection?.saveData && quota - usage > 2 * bytes;
 }
 
 /** Brings the codes of all tiles, so that a search fetches records alone. */

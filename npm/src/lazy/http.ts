@@ -1,4 +1,4 @@
-// Parts of a file over HTTP: what hosts answer, and what to make of it.
+// Requests over HTTP, made again where that may help; and parts of a file by them: what hosts answer, and what to make of it.
 import { NearshoreError, aborted, sentence, type ErrorCode } from "../errors.js";
 import type { Fetch, HeadersLike } from "../types.js";
 import type { Meter, ReadOptions, Reader } from "./reader.js";
@@ -25,10 +25,10 @@ const PATIENCE = 15_000;
 const PAUSE = 250;
 /** No `Retry-After` is waited for longer. */
 const PAUSE_MAX = 30_000;
-/** How often a part is asked for, when the network fails or the host is busy. */
+/** How often one thing is asked for, when the network fails or the host is busy. */
 const ATTEMPTS = 4;
 /** How often, when what comes is not what was asked for. */
-const ATTEMPTS_WRONG = 2;
+export const ATTEMPTS_WRONG = 2;
 /** Answers of hosts that may do better in a moment. */
 const BUSY = [408, 425, 429, 500, 502, 503, 504];
 
@@ -36,8 +36,68 @@ const BUSY = [408, 425, 429, 500, 502, 503, 504];
 const NEED = 'it must answer "Range: bytes=a-b" with status 206 and those bytes of the file, uncompressed';
 
 /** A failure that another attempt may mend. */
-class Again {
+export class Again {
   constructor(readonly error: NearshoreError, readonly attempts: number, readonly after?: number) {}
+}
+
+/** Makes attempts until one succeeds, or fails for good. */
+export async function patiently<T>(work: () => Promise<T>, { pause: first = PAUSE }: HttpOptions, signal: AbortSignal | undefined): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!(thrown instanceof Again)) throw thrown;
+      // A platform that knows of no network will not have one in a moment.
+      if (attempt >= thrown.attempts || globalThis.navigator?.onLine === false) throw thrown.error;
+      // Not all at once: many requests fail together when a host is busy.
+      await pause(thrown.after ?? first * 2 ** (attempt - 1) * (0.5 + Math.random()), signal);
+    }
+  }
+}
+
+/** Reads the body of an answer, of at most `most` bytes. */
+export type Body = (most: number, tooLong: NearshoreError | Again, meter?: Meter) => Promise<Uint8Array>;
+
+/**
+ * One request, of which `take` makes what is wanted. A busy host, a connection that breaks, and one on which nothing comes for a while are
+ * {@link Again}. What `take` leaves of the answer is not wanted, unless it is to `stay`.
+ *
+ * @param what the request, for messages
+ */
+export async function exchange<T>(what: string, url: string | URL, init: Parameters<Fetch>[1], options: HttpOptions, signal: AbortSignal | undefined, take: (response: Response, body: Body) => Promise<T>, stay = false): Promise<T> {
+  const fail = (why: string, cause?: unknown): Again => new Again(new NearshoreError("network", `${what} ${why}`, { cause }), ATTEMPTS);
+  if (signal?.aborted) throw aborted(signal);
+  const control = new AbortController();
+  const stop = (): void => control.abort();
+  signal?.addEventListener("abort", stop);
+  let stalled = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const alive = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      stalled = true;
+      stop();
+    }, options.patience ?? PATIENCE);
+  };
+  let taken = false;
+  try {
+    alive();
+    const response = await until((options.fetch ?? fetch)(url, { ...init, signal: control.signal }), control.signal);
+    const { status, headers } = response;
+    if (BUSY.includes(status)) throw new Again(fail(`was answered with status ${status} ${ATTEMPTS} times`).error, ATTEMPTS, retryAfter(headers.get("retry-after") ?? ""));
+    const found = await take(response, (most, tooLong, meter) => bodyOf(response, most, tooLong, alive, meter, control.signal));
+    taken = stay;
+    return found;
+  } catch (thrown) {
+    if (signal?.aborted) throw aborted(signal);
+    if (stalled) throw fail("stood still", thrown);
+    if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
+    throw fail(`failed (${sentence(thrown)}); does the host allow this page (CORS), and does it send the file uncompressed?`, thrown);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+    if (!taken) stop();
+  }
 }
 
 /** A file at an address. */
@@ -50,18 +110,9 @@ export class Http implements Reader {
     this.#gate = new Gate(options.concurrency ?? CONCURRENCY);
   }
 
-  async read(offset: number, bytes: number, options: ReadOptions = {}): Promise<Uint8Array> {
+  read(offset: number, bytes: number, options: ReadOptions = {}): Promise<Uint8Array> {
     const { signal } = options;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#gate.run(() => this.#once(offset, bytes, options), signal);
-      } catch (thrown) {
-        if (!(thrown instanceof Again)) throw thrown;
-        if (attempt >= thrown.attempts) throw thrown.error;
-        // Not all at once: many parts fail together when a host is busy.
-        await pause(thrown.after ?? (this.options.pause ?? PAUSE) * 2 ** (attempt - 1) * (0.5 + Math.random()), signal);
-      }
-    }
+    return patiently(() => this.#gate.run(() => this.#once(offset, bytes, options), signal), this.options, signal);
   }
 
   /** One request. */
@@ -71,26 +122,11 @@ export class Http implements Reader {
     const wrong = (message: string): Again => new Again(fail("range", `${message}; ${NEED}`), ATTEMPTS_WRONG);
     if (signal?.aborted) throw aborted(signal);
     if (this.whole) return this.#part(offset, bytes, upTo, wrong);
-
-    const control = new AbortController();
-    const stop = (): void => control.abort();
-    signal?.addEventListener("abort", stop);
-    let stalled = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const alive = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        stalled = true;
-        stop();
-      }, this.options.patience ?? PATIENCE);
-    };
-    try {
-      alive();
-      if (meter) meter.requests++;
-      const headers = new Headers(this.options.headers);
-      headers.set("range", `bytes=${offset}-${offset + bytes - 1}`);
-      // Browsers' caches let requests for parts of one file wait for each other, and have confused parts with the whole.
-      const response = await until((this.options.fetch ?? fetch)(this.url, { headers, cache: "no-store", signal: control.signal }), control.signal);
+    const headers = new Headers(this.options.headers);
+    headers.set("range", `bytes=${offset}-${offset + bytes - 1}`);
+    if (meter) meter.requests++;
+    // Browsers' caches let requests for parts of one file wait for each other, and have confused parts with the whole.
+    return exchange(what, this.url, { headers, cache: "no-store" }, this.options, signal, async (response, body) => {
       const { status } = response;
       const header = (name: string): string => response.headers.get(name) ?? "";
       if (status === 200) {
@@ -98,32 +134,22 @@ export class Http implements Reader {
         const keep = this.options.keep ?? KEEP;
         const refusal = fail("range", `was answered with status 200 and the whole file, of more than the ${keep} bytes that may be kept; ${NEED}`);
         if (Number(header("content-length")) > keep) throw refusal;
-        this.whole = await bodyOf(response, keep, refusal, alive, meter, control.signal);
+        this.whole = await body(keep, refusal, meter);
         return this.#part(offset, bytes, upTo, wrong);
       }
       // Hidden across origins, unless the host exposes it; what it says is checked where it can be read.
       const place = header("content-range");
       this.size = Number(/\/(\d+)$/.exec(place)?.[1] ?? NaN) || this.size;
       if (status === 416) throw fail("range", "is not in the file (status 416)");
-      if (BUSY.includes(status)) throw new Again(fail("network", `was answered with status ${status} ${ATTEMPTS} times`), ATTEMPTS, retryAfter(header("retry-after")));
       if (status !== 206) throw fail("network", `was answered with status ${status}, expected 206`, { status });
       const encoding = header("content-encoding");
       if (encoding && encoding !== "identity") throw fail("range", `was answered with parts of the file compressed as ${encoding}; ${NEED} (a name that ends in .gz keeps some hosts from compressing)`);
       const from = /^bytes (\d+)-/.exec(place)?.[1];
       if ((place && Number(from) !== offset) || header("content-type").startsWith("multipart/")) throw wrong(`was answered with other bytes (${place || "in several parts"})`);
-      const body = await bodyOf(response, bytes, wrong("was answered with more bytes"), alive, meter, control.signal);
-      if (body.length < bytes && !upTo) throw wrong(`was answered with ${body.length} bytes`);
-      return body;
-    } catch (thrown) {
-      if (signal?.aborted) throw aborted(signal);
-      if (!stalled && (thrown instanceof NearshoreError || thrown instanceof Again)) throw thrown;
-      const why = stalled ? "stood still" : `failed (${sentence(thrown)}); does the host allow this page (CORS), and does it send the file uncompressed?`;
-      throw new Again(fail("network", why, thrown), ATTEMPTS);
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
-      stop(); // what is left of a body is not wanted
-    }
+      const part = await body(bytes, wrong("was answered with more bytes"), meter);
+      if (part.length < bytes && !upTo) throw wrong(`was answered with ${part.length} bytes`);
+      return part;
+    });
   }
 
   #part(offset: number, bytes: number, upTo: boolean | undefined, wrong: (message: string) => Again): Uint8Array {
@@ -133,7 +159,6 @@ export class Http implements Reader {
   }
 }
 
-/** A body of at most `most` bytes. */
 async function bodyOf(response: Response, most: number, tooLong: NearshoreError | Again, alive: () => void, meter: Meter | undefined, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

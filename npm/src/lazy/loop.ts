@@ -55,16 +55,22 @@ export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, qu
   try {
     do {
       const wanted = searches.wanted(slot);
-      const missing = blocks.missing(wanted);
-      if (missing > 0 && (traffic.rounds >= (budget.rounds ?? Infinity) || traffic.bytes + missing > (budget.bytes ?? Infinity))) complete = false;
-      else {
-        try {
-          await blocks.bring(wanted, (at, bytes) => searches.feed(slot, at, bytes), traffic, control.signal);
-        } catch (thrown) {
-          if (signal?.aborted) throw aborted(signal);
-          if (!control.signal.aborted) throw thrown;
-          complete = false; // time is up
+      const allowed = (): boolean => {
+        const missing = blocks.missing(wanted);
+        return missing === 0 || (traffic.rounds < (budget.rounds ?? Infinity) && traffic.bytes + missing <= (budget.bytes ?? Infinity));
+      };
+      try {
+        complete = allowed();
+        // What bytes cost may have to be asked for first.
+        if (complete && budget.bytes !== undefined && blocks.reader.ready && blocks.missing(wanted) > 0) {
+          await blocks.reader.ready({ signal: control.signal, meter: traffic });
+          complete = allowed();
         }
+        if (complete) await blocks.bring(wanted, (at, bytes) => searches.feed(slot, at, bytes), traffic, control.signal);
+      } catch (thrown) {
+        if (signal?.aborted) throw aborted(signal);
+        if (!control.signal.aborted) throw thrown;
+        complete = false; // time is up
       }
     } while (complete && !searches.advance(slot));
     return { ...traffic, answer: searches.end(slot), complete };

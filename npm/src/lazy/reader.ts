@@ -25,7 +25,9 @@ export interface ReadOptions {
 export interface Reader {
   /** Exactly these bytes. */
   read(offset: number, bytes: number, options?: ReadOptions): Promise<Uint8Array>;
-  /** Bytes that reading these would take, where that is not their own. */
+  /** Brings what {@link cost} goes by, where that is not here from the start; refuses by it what opening is about to read, where all of that is beyond `maxBytes`. */
+  ready?: ((options?: ReadOptions, opening?: Range) => Promise<unknown>) | undefined;
+  /** Bytes that reading these would take, where that is not their own; of those that are not in the file none. */
   cost?: ((ranges: readonly Range[]) => number) | undefined;
   /** Under which what was brought can be found again. */
   readonly url?: string | undefined;
@@ -44,7 +46,7 @@ export type LazySource = string | Blob | FileHandleLike | Source;
 export type PartsScript = string | (() => Promise<typeof import("../parts.js")>);
 
 /** How to read `source` in parts; `list` says that it is the address of a list of them. */
-export async function readerOf(source: LazySource, list: boolean, script: PartsScript, options: HttpOptions, signal?: AbortSignal): Promise<Reader> {
+export async function readerOf(source: LazySource, list: boolean, script: PartsScript, options: HttpOptions & { maxBytes?: number | undefined }, signal?: AbortSignal): Promise<Reader> {
   if (source instanceof Blob) return ofBlob(source);
   if (!list && typeof source === "string" && !fileSystemOf(source)) return new Http(source, options);
   const { readerOf } = await (typeof script === "string" ? import(new URL(script).href) : script()).catch((thrown: unknown) => {

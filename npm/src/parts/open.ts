@@ -1,30 +1,29 @@
 // Opens what is read by calls: in parts, or whole in order.
 import type { NearshoreError } from "../errors.js";
-import type { HttpOptions } from "../lazy/http.js";
 import type { Meter, Reader } from "../lazy/reader.js";
 import { fileSystemOf, openFile } from "../platform.js";
 import type { Stream } from "../sources.js";
 import type { FileHandleLike, Source } from "../types.js";
-import { Listed } from "./list.js";
+import { Listed, type ListOptions } from "./list.js";
 import { Filed, Sourced, type Parted } from "./own.js";
 
 /** The path of a file, an address of a list of parts, or what a caller reads from. */
 export type CallSource = string | FileHandleLike | Source;
 
-/** Bytes that are read first, of a file that may then be wanted in parts; and at a time. */
-const [FIRST, CHUNK] = [16_384, 4 * 1024 * 1024];
+/** Bytes that are read first, of a file that may then be wanted in parts: as many as are wanted then; and at a time. */
+const [FIRST, CHUNK] = [65_536, 4 * 1024 * 1024];
 
 /** Makes errors of the class that users know: this script has one of its own. */
-type Failure = typeof NearshoreError;
+export type Failure = typeof NearshoreError;
 
 /** Throws the same as an error that users know. */
-function known(thrown: unknown, Failure: Failure): never {
+export function known(thrown: unknown, Failure: Failure): never {
   const { name, code, message, cause } = (thrown ?? {}) as NearshoreError;
   throw name === "NearshoreError" ? new Failure(code, message, { cause }) : thrown;
 }
 
 /** What reads from it. It is closed where it cannot even say how long it is. */
-async function parted(source: CallSource, list: boolean, options: HttpOptions, signal: AbortSignal | undefined): Promise<Parted> {
+async function parted(source: CallSource, list: boolean, options: ListOptions, signal: AbortSignal | undefined): Promise<Parted> {
   if (typeof source === "string") {
     if (list) return new Listed(source, options);
     const handle = await openFile(fileSystemOf(source)!, source);
@@ -40,7 +39,7 @@ async function parted(source: CallSource, list: boolean, options: HttpOptions, s
 }
 
 /** Reads in parts. */
-export async function readerOf(source: CallSource, list: boolean, options: HttpOptions, signal: AbortSignal | undefined, Failure: Failure): Promise<Reader> {
+export async function readerOf(source: CallSource, list: boolean, options: ListOptions, signal: AbortSignal | undefined, Failure: Failure): Promise<Reader> {
   const again = (thrown: unknown): never => known(thrown, Failure);
   const reader = await parted(source, list, options, signal).catch(again);
   return {
@@ -48,13 +47,14 @@ export async function readerOf(source: CallSource, list: boolean, options: HttpO
     get size() {
       return reader.size;
     },
+    ready: reader.ready && ((...asked) => reader.ready!(...asked).catch(again)),
     read: (...asked) => reader.read(...asked).catch(again),
     cost: reader.cost && ((ranges) => reader.cost!(ranges)),
     close: () => reader.close(),
   };
 }
 
-type StreamOptions = HttpOptions & { signal?: AbortSignal | undefined; maxBytes?: number | undefined };
+type StreamOptions = ListOptions & { signal?: AbortSignal | undefined };
 
 /** Reads all, in order. */
 export async function streamOf(source: CallSource, list: boolean, options: StreamOptions, Failure: Failure): Promise<Stream> {

@@ -224,11 +224,18 @@ test("what opening brought spares a second request, if it is of the same file an
       if (offline) throw Object.assign(new Error("no network"), { code: "network" });
       return file.slice(offset, offset + bytes);
     };
-    const { pieces } = await openParts({ read }, Infinity, {}, undefined, async () => kept);
+    const { pieces } = await openParts({ read }, { maxBytes: Infinity }, {}, undefined, async () => kept);
     assert.deepEqual(Buffer.concat(pieces), Buffer.from(file.subarray(0, 100_000)));
     return reads;
   };
   const [first, second] = [[0, 65_536], [65_536, 34_464]];
+  // What came before this reader is not asked for again, where a host shows by the rest that it serves parts; one that has nothing to show does not matter.
+  const start = file.slice(0, 65_536);
+  for (const [url, bytes, wanted] of [["https://index.example/x", start, [second]], [undefined, start, [second]], [undefined, start.slice(0, 65_535), [first, second]]]) {
+    const reads = [];
+    const { pieces } = await openParts({ url, read: async (offset, bytes) => (reads.push([offset, bytes]), file.slice(offset, offset + bytes)) }, { maxBytes: Infinity, start: bytes }, {});
+    assert.deepEqual([reads, Buffer.concat(pieces)], [wanted, Buffer.from(file.subarray(0, 100_000))]);
+  }
   assert.deepEqual(await opened(undefined), [first, second]);
   const kept = file.slice(0, 100_000);
   assert.deepEqual(await opened(kept), [first]);

@@ -6,8 +6,10 @@ import { after, before, test } from "node:test";
 import { Index, NearshoreError, open } from "nearshore";
 import { failure, rows, vector } from "../rows.mjs";
 import { serveFile } from "./server.mjs";
+import { lazySources } from "./source.mjs";
 
 const DIMENSIONS = 24;
+const { mayBringCodes } = await lazySources();
 const path = join(import.meta.dirname, "tiles.shore");
 const vectors = rows(2000, DIMENSIONS, 9);
 const queries = rows(30, DIMENSIONS, 9);
@@ -176,10 +178,35 @@ test("auto: parts of a large file in tiles, where its host gives parts", async (
   const index = await open("https://index.example/x.shore", { fetch: send(true) });
   assert.equal(index.info.mode, "lazy");
   assert.deepEqual(asked.slice(0, 2), [null, "bytes=0-65535"]);
+  const { requests, bytes } = await index.stats();
+  assert.ok(requests >= 2 && bytes > 65_536, `${requests} requests, ${bytes} bytes: the first one counts`);
   await same(index, "auto");
   asked.length = 0;
   assert.equal((await open("https://index.example/x.shore", { fetch: send(false), maxBytes: 2_000_000 })).info.mode, "whole");
   assert.deepEqual(asked, [null, "bytes=0-65535", null]);
+});
+
+test("auto: nothing of a source is read twice, and none of it before its size says what is wanted", async () => {
+  for (const [maxBytes, mode] of [[file.length - 1, "lazy"], [file.length, "whole"]]) {
+    const reads = [];
+    const index = await open({ size: async () => file.length, read: async (offset, length) => (reads.push([offset, offset + length]), file.slice(offset, offset + length)) }, { maxBytes, cache: "none" });
+    assert.equal(index.info.mode, mode);
+    reads.forEach(([from], at) => assert.equal(from, at === 0 ? 0 : reads[at - 1][1], JSON.stringify(reads)));
+    assert.equal(reads[0][1], mode === "lazy" ? 65_536 : file.length);
+    const { requests, bytes } = await index.stats();
+    assert.deepEqual([requests, bytes], [reads.length, reads.at(-1)[1]]);
+    await index.close();
+  }
+});
+
+test("auto: an opening that goes on in parts after the host refused the file is aborted as any other", async () => {
+  const control = new AbortController();
+  const send = async (_, { headers }) => {
+    if (!new Headers(headers).get("range")) return new Response("", { status: 404 });
+    setTimeout(() => control.abort(), 5);
+    return new Promise(() => {});
+  };
+  await assert.rejects(open("https://index.example/x.shore", { fetch: send, signal: control.signal }), failure("aborted"));
 });
 
 test("auto: a host may send as few bytes at a time as it likes", async () => {
@@ -300,6 +327,14 @@ test("auto: codes come unasked where they are few, there is room, and nobody sav
     if (there) Object.defineProperty(globalThis, "navigator", there);
     else delete globalThis.navigator;
   }
+});
+
+test("auto: codes come unasked by what they take, which is more where parts come whole", async () => {
+  const codes = { offset: 100_000, blocks: 10, blockBytes: 1000 };
+  const asked = [];
+  const costs = (bytes) => ({ cost: (ranges) => (asked.push(...ranges), bytes) });
+  assert.deepEqual([await mayBringCodes({ codes }, {}, false), await mayBringCodes({ codes }, costs(5_000_000), false), await mayBringCodes({ codes }, costs(4_000_000), false)], [true, false, true]);
+  assert.deepEqual(asked[0], { offset: 100_000, bytes: 10_000 });
 });
 
 test("what is kept: its size, forgetting it, keeping nothing", async () => {

@@ -61,6 +61,50 @@ test("what is fetched is counted: whole parts, once, and by it a budget cuts", a
   await index.close();
 });
 
+test("auto: the list says whether the file comes whole, and nothing comes twice", async () => {
+  for (const [options, mode] of [[{}, "whole"], [{ maxBytes: file.length }, "whole"], [{ maxBytes: file.length - 1, cache: "none" }, "lazy"]]) {
+    log.length = 0;
+    const index = await open(address(), options);
+    assert.equal(index.info.mode, mode);
+    assert.equal((await index.stats()).requests, log.length);
+    assert.deepEqual(log, ["x.shore.json", ...list.parts.map(({ name }) => name)].slice(0, mode === "lazy" ? 2 : undefined));
+    assert.equal((await index.search(queries[0])).length, 10);
+    await index.close();
+  }
+  const graph = await readFile(new URL("../../../tests/golden/v1.0/cosine-f32-300-u4.shore", import.meta.url));
+  host.reset(graph, PART);
+  const index = await open(address());
+  assert.deepEqual([index.info.mode, index.info.rows], ["whole", 300]);
+  await index.close();
+});
+
+test("maxBytes refuses by what parts take", async () => {
+  await assert.rejects(opened({ maxBytes: PART - 1 }), failure("quota", "65536", "65535"));
+  await assert.rejects(open(address(), { maxBytes: PART - 1 }), failure("quota"));
+  assert.deepEqual(log, ["x.shore.json", "x.shore.json"], "no part came");
+  await (await opened({ maxBytes: PART })).close();
+});
+
+test("a budget of bytes is kept where the list is not here yet", async () => {
+  const cache = memoryCache();
+  const url = address();
+  const first = await open(url, { mode: "lazy", cache });
+  await first.search(queries[0]);
+  await first.close();
+  host.refuse = true;
+  const index = await open(url, { mode: "lazy", cache });
+  host.refuse = false;
+  log.length = 0;
+  const search = (bytes) => index.search(queries.at(-1), { plan: "tiles", recall: 1, budget: { bytes } });
+  const none = await search(10);
+  assert.deepEqual([none.stats.complete, none.stats.bytes, log], [false, 0, []], "whatever parts are, they are not less");
+  const cut = await search(PART - 1);
+  assert.deepEqual([cut.stats.complete, log], [false, ["x.shore.json"]]);
+  assert.equal(cut.stats.bytes, JSON.stringify(list).length);
+  assert.equal((await search(file.length)).stats.complete, true);
+  await index.close();
+});
+
 test("parts that were replaced on the host: changed, with the address and what to do; with the list as it was, what failed", async () => {
   for (const keep of [false, true]) {
     ({ files, list, log, answers } = host.reset(file, PART));
@@ -124,6 +168,9 @@ test("a list that cannot be is refused, and names are no addresses", async () =>
   await refused((list) => (list.version = 2), "unsupported", "expected 1");
   await refused((list) => (list.format = "x"), "corrupt", "`format`");
   await refused((list) => list.parts.pop(), "corrupt", "another number of parts");
+  await refused((list) => Object.assign(list, { file_bytes: -1, parts: [] }), "corrupt", "another number of parts");
+  await refused((list) => Object.assign(list, { file_bytes: undefined, parts: [] }), "corrupt", "another number of parts");
+  await refused((list) => (list.parts[1].sha256 = [list.parts[1].sha256]), "corrupt", "part 2");
   await refused((list) => (list.part_bytes = 1), "corrupt", "another number of parts");
   await refused((list) => (list.parts[1].bytes = 5), "corrupt", "part 2");
   await refused((list) => (list.parts[1].sha256 = "0"), "corrupt", "part 2");
