@@ -37,10 +37,10 @@ export async function opened<T>(kind: Kind, source: OpenSource, options: OpenOpt
   throwIfAborted(options.signal);
   if (mode < Mode.auto) return inPieces(kind, source, options, make);
   const auto = kind === "reader" && mode === Mode.auto && options.integrity === undefined;
-  // A host that does not serve parts serves the whole file; a file without tiles can be had whole alone.
+  // A host that does not serve parts serves the whole file; a file without tiles, which no list tells, can be had whole alone.
   const inPiecesOrWhole = (make: Make<T>, few: number, start?: DataView): Promise<T> =>
     inPieces(kind, source, options, make, few, start).catch((thrown: unknown) => {
-      if (["range", "unsupported"].includes((thrown as NearshoreError).code)) return opened(kind, source, { ...options, mode: "whole" }, make);
+      if ((thrown as NearshoreError).code === (isList(source) ? "unsupported" : "range")) return opened(kind, source, { ...options, mode: "whole" }, make);
       throw thrown;
     });
   // By the list and its first part the engine sees what is to come.

@@ -50,7 +50,7 @@ export async function readerOf(source: LazySource, list: boolean, script: PartsS
   if (source instanceof Blob) return ofBlob(source);
   if (!list && typeof source === "string" && !fileSystemOf(source)) return new Http(source, options);
   const { readerOf } = await (typeof script === "string" ? import(new URL(script).href) : script()).catch((thrown: unknown) => {
-    throw new NearshoreError("network", `parts.js of the package cannot be imported (${sentence(thrown)})`, { cause: thrown });
+    throw new NearshoreError("network", `parts.js of the package cannot be imported (${sentence(thrown)}): its scripts lie beside each other`, { cause: thrown });
   });
   return readerOf(source, list, options, signal, NearshoreError);
 }
