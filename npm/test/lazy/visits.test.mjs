@@ -82,6 +82,19 @@ test("a file that is gone, or not for this caller, does not open as if there wer
   assert.equal(host.file, file);
 });
 
+test("without a network an opening waits for blocks that are slow to come: nothing else can answer", async () => {
+  const url = address();
+  const wanted = ids(await visit(url));
+  disk.delay = 700; // longer than an opening waits otherwise
+  try {
+    const index = await offline(() => open(url, { mode: "lazy" }));
+    assert.deepEqual(ids(await offline(() => index.search(query(0)))), wanted);
+    await index.close();
+  } finally {
+    disk.delay = 0;
+  }
+});
+
 test("a list of parts that is gone does not open either", async () => {
   const parts = await serveParts();
   try {
