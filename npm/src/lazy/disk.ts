@@ -148,12 +148,16 @@ export class BlockFile implements Disk {
   get(offset: number, bytes: number): Uint8Array | undefined {
     const place = this.#places.get(offset);
     if (place?.bytes !== bytes) return undefined;
+    this.use(offset);
     return this.#try((handle) => {
-      this.#places.delete(offset);
-      this.#places.set(offset, place);
       const block = new Uint8Array(bytes);
       return handle.read(block, { at: place.at + HEAD }) === bytes ? block : undefined;
     });
+  }
+
+  use(offset: number): void {
+    const place = this.#places.get(offset);
+    if (place && this.#places.delete(offset)) this.#places.set(offset, place);
   }
 
   put(offset: number, block: Uint8Array): void {

@@ -16,6 +16,8 @@ import { soon, until } from "./wait.js";
 
 /** Milliseconds that opening waits for what is kept. What comes later serves from then on. */
 const LATE_MS = 500;
+/** The same where the host does not answer: then nothing else serves. */
+const OFFLINE_MS = 10_000;
 
 /** One query, and how to search for it. */
 interface Query {
@@ -75,7 +77,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     // Begins at once, and is waited for when it is needed.
     const kept = shelves?.then(({ load }) => (url === undefined ? undefined : load(url)));
     try {
-      const { head, pieces, whole } = await openParts(reader, { maxBytes, whole: few, start: start && new Uint8Array(start.buffer as ArrayBuffer, start.byteOffset, start.byteLength) }, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
+      const { head, pieces, whole, offline } = await openParts(reader, { maxBytes, whole: few, start: start && new Uint8Array(start.buffer as ArrayBuffer, start.byteOffset, start.byteLength) }, this.#traffic, signal, kept && (() => soon(kept, LATE_MS)));
       this.begin(pieces.reduce((sum, piece) => sum + piece.length, 0));
       pieces.forEach((piece) => this.write(piece));
       if (whole) return this.finish();
@@ -91,7 +93,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
         await kept; // one at a time has that file
         if (url !== undefined) await save(url, pieces as Uint8Array<ArrayBuffer>[]);
       });
-      if (this.#shelving) await soon(this.#shelving, LATE_MS);
+      if (this.#shelving) await soon(this.#shelving, offline ? OFFLINE_MS : LATE_MS);
       // In the background; a search that misses some fetches its own.
       Promise.resolve(call.mode === "codes" || (call.mode !== "lazy" && call.keep && mayBringCodes(head, reader, call.persist))).then((yes) => yes && !this.#closing.signal.aborted ? this.prefetch() : undefined).catch(() => {});
       return described;

@@ -19,6 +19,8 @@ export interface Opened {
   pieces: Uint8Array[];
   /** Whether the pieces are the whole file. */
   whole: boolean;
+  /** Whether they are all that there is, as the host does not answer. */
+  offline: boolean;
 }
 
 /** What opening may take, and what is here already. */
@@ -76,9 +78,9 @@ export async function openParts(reader: Reader, { maxBytes, whole: few = 0, star
     const there = await kept();
     const same = there?.length === end && headOf(there)?.identity === head.identity;
     pieces.push(same ? there.subarray(first.length) : await bring(first.length, rest, false));
-    if (reader.whole) return { head, pieces: [reader.whole], whole: true };
+    if (reader.whole) return { head, pieces: [reader.whole], whole: true, offline };
   }
-  return { head, pieces, whole };
+  return { head, pieces, whole, offline };
 }
 
 /** For a file of which the beginning alone is there. */

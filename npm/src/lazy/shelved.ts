@@ -49,12 +49,7 @@ export class Shelved implements Disk {
   constructor(place: Place, readonly quota: number, found: Iterable<readonly [number, Uint8Array]>, order: Iterable<number> = []) {
     this.#place = place;
     this.#blocks = new Map(found);
-    for (const offset of order) {
-      const block = this.#blocks.get(offset);
-      if (!block) continue;
-      this.#blocks.delete(offset);
-      this.#blocks.set(offset, block);
-    }
+    for (const offset of order) this.use(offset);
     for (const { length } of this.#blocks.values()) this.#bytes += length;
     this.#fit();
   }
@@ -67,9 +62,13 @@ export class Shelved implements Disk {
   get(offset: number, bytes: number): Uint8Array | undefined {
     const block = this.#blocks.get(offset);
     if (block?.length !== bytes) return undefined;
-    this.#blocks.delete(offset);
-    this.#blocks.set(offset, block);
+    this.use(offset);
     return block;
+  }
+
+  use(offset: number): void {
+    const block = this.#blocks.get(offset);
+    if (block && this.#blocks.delete(offset)) this.#blocks.set(offset, block);
   }
 
   /** The block is kept as it is: no view of more. */

@@ -6,6 +6,8 @@ export const QUOTA = 64 * 1024 * 1024;
 
 /** Something that blocks outlive this page in. It may fail at any time, and then simply has nothing. */
 export interface Disk extends Kept {
+  /** Memory had this block, if it is kept here. */
+  use(offset: number): void;
   clear(): void;
   close(): void;
   readonly size: number;
@@ -77,6 +79,7 @@ export class Store implements Kept {
     if (block?.length === bytes) {
       blocks.delete(offset);
       blocks.set(offset, block);
+      this.disk?.use(offset);
       return block;
     }
     const found = this.disk?.get(offset, bytes);

@@ -151,6 +151,18 @@ test("what memory forgets the disk still has", () => {
   for (let i = 0; i < 5; i++) assert.deepEqual(store.get(i * 1000, 100), block(i));
 });
 
+test("what memory answers is used on disk as well", () => {
+  const handle = new FakeHandle();
+  const store = new Store(1e6);
+  store.disk = new BlockFile(handle, 5000);
+  for (let i = 0; i < 100; i++) {
+    store.put(i * 1000, block(i));
+    assert.ok(store.get(0, 100));
+  }
+  const again = new BlockFile(handle, 5000);
+  assert.ok(has(again, 0) && has(again, 99) && !has(again, 50));
+});
+
 test("many blocks are found in few reads", () => {
   const handle = new FakeHandle();
   const count = 20_000; // 2.3 MB
@@ -193,7 +205,7 @@ test("codes that were brought ahead stay, however many records come, and records
 
 test("a place whose blocks lie in memory anyway is all the memory there is", () => {
   const kept = new Map();
-  const disk = { memory: true, get: (offset) => kept.get(offset), put: (offset, block) => kept.set(offset, block), drop() {}, clear() {}, close() {}, size: 7 };
+  const disk = { memory: true, get: (offset) => kept.get(offset), put: (offset, block) => kept.set(offset, block), drop() {}, use() {}, clear() {}, close() {}, size: 7 };
   const store = new Store(1e6);
   store.put(0, block(0));
   store.pin(1000, 1000);

@@ -1,8 +1,11 @@
 // The origin's private file system in memory: files, of which each has one synchronous handle at a time, and a size that they share.
 
-/** Installs it. `files` by name; where a handle is written beyond `room` bytes of its file, there is no more room. */
+/**
+ * Installs it. `files` by name; where a handle is written beyond `room` bytes of its file, there is no more room; a file may claim a size;
+ * `delay` milliseconds pass before a handle is there.
+ */
 export function installFiles() {
-  const state = { files: new Map(), room: Infinity, time: 0 };
+  const state = { files: new Map(), room: Infinity, time: 0, delay: 0 };
   const failure = (name) => Object.assign(new Error(name), { name });
   const grown = (file, bytes) => {
     if (bytes > Math.max(file.bytes.length, state.room)) throw failure("QuotaExceededError");
@@ -14,8 +17,9 @@ export function installFiles() {
   const handleOf = (name) => {
     const file = state.files.get(name);
     return {
-      getFile: async () => new File([file.bytes], name, { lastModified: file.lastModified }),
+      getFile: async () => file.claims ?? new File([file.bytes], name, { lastModified: file.lastModified }),
       async createSyncAccessHandle() {
+        if (state.delay > 0) await new Promise((resolve) => setTimeout(resolve, state.delay));
         if (file.taken) throw failure("NoModificationAllowedError");
         file.taken = true;
         return {

@@ -7,6 +7,7 @@ import { open } from "nearshore";
 import { rows } from "../rows.mjs";
 import { installFiles } from "./opfs.mjs";
 import { serveFile } from "./server.mjs";
+import { serveParts } from "./split.mjs";
 
 const DIMENSIONS = 24;
 const query = (number) => rows(1, DIMENSIONS, 9 + number);
@@ -79,6 +80,46 @@ test("a file that is gone, or not for this caller, does not open as if there wer
   }
   host.status = undefined;
   assert.equal(host.file, file);
+});
+
+test("without a network an opening waits for blocks that are slow to come: nothing else can answer", async () => {
+  const url = address();
+  const wanted = ids(await visit(url));
+  disk.delay = 700; // longer than an opening waits otherwise
+  try {
+    const index = await offline(() => open(url, { mode: "lazy" }));
+    assert.deepEqual(ids(await offline(() => index.search(query(0)))), wanted);
+    await index.close();
+  } finally {
+    disk.delay = 0;
+  }
+});
+
+test("a list of parts that is gone does not open either", async () => {
+  const parts = await serveParts();
+  try {
+    parts.reset(file, 65_536);
+    const wanted = ids(await visit(parts.url));
+    parts.refuse = true;
+    assert.deepEqual(ids(await visit(parts.url)), wanted);
+    parts.refuse = false;
+    parts.files.clear();
+    await assert.rejects(visit(parts.url), { code: "network", message: /status 404/ });
+  } finally {
+    parts.close();
+  }
+});
+
+test("blocks of many files: those written longest ago go, of all files together there is 1 GiB", async () => {
+  const MIB = 1024 * 1024;
+  const url = address();
+  await visit(url);
+  const others = Array.from({ length: 5 }, (_, i) => `${i}`.repeat(48));
+  for (const [i, name] of others.entries()) disk.files.set(name, { bytes: new Uint8Array(0), claims: { size: 300 * MIB, lastModified: -9 + i } });
+  disk.files.get(others[1]).taken = true; // another tab has it
+  await visit(url);
+  assert.deepEqual(others.filter((name) => disk.files.has(name)), [1, 3, 4].map((i) => others[i]));
+  for (const name of others) disk.files.delete(name);
 });
 
 test("an opening that fails keeps nothing", async () => {
