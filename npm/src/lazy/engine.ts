@@ -12,7 +12,7 @@ import { drive, none, type Driven, type Searches } from "./loop.js";
 import type { Range } from "./ranges.js";
 import { readerOf } from "./reader.js";
 import { QUOTA, Store, unsigned, type Shelves } from "./store.js";
-import { soon, until } from "./wait.js";
+import { onAbort, soon, until } from "./wait.js";
 
 /** Milliseconds that opening waits for what is kept. What comes later serves from then on. */
 const LATE_MS = 500;
@@ -270,10 +270,10 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
     const took = Array.from({ length: call.count }, none);
     const control = new AbortController();
     const stop = (): void => control.abort();
-    for (const each of [signal, this.#closing.signal]) {
+    const off = [signal, this.#closing.signal].map((each) => {
       if (each?.aborted) stop();
-      each?.addEventListener("abort", stop);
-    }
+      return onAbort(each, stop);
+    });
     try {
       const each = call.data.length / call.count;
       const queries = Array.from({ length: call.count }, (_, i): Query => ({ call, data: call.data.subarray(i * each, (i + 1) * each) }));
@@ -287,7 +287,7 @@ export class LazyEngine extends Engine implements Searches<Query>, Calling {
       stop(); // what the others of a failed call still wait for
       // Searches that were stopped or failed took theirs as well.
       if (parts) for (const each of took) for (const name of ["rounds", "requests", "bytes", "cached"] as const) this.#traffic[name] += each[name];
-      for (const each of [signal, this.#closing.signal]) each?.removeEventListener("abort", stop);
+      for (const each of off) each();
     }
   }
 

@@ -2,6 +2,7 @@
 import { aborted, invalid, shown } from "../errors.js";
 import type { Blocks, Traffic } from "./blocks.js";
 import type { Range } from "./ranges.js";
+import { onAbort } from "./wait.js";
 
 /** Searches of an engine, each in a slot of its own. */
 export interface Searches<Query> {
@@ -48,7 +49,7 @@ export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, qu
   const control = new AbortController();
   const stop = (): void => control.abort();
   const slot = searches.start(query);
-  signal?.addEventListener("abort", stop);
+  const off = onAbort(signal, stop);
   // A longer delay would be taken for none.
   const timer = (budget.ms ?? Infinity) > DELAY_MAX ? undefined : setTimeout(stop, budget.ms);
   let complete = true;
@@ -76,7 +77,7 @@ export async function drive<Query>(searches: Searches<Query>, blocks: Blocks, qu
     return { ...traffic, answer: searches.end(slot), complete };
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
+    off();
     searches.drop(slot);
   }
 }

@@ -1,14 +1,29 @@
 // Waiting that a signal can end.
 import { aborted } from "../errors.js";
 
+/** What waits for a signal. Many searches may: Node warns of more than ten listeners, so a signal has one for all. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls `stop` when the signal fires, unless what is returned was called before. */
+export function onAbort(signal: AbortSignal | undefined, stop: () => void): () => void {
+  if (!signal) return () => {};
+  let all = waiting.get(signal);
+  if (!all) {
+    const stops = (all = new Set());
+    waiting.set(signal, stops);
+    signal.addEventListener("abort", () => stops.forEach((each) => each()), { once: true });
+  }
+  all.add(stop);
+  return () => all.delete(stop);
+}
+
 /** The promise's outcome, or `aborted` as soon as the signal fires. */
 export function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(aborted(signal));
     if (signal.aborted) stop();
-    signal.addEventListener("abort", stop);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    promise.then(resolve, reject).finally(onAbort(signal, stop));
   });
 }
 
@@ -39,7 +54,7 @@ export class Gate {
     else {
       await new Promise<void>((resolve, reject) => {
         const enter = (): void => {
-          signal?.removeEventListener("abort", leave);
+          off();
           resolve();
         };
         const leave = (): void => {
@@ -47,7 +62,7 @@ export class Gate {
           reject(aborted(signal));
         };
         if (signal?.aborted) return reject(aborted(signal));
-        signal?.addEventListener("abort", leave, { once: true });
+        const off = onAbort(signal, leave);
         this.#queue.push(enter);
       });
     }

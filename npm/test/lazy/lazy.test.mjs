@@ -267,6 +267,23 @@ test("what a caller gets wrong ends no index, and rows that are looked up are co
   assert.ok(after.requests > requests && after.bytes > bytes);
 });
 
+test("many searches at a time are no reason to warn", async () => {
+  const warnings = [];
+  const note = (warning) => warnings.push(warning.message);
+  process.on("warning", note);
+  try {
+    const index = await open(path, { mode: "lazy" });
+    const control = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, (_, at) => index.search(query(at), { signal: control.signal })));
+    await index.searchBatch(queries);
+    await new Promise((resolve) => setImmediate(resolve)); // when warnings are told
+    assert.deepEqual(warnings.filter((warning) => warning.includes("memory leak")), []);
+    await index.close();
+  } finally {
+    process.off("warning", note);
+  }
+});
+
 test("no limit is no limit, and a source that fails is the source's failure", async () => {
   const index = await lazy();
   for (const ms of [Infinity, 2 ** 31, 1e12]) {
