@@ -7,6 +7,7 @@
 //! ```
 //! The list is laid out in `core/FORMAT.md`, "A file in parts". Whoever reads takes a part as a whole and believes none whose digest is another.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub part_bytes: u64,
     /// In the order of the file.
     pub parts: Vec<Part>,
+    /// Parts of a list that this one took the place of, which it does not name and which are there still.
+    pub stale: usize,
 }
 
 /// What is wrong with a file in parts.
@@ -152,7 +155,11 @@ impl PartsSink {
             parts.push(Part { name, bytes, sha256 });
             at += bytes;
         }
-        let parts = Parts { file_bytes, part_bytes, parts };
+        let named: HashSet<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        let before = Parts::read(&self.list).ok().flatten().map_or_else(Vec::new, |before| before.parts);
+        let is_stale = |part: &Part| !named.contains(part.name.as_str()) && folder_of(&self.list).join(&part.name).exists();
+        let stale = before.iter().filter(|part| is_stale(part)).count();
+        let parts = Parts { file_bytes, part_bytes, parts, stale };
         let mut sink = FileSink::create(&self.list, self.replace)?;
         sink.write_at(0, parts.to_json().as_bytes())?;
         sink.finish()?;
@@ -222,7 +229,7 @@ impl Parts {
                 number(&entry["bytes"]).filter(|&bytes| bytes == part_bytes.min(file_bytes - at)).ok_or("a part of another length")?;
             parts.push(Part { name: name.to_owned(), bytes, sha256: sha256.to_owned() });
         }
-        Ok(Self { file_bytes, part_bytes, parts })
+        Ok(Self { file_bytes, part_bytes, parts, stale: 0 })
     }
 
     /// Checks every part beside the list at `path`, and the header of the file that they are. Reads all of it.

@@ -56,4 +56,5 @@ export const shown = (value: unknown): string =>
   typeof value === "string" ? JSON.stringify(value) : value && (typeof value === "object" || typeof value === "function") ? `of type ${value.constructor?.name ?? "object"}` : String(value);
 
 /** @internal Any thrown thing as one sentence. */
-export const sentence = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+export const sentence = (thrown: unknown): string =>
+  thrown instanceof Error ? thrown.message + (thrown.cause instanceof Error ? `: ${thrown.cause.message}` : "") : String(thrown);

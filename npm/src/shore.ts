@@ -65,7 +65,12 @@ export class Index {
       payloads: manyPayloads(options.payloads, rows.count),
       columns: columns?.built,
     };
-    const report = onProgress && ((stage: number, done: number, total: number): boolean => onProgress({ stage: STAGES[stage] ?? "build", done, total }) !== false);
+    const report = onProgress && ((stage: number, done: number, total: number): boolean => {
+      const said: unknown = onProgress({ stage: STAGES[stage] ?? "build", done, total });
+      if (!(said instanceof Promise)) return said !== false;
+      said.catch(() => {}); // told below
+      throw invalid("onProgress gave a promise, expected what it says at once");
+    });
     return made(having("full", columns), options.worker, signal, async (link) => {
       // A worker gets a copy of what it needs, not of the buffer that the caller's array may be a small view of.
       const whole = rows.data.buffer.byteLength === rows.data.byteLength;

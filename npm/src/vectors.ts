@@ -29,7 +29,7 @@ export function manyVectors(vectors: Vectors, shape: Shape, own: boolean, name =
     demandFinite(vectors, name, dimensions);
     return { data: own ? vectors.slice() : vectors, count: vectors.length / dimensions };
   }
-  if (!Array.isArray(vectors)) throw invalid(`${name} is ${kind(vectors)}, expected a typed array or a list of vectors`);
+  if (!Array.isArray(vectors)) throw invalid(`${name} is ${kind(vectors)}, expected a Float32Array, an Int8Array, a Uint8Array or a list of vectors`);
   const list = vectors as readonly Vector[];
   const first = list[0];
   const data: Form = first instanceof Uint8Array || first instanceof Int8Array ? new (first.constructor as Uint8ArrayConstructor)(list.length * dimensions) : new Float32Array(list.length * dimensions);
@@ -52,7 +52,7 @@ const isForm = (value: unknown): value is Form => value instanceof Float32Array 
 
 function toForm(vector: Vector, name: string): Form {
   if (isForm(vector)) return vector;
-  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a typed array or a list of numbers`);
+  if (!Array.isArray(vector)) throw invalid(`${name} is ${kind(vector)}, expected a Float32Array, an Int8Array, a Uint8Array or a list of numbers`);
   // Anything else would become a number, or be an error of its own.
   const at = vector.findIndex((value) => typeof value !== "number");
   if (at >= 0) throw invalid(`${name}[${at}] is ${shown(vector[at])}, expected finite numbers`);
@@ -155,6 +155,7 @@ export function word<T extends string>(value: T | undefined, words: readonly T[]
 
 /** Refuses options that there are not: a slip would go unseen. */
 export function demandKnown(options: object | undefined, names: string): void {
+  if (options && typeof options !== "object") throw invalid(`options are ${shown(options)}, expected an object of: ${names}`);
   for (const name in options) if (!names.split(" ").includes(name)) throw invalid(`there is no option ${name}, there are: ${names}`);
 }
 

@@ -252,6 +252,13 @@ test("a signal ends the wait for an engine that does not come", async () => {
   await (await open(bytes)).close();
 });
 
+test("options that are none, and a progress that is promised, are refused", async () => {
+  for (const given of [index.search(query, 5), index.search(query, { budget: 5 }), index.search(query, "k")]) await assert.rejects(given, failure("invalid-argument", "expected an object of: "));
+  assert.equal((await index.search(query, null)).length > 0, true);
+  const onProgress = async () => false;
+  await assert.rejects(Index.build(null, vectors, { dimensions: DIMENSIONS, onProgress }), failure("aborted", "promise"));
+});
+
 test("after close every call rejects with `closed`", async () => {
   const other = await open(bytes);
   await other.close();

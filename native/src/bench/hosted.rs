@@ -34,7 +34,7 @@ const MERGING: Merging = Merging { align: 1, gap: 4096, bytes_max: u64::MAX };
 pub struct Fetches {
     /// Rows that were searched for.
     pub queries: u64,
-    /// Times that a search asked for blocks which depend on those before.
+    /// Times that a search waited: for blocks that it could name once it had those before.
     pub rounds: f64,
     /// Requests, or parts.
     pub requests: f64,
@@ -132,7 +132,7 @@ impl Hosted {
                 }
             }
             sum.requests += f64::from(requests);
-            sum.rounds += f64::from(u8::from(!pending.wanted().is_empty()));
+            sum.rounds += f64::from(u8::from(requests > 0));
             for at in 0..pending.wanted().len() {
                 let block = pending.wanted()[at];
                 let bytes = usize::try_from(block.offset).ok().and_then(|from| self.file.as_ref().get(from..)?.get(..block.bytes as usize));
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!((wide.requests, wide.bytes), (parts as f64, (parts * part) as f64));
         let whole = Hosted::new(&file, Path::new("x.shore"), Some(bytes)).expect("a sound file");
         assert_eq!(whole.opening(), Opening { requests: 1, bytes });
-        let none = Fetches { queries: QUERIES, rounds: 2.0, ..Fetches::default() };
+        let none = Fetches { queries: QUERIES, ..Fetches::default() };
         assert_eq!(whole.fetches(&setting(2, 10)).expect("sound blocks"), none);
     }
 }

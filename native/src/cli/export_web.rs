@@ -111,7 +111,7 @@ fn report(
     if common.json {
         let mut value = summary_json(args, summary, costs, wall);
         if let Some(parts) = parts {
-            value["parts"] = json!({ "count": parts.parts.len(), "part_bytes": parts.part_bytes });
+            value["parts"] = json!({ "count": parts.parts.len(), "part_bytes": parts.part_bytes, "stale": parts.stale });
         }
         return print_json(&value);
     }
@@ -159,7 +159,10 @@ fn write_summary(
     }
     let unit = if let Some(parts) = parts {
         let part = output::bytes(parts.part_bytes);
-        writeln!(out, "  in {} parts of {part} beside it; each is read whole", parts.parts.len())?;
+        writeln!(out, "  in {} parts of {part} beside it; each is read whole, and once", parts.parts.len())?;
+        if parts.stale > 0 {
+            writeln!(out, "  {} parts that the list named before lie there still: pages that are open may want them", parts.stale)?;
+        }
         "parts"
     } else {
         "requests"
@@ -167,11 +170,21 @@ fn write_summary(
     let Costs { opening, wanted: (_, Fetches { queries, .. }), rows } = costs;
     let count = opening.requests;
     let one = if count == 1 { unit.trim_end_matches('s') } else { unit };
-    writeln!(out, "  opened by {count} {one} of {}; then a search fetches, in the mean of {queries}:", output::bytes(opening.bytes))?;
+    let first = if parts.is_some() { "a first search" } else { "a search" };
+    writeln!(
+        out,
+        "  opened by {count} {one} of {}; then {first} fetches, in the mean of {queries} for ten hits:",
+        output::bytes(opening.bytes)
+    )?;
     writeln!(out, "  {:>8} {:>7} {:>8} {unit:>9} {:>12} {:>7}", "recall", "probes", "records", "bytes", "rounds")?;
     for (row, Fetches { rounds, requests, bytes, .. }) in summary.quality.iter().zip(rows) {
         let (QualityRow { recall, ef, rerank, .. }, bytes) = (row, output::bytes(*bytes as u64));
         writeln!(out, "  {recall:>8.4} {ef:>7} {rerank:>8} {requests:>9.1} {bytes:>12} {rounds:>7.1}")?;
+    }
+    if let Some(row) = reached(summary, args.asked()) {
+        let Costs { wanted: (_, Fetches { rounds, requests, bytes, .. }), .. } = costs;
+        let bytes = output::bytes(*bytes as u64);
+        writeln!(out, "  for recall {}: {requests:.1} {unit}, {bytes}, {rounds:.1} rounds, by the row of {:.4}", args.asked(), row.recall)?;
     }
     if reached(summary, args.asked()).is_none() && !summary.quality.is_empty() {
         writeln!(out, "  No setting reached recall {}; searches that ask for it get the last one.", args.asked())?;

@@ -223,6 +223,11 @@ fn a_file_in_parts_is_the_file_and_is_verified_part_by_part() {
     ] {
         sandbox.run(line).fails(2, &words);
     }
+    // Of other parts those before stay, and it is said.
+    let text = sandbox.run("export base.shore -o other.shore.json --tile-rows 16 --split 64KiB").ok().stdout;
+    assert!(!text.contains("lie there still"), "{text}");
+    let text = sandbox.run("export base.shore -o other.shore.json --tile-rows 16 --split 96KiB --force --recall 0.9").ok().stdout;
+    assert!(text.contains("parts that the list named before lie there still") && text.contains("for recall 0.9: "), "{text}");
     // Made again nothing changes; only the list has to be replaced.
     sandbox.run("export base.shore -o parts.shore.json --split 64KiB").fails(2, &["parts.shore.json", "exists already"]);
     sandbox.run("export base.shore -o parts.shore.json --tile-rows 16 --split 64KiB --force --quiet").ok();

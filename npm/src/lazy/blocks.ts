@@ -84,13 +84,16 @@ export class Blocks {
         if (flight) join(flight, at);
         return !flight;
       });
-      for (const range of merge(missing.map((at) => wanted[at]!)).ranges) {
+      const { ranges } = merge(missing.map((at) => wanted[at]!));
+      // Parts that are here by now are not waited for.
+      const waits = joined.size > 0 || this.reader.cost?.(ranges) !== 0;
+      for (const range of ranges) {
         const parts = missing.slice(range.first, range.first + range.count);
         const flight = this.#launch(range, parts.map((at) => wanted[at]!.offset), traffic);
         for (const at of parts) join(flight, at);
       }
       if (joined.size === 0) return;
-      traffic.rounds++;
+      if (waits) traffic.rounds++;
       await until(Promise.all([...joined].map(land)), signal);
     } finally {
       live = false;
