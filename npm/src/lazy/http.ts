@@ -92,7 +92,8 @@ export async function exchange<T>(what: string, url: string | URL, init: Paramet
     if (signal?.aborted) throw aborted(signal);
     if (stalled) throw fail("stood still", thrown);
     if (thrown instanceof NearshoreError || thrown instanceof Again) throw thrown;
-    throw fail(`failed (${sentence(thrown)}); does the host allow this page (CORS), and does it send the file uncompressed?`, thrown);
+    const offline = globalThis.navigator?.onLine === false;
+    throw fail(`failed (${sentence(thrown)}); ${offline ? "there is no network, and what is wanted is not kept" : "does the host allow this page (CORS), and does it send the file uncompressed?"}`, thrown);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);

@@ -354,6 +354,25 @@ test("auto: codes come unasked by what they take, which is more where parts come
   assert.deepEqual(asked[0], { offset: 100_000, bytes: 10_000 });
 });
 
+test("without a network that is what is said, at once", async () => {
+  const there = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  let asked = 0;
+  const send = async () => {
+    asked++;
+    throw new TypeError("Failed to fetch");
+  };
+  try {
+    Object.defineProperty(globalThis, "navigator", { value: { onLine: false }, configurable: true });
+    await assert.rejects(open("https://index.example/x.shore", { mode: "lazy", fetch: send }), failure("network", "there is no network"));
+    assert.equal(asked, 1);
+    Object.defineProperty(globalThis, "navigator", { value: { onLine: true }, configurable: true });
+    await assert.rejects(open("https://index.example/x.shore", { mode: "lazy", fetch: send }), failure("network", "CORS"));
+  } finally {
+    if (there) Object.defineProperty(globalThis, "navigator", there);
+    else delete globalThis.navigator;
+  }
+});
+
 test("what is kept: its size, forgetting it, keeping nothing", async () => {
   const index = await lazy();
   assert.equal(await index.cache.size(), 0);
