@@ -54,7 +54,6 @@ pub struct Opening {
 /// A file, as it would be read from a host.
 #[derive(Debug)]
 pub struct Hosted {
-    file: MappedFile,
     index: Index<MappedFile>,
     /// Bytes of a part, where whole parts are all that can be had.
     part_bytes: Option<u64>,
@@ -67,11 +66,10 @@ impl Hosted {
     /// # Errors
     /// A file that cannot be mapped, or is no index.
     pub fn new(file: &File, path: &Path, part_bytes: Option<u64>) -> Result<Self, Error> {
-        let map = |file| MappedFile::map(file).map_err(|error| Error::io(path, error));
-        let index = Index::open(map(file)?).map_err(|source| Error::Open { path: path.to_owned(), source })?;
-        let map = map(file)?;
-        let opened = opened(index.reader().header()).max(FIRST_READ).min(map.as_ref().len() as u64);
-        Ok(Self { file: map, index, part_bytes: part_bytes.map(|bytes| bytes.max(1)), opened })
+        let map = MappedFile::map(file).map_err(|error| Error::io(path, error))?;
+        let index = Index::open(map).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        let opened = opened(index.reader().header()).max(FIRST_READ).min(index.reader().bytes().len() as u64);
+        Ok(Self { index, part_bytes: part_bytes.map(|bytes| bytes.max(1)), opened })
     }
 
     fn parts(&self, range: &Range<u64>) -> Range<u64> {
@@ -79,7 +77,7 @@ impl Hosted {
     }
 
     fn bytes_of(&self, part: u64) -> u64 {
-        let (all, bytes) = (self.file.as_ref().len() as u64, self.part_bytes.unwrap_or(0));
+        let (all, bytes) = (self.index.reader().bytes().len() as u64, self.part_bytes.unwrap_or(0));
         bytes.min(all.saturating_sub(part.saturating_mul(bytes)))
     }
 
@@ -135,7 +133,9 @@ impl Hosted {
             sum.rounds += f64::from(u8::from(requests > 0));
             for at in 0..pending.wanted().len() {
                 let block = pending.wanted()[at];
-                let bytes = usize::try_from(block.offset).ok().and_then(|from| self.file.as_ref().get(from..)?.get(..block.bytes as usize));
+                let bytes = usize::try_from(block.offset)
+                    .ok()
+                    .and_then(|from| self.index.reader().bytes().get(from..)?.get(..block.bytes as usize));
                 self.index.feed(pending, at, bytes.unwrap_or_default())?;
             }
             if self.index.advance(pending)? {
