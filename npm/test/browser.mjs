@@ -57,6 +57,18 @@ function program() {
   return path;
 }
 
+/** Waits until the database of `page` holds as many bytes of blocks: what a page's own thread keeps is written a little later, a piece at a time. */
+export const noted = (page, bytes) => page.evaluate(async (bytes) => {
+  const of = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+  const database = await of(indexedDB.open("nearshore"));
+  for (let there = 0; there < bytes; ) {
+    const all = await of(database.transaction("blocks").objectStore("blocks").getAll());
+    there = all.reduce((sum, block) => sum + (block instanceof Uint8Array ? block.length : 0), 0);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  database.close();
+}, bytes);
+
 /** A page that runs modules of `origin`, after `prepare` had its way with it. */
 export async function pageAt(browser, url, prepare = async () => {}) {
   const page = await browser.newPage();

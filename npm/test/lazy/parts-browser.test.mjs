@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { open } from "nearshore";
-import { launch, serve } from "../browser.mjs";
+import { launch, noted, serve } from "../browser.mjs";
 import { rows } from "../rows.mjs";
 import { serveParts, split } from "./split.mjs";
 
@@ -56,14 +56,6 @@ async function pageOf(context) {
   await page.goto(`${pages.url}test/page.html`);
   return page;
 }
-
-/** Waits until what a page's own thread had begun to write is written. */
-const noted = (page, bytes) => page.waitForFunction(async (bytes) => {
-  const database = await new Promise((resolve) => { indexedDB.open("nearshore").onsuccess = (event) => resolve(event.target.result); });
-  const all = await new Promise((resolve) => { database.transaction("notes").objectStore("notes").getAll().onsuccess = (event) => resolve(event.target.result); });
-  database.close();
-  return all.reduce((sum, note) => sum + note.bytes, 0) >= bytes;
-}, bytes);
 
 for (const worker of [true, false]) {
   test(`${worker ? "in a worker" : "in the page's own thread"}: after a reload it opens and searches without a network; cleared, it begins anew`, async () => {

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { open } from "nearshore";
-import { launch, serve } from "../browser.mjs";
+import { launch, noted, serve } from "../browser.mjs";
 import { rows } from "../rows.mjs";
 import { serveFile } from "./server.mjs";
 
@@ -43,16 +43,6 @@ const searched = (page, url, options = {}) =>
     await index.close();
     return told;
   }, [url, QUERIES, DIMENSIONS, options]);
-
-/** Waits until what a page that is gone had begun to write is written: its file is in the list. */
-const noted = async (page, bytes) => {
-  await page.waitForFunction(async (bytes) => {
-    const database = await new Promise((resolve) => { indexedDB.open("nearshore").onsuccess = (event) => resolve(event.target.result); });
-    const all = await new Promise((resolve) => { database.transaction("notes").objectStore("notes").getAll().onsuccess = (event) => resolve(event.target.result); });
-    database.close();
-    return all.reduce((sum, note) => sum + note.bytes, 0) >= bytes;
-  }, bytes);
-};
 
 test("without a worker the next visit asks for the head alone, and works without a network; cleared, it begins anew", async () => {
   const context = await browser.newContext();
