@@ -8,7 +8,7 @@
 
 use super::beam::Limits;
 use super::pool::Pool;
-use super::sweep_pool::SweepPool;
+use super::sweep_pool::{SweepPool, entry_of};
 use super::visited::Visited;
 use super::{Neighbor, Stats};
 use crate::distance::Kernels;
@@ -79,11 +79,12 @@ impl Sweep {
         self.visited.insert(limits.hidden);
         for node in entries {
             if (node as usize) < graph.nodes() {
-                self.pool.insert(Neighbor { distance: f32::MIN, node });
+                self.pool.merge(&mut [entry_of(Neighbor { distance: f32::MIN, node })]);
             }
         }
         let once = limits.ef >= graph.nodes();
         let mut estimates = [0.0; BLOCK_SLOTS];
+        let mut found = [0; BLOCK_SLOTS];
         while let Some(next) = self.pool.expand_next() {
             // A copy of a node that was expanded; or marked before where each is taken once.
             if !self.visited.insert(next.node) && !once {
@@ -107,6 +108,7 @@ impl Sweep {
                 ahead = &[];
                 let slots = NeighborLayout::slots_of(block);
                 stats.distances += slots.iter().filter(|&&slot| slot != UNUSED).count() as u64;
+                let mut taken = 0;
                 while near != 0 {
                     let slot = near.trailing_zeros() as usize;
                     near &= near - 1;
@@ -127,8 +129,10 @@ impl Sweep {
                     if once {
                         self.visited.insert(node);
                     }
-                    self.pool.insert(Neighbor { distance, node });
+                    found[taken] = entry_of(Neighbor { distance, node });
+                    taken += 1;
                 }
+                self.pool.merge(&mut found[..taken]);
             }
             if let Some(next) = self.pool.peek().filter(|&next| Some(next) != guess) {
                 graph.ahead(next).into_iter().for_each(|bytes| kernels.prefetch(bytes));

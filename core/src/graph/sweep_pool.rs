@@ -1,13 +1,10 @@
 //! The candidates of a sweep: as [`Pool`](super::pool::Pool), for estimates, in one array.
 //!
 //! An estimate does not need its last bit, so a candidate is one number: 31 bits of the distance, the node, and whether it was expanded.
-//! Taking one in moves eight bytes a candidate behind it, once.
+//! What a node's neighbours bring is sorted and merged in at once, which moves each candidate behind it once a node, not once a neighbour.
 
 use super::Neighbor;
 use alloc::vec::Vec;
-
-/// Up to so many candidates the place of a new one is found while making room for it.
-const SHORT: usize = 32;
 
 /// The best candidates seen so far, nearest first.
 #[derive(Debug, Default)]
@@ -18,9 +15,9 @@ pub(super) struct SweepPool {
     cursor: usize,
 }
 
-/// The place of a candidate in the order; even, so that a mark fits below.
+/// A candidate as one number, which is its place in the order; even, so that a mark fits below.
 #[inline(always)]
-fn entry_of(candidate: Neighbor) -> u64 {
+pub(super) fn entry_of(candidate: Neighbor) -> u64 {
     let key = candidate.key();
     (key >> 33 << 33) | u64::from(key as u32) << 1
 }
@@ -47,27 +44,31 @@ impl SweepPool {
         }
     }
 
-    /// Takes a candidate in if it is among the best.
+    /// Takes in those of `new` that are among the best, each made by [`entry_of`]; sorts them.
     #[inline]
-    pub(super) fn insert(&mut self, candidate: Neighbor) {
-        let entry = entry_of(candidate);
-        if self.entries.len() == self.capacity {
-            if self.entries.last().is_some_and(|&last| entry >= last) {
-                return;
+    pub(super) fn merge(&mut self, new: &mut [u64]) {
+        new.sort_unstable();
+        let (mut old, mut left) = (self.entries.len(), new.len());
+        // The farthest of both go until what is left fits.
+        for _ in self.capacity..old + left {
+            let held = old > 0 && (left == 0 || self.entries[old - 1] > new[left - 1]);
+            if held {
+                old -= 1;
+            } else {
+                left -= 1;
             }
-            self.entries.pop();
         }
-        let mut at = self.entries.len();
-        if at <= SHORT {
-            self.entries.push(entry);
-            while at > 0 && self.entries[at - 1] > entry {
-                self.entries[at] = self.entries[at - 1];
-                at -= 1;
-            }
-            self.entries[at] = entry;
-        } else {
-            at = self.entries.partition_point(|&held| held < entry);
-            self.entries.insert(at, entry);
+        let mut at = old + left;
+        self.entries.resize(at, 0);
+        // Which of the two goes next is as good as random: no branches on it.
+        while left > 0 {
+            at -= 1;
+            let taken = new[left - 1];
+            let held = self.entries.get(old.wrapping_sub(1)).copied().unwrap_or(0);
+            self.entries[at] = held.max(taken);
+            let stays = usize::from(held > taken);
+            old -= stays;
+            left -= 1 - stays;
         }
         self.cursor = self.cursor.min(at);
     }
@@ -103,12 +104,18 @@ mod tests {
         for capacity in [1, 3, 40, 64, 65, 200] {
             let mut pool = SweepPool::default();
             pool.reset(capacity);
-            let mut all = Vec::new();
-            for node in 0..400 {
-                let distance = random.below(1 << 16) as f32 - 1000.0;
-                assert!(pool.limit() == f32::INFINITY || pool.entries.len() == capacity);
-                pool.insert(Neighbor { distance, node });
-                all.push(Neighbor { distance, node }.key());
+            let (mut all, mut next) = (Vec::new(), 0);
+            while next < 400 {
+                let found = (next..(next + random.below(33) as u32).min(400)).map(|node| {
+                    let distance = random.below(1 << 16) as f32 - 1000.0;
+                    assert!(pool.limit() == f32::INFINITY || pool.entries.len() == capacity);
+                    Neighbor { distance, node }
+                });
+                let found: Vec<Neighbor> = found.collect();
+                next += found.len() as u32;
+                all.extend(found.iter().map(|found| found.key()));
+                pool.merge(&mut found.into_iter().map(entry_of).collect::<Vec<_>>());
+                assert!(pool.entries.is_sorted() && pool.entries.len() == capacity.min(all.len()));
             }
             all.sort_unstable();
             let last = Neighbor::from_key(all[capacity - 1]).distance;
@@ -120,9 +127,29 @@ mod tests {
             }
             assert_eq!(pool.peek(), None);
             // Nearer than all: expanded next.
-            pool.insert(Neighbor { distance: -5000.0, node: u32::MAX - 2 });
+            pool.merge(&mut [entry_of(Neighbor { distance: -5000.0, node: u32::MAX - 2 })]);
             assert_eq!(pool.expand_next().map(|near| near.node), Some(u32::MAX - 2));
             assert_eq!(pool.expand_next(), None);
+        }
+    }
+
+    #[test]
+    fn candidates_that_come_together_are_taken_as_one_after_the_other() {
+        let mut random = SplitMix::new(5);
+        for capacity in [1, 2, 7, 32] {
+            let [mut together, mut alone] = [SweepPool::default(), SweepPool::default()];
+            together.reset(capacity);
+            alone.reset(capacity);
+            for round in 0..60 {
+                // Few distances and nodes, so that some are the same.
+                let found: Vec<u64> = (0..random.below(33))
+                    .map(|_| entry_of(Neighbor { distance: random.below(50) as f32, node: random.below(9) as u32 }))
+                    .collect();
+                found.iter().for_each(|&one| alone.merge(&mut [one]));
+                together.merge(&mut found.clone());
+                assert_eq!(together.entries, alone.entries, "{capacity} kept, round {round}");
+                assert_eq!(together.expand_next().map(|next| next.node), alone.expand_next().map(|next| next.node));
+            }
         }
     }
 }

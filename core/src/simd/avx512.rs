@@ -61,6 +61,24 @@ impl Simd for Avx512 {
         }
     }
 
+    /// Within a register a lane meets its partner in a copy that is permuted, as in AVX2.
+    #[inline(always)]
+    fn butterflies_f32(self, v: [__m512; 2]) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512; register operations only.
+        let [a, b] = v.map(|v| unsafe {
+            let partner = _mm512_permute_ps::<0b10_11_00_01>(v);
+            let v = _mm512_mask_sub_ps(_mm512_add_ps(v, partner), 0xAAAA, partner, v);
+            let partner = _mm512_permute_ps::<0b01_00_11_10>(v);
+            let v = _mm512_mask_sub_ps(_mm512_add_ps(v, partner), 0xCCCC, partner, v);
+            let partner = _mm512_shuffle_f32x4::<0b10_11_00_01>(v, v);
+            let v = _mm512_mask_sub_ps(_mm512_add_ps(v, partner), 0xF0F0, partner, v);
+            let partner = _mm512_shuffle_f32x4::<0b01_00_11_10>(v, v);
+            _mm512_mask_sub_ps(_mm512_add_ps(v, partner), 0xFF00, partner, v)
+        });
+        // SAFETY: as above.
+        unsafe { [_mm512_add_ps(a, b), _mm512_sub_ps(a, b)] }
+    }
+
     #[inline(always)]
     fn add_f32(self, a: [__m512; 2], b: [__m512; 2]) -> [__m512; 2] {
         // SAFETY: `self` proves AVX-512.
