@@ -1,14 +1,13 @@
 //! Codes of the neighbours of every node, made of their records: what the walks of the fast layout read.
 
 use crate::graph::layer::{LayerView, Records};
-use crate::graph::surround::Coder;
+use crate::graph::surround::{Coder, Rows};
 use crate::graph::sweep::Surroundings;
 use crate::par::Par;
 use crate::quant::Prepared;
 use crate::quant::neighbors::NeighborLayout;
 use crate::quant::rotation::Rotation;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::convert::Infallible;
 
 /// A row a node.
@@ -16,7 +15,7 @@ use core::convert::Infallible;
 pub(crate) struct NodeNeighbors {
     pub(crate) layout: NeighborLayout,
     pub(super) rotation: Rotation,
-    bytes: Vec<u8>,
+    codes: Rows,
 }
 
 impl NodeNeighbors {
@@ -28,13 +27,13 @@ impl NodeNeighbors {
         let mut rank = vec![0; order.len()];
         order.iter().zip(0..).for_each(|(&node, row)| rank[node as usize] = row);
         let coder = Coder { layout, space, rotation: &rotation, kernels, rank: Some(&rank) };
-        let Ok(bytes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)));
-        Self { layout, rotation, bytes }
+        let Ok(codes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)));
+        Self { layout, rotation, codes }
     }
 
     /// The row of `node`, its neighbours named as nodes.
     pub(crate) fn row(&self, node: u32) -> &[u8] {
-        &self.bytes[node as usize * self.layout.stride()..][..self.layout.stride()]
+        &self.codes[node as usize * self.layout.stride()..][..self.layout.stride()]
     }
 }
 

@@ -11,6 +11,37 @@ use crate::quant::signs::Coder as SignCoder;
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// A cache line.
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Rows of codes, from the start of a cache line on: a load of 64 bytes then never takes two lines, as it would of bytes that lie anywhere.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    lines: Vec<Line>,
+}
+
+impl Rows {
+    /// Zeros: so many bytes, and what is left of the last line.
+    fn new(bytes: usize) -> Self {
+        Self { lines: vec![Line([0; 64]); bytes.div_ceil(64)] }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+}
+
+impl core::ops::Deref for Rows {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.lines)
+    }
+}
+
 /// Nodes of one task.
 const TASK_NODES: usize = 256;
 
@@ -39,13 +70,14 @@ impl Coder<'_> {
         par: &P,
         graph: &G,
         record: impl Fn(u32) -> Result<&'r [u8], G::Error> + Sync,
-    ) -> Result<Vec<u8>, G::Error>
+    ) -> Result<Rows, G::Error>
     where
         G::Error: Send,
     {
         let stride = self.layout.stride();
-        let mut bytes = vec![0; graph.nodes() * stride];
-        let tasks = bytes.chunks_mut((TASK_NODES * stride).max(1));
+        // Blocks of a row are lines, so rows are as well.
+        let mut codes = Rows::new(graph.nodes() * stride);
+        let tasks = codes.bytes_mut().chunks_mut((TASK_NODES * stride).max(1));
         let mut tasks: Vec<Task<'_, G::Error>> = tasks.map(|rows| (rows, Ok(()))).collect();
         let mut workers: Vec<Worker> = vec![Worker::default(); par.threads()];
         par.chunks(&mut tasks, 1, &mut workers, |task, tasks, worker| {
@@ -55,7 +87,7 @@ impl Coder<'_> {
             }
         });
         tasks.into_iter().try_for_each(|(_, result)| result)?;
-        Ok(bytes)
+        Ok(codes)
     }
 
     fn row<'r, G: Nodes>(

@@ -71,7 +71,7 @@ pub struct Index<B> {
     loaded: OnceBox<Loaded>,
     /// Codes of neighbours that were made beside the file.
     #[cfg(feature = "codes")]
-    derived: Option<alloc::sync::Arc<Vec<u8>>>,
+    derived: Option<alloc::sync::Arc<crate::graph::surround::Rows>>,
     /// Bytes from the front that searches which wait need not ask for.
     #[cfg(feature = "codes")]
     at_hand: u64,
