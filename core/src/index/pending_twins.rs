@@ -90,7 +90,12 @@ impl<B: AsRef<[u8]>> Index<B> {
                 // What follows it is there.
                 candidates[at].factors.flags &= !DUPLICATE_FOLLOWS;
                 let near = Neighbor { node: next, ..found.near };
-                candidates.push(Candidate { near, id: layout.id(record), payload: layout.payload(record), factors: layout.factors(record) });
+                candidates.push(Candidate {
+                    near,
+                    id: layout.id(record),
+                    payload: layout.payload(record),
+                    factors: layout.factors(record),
+                });
             } else if follows {
                 missing.extend(rows.missing(next).map(|offset| (offset, false)));
             }

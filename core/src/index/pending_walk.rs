@@ -20,7 +20,7 @@ use crate::graph::beam::Limits;
 use crate::graph::{NONE, Stats};
 use crate::search::pending::{Pending, Stage, Walking};
 use crate::search::quality::Setting;
-use crate::search::{Layout, Scratch, SearchError};
+use crate::search::{Layout, Scratch, SearchError, SearchParams};
 use alloc::vec::Vec;
 
 /// Nodes that are asked for ahead of a walk unless [`Pending::read_ahead`] says otherwise. On 100,000 embeddings: see
@@ -31,6 +31,15 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks are guided by codes, so that records are read of candidates alone.
     pub(super) fn walks_by_codes(&self, loaded: &Loaded) -> Result<bool, SearchError> {
         Ok(self.guide(loaded, self.records(loaded)?).is_coarse())
+    }
+
+    /// Candidates of a walk whose records are read to rank them, at most.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn candidates(&self, params: &SearchParams) -> Result<usize, SearchError> {
+        let loaded = self.loaded()?;
+        Ok(self.guide(loaded, self.records(loaded)?).rerank_count(params))
     }
 
     /// Begins a walk.

@@ -176,3 +176,18 @@ fn tombstones_stand_for_duplicates_that_are_looked_for_in_blocks() {
     };
     assert_eq!(all.len(), (0..rows).filter(|row| !dead(*row)).count());
 }
+
+#[test]
+fn records_are_ranked_as_they_come() {
+    let file = file(Metric::L2, Tier::Disk, false, 3000, |row| row);
+    let index = without_records(&file);
+    let mut pending = Pending::new();
+    index.start(Query::F32(&query(3)), &SearchParams::ef(60).plan(Plan::Walk), &mut pending).expect("a sound search");
+    assert!(pending.wanted().len() > 3, "{} blocks", pending.wanted().len());
+    for at in 0..pending.wanted().len() {
+        let (block, before) = (pending.wanted()[at], pending.stats().distances);
+        index.feed(&mut pending, at, &file[block.offset as usize..][..block.bytes as usize]).expect("a sound block");
+        assert!(pending.stats().distances > before, "block {at} waits for the others");
+    }
+    assert!(index.advance(&mut pending).expect("sound blocks"));
+}
