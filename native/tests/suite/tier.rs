@@ -83,7 +83,8 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
     let header = *Index::open(sandbox.path("disk.shore")).unwrap().reader().header().table(Kind::Edges, 0).unwrap();
     for driver in ["pread", "uring"] {
         // The open says it in one line, to whoever looks.
-        let search = |more: &str| sandbox.run(&format!("search disk.shore --queries query.fbin --driver {driver} --ef 30 {more}")).ok();
+        let run = |line: String| sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>());
+        let search = |more: &str| run(format!("search disk.shore --queries query.fbin --driver {driver} --ef 30 {more}")).ok();
         let whole = search("").stderr;
         let words = ["disk.shore: codes and graph (", " MiB) in memory", "one round of records: 1 round, at most 20 reads; "];
         assert!(words.iter().all(|word| whole.contains(word)) && whole.lines().count() == 1, "{whole}");
@@ -98,12 +99,13 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
         // And bench counts it: reads are what the system was asked for, not what the cache had.
         let bench = |more: &str| {
             let line = format!("bench disk.shore --queries query.fbin --driver {driver} --ef 30 {more} --json");
-            sandbox.run(&line).json()["runs"][0].clone()
+            run(line).json()["runs"][0].clone()
         };
         let of = |run: &serde_json::Value, key: &str| run[key].as_f64().unwrap_or_else(|| panic!("{key}: {run}"));
         let run = bench("");
         assert!(of(&run, "rounds") == 1.0 && of(&run, "cache_hits") == 0.0, "{run}");
-        assert!(of(&run, "reads") > 1.0 && of(&run, "reads") <= of(&run, "blocks") && of(&run, "blocks") <= 20.0, "{run}");
+        assert!(of(&run, "reads") > 0.0 && of(&run, "reads") <= of(&run, "blocks") && of(&run, "blocks") <= 20.0, "{run}");
+        // In a file of thirty pages those of several searches touch, so that one read serves them.
         // The warm-up brought all that these queries want.
         let run = bench("--memory 100MiB");
         assert!(of(&run, "reads") == 0.0 && of(&run, "cache_hits") == of(&run, "blocks") && of(&run, "blocks") > 1.0, "{run}");
