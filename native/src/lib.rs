@@ -36,7 +36,7 @@ mod selections;
 pub mod server;
 pub mod tune;
 
-pub use disk::{DiskIndex, DiskOptions, Flight, Found};
+pub use disk::{DiskIndex, DiskOptions, Expected, Flight, Found};
 pub use error::Error;
 pub use index::{AsQuery, Driver, FileBytes, Index};
 pub use par::Pool;

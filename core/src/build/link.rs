@@ -113,3 +113,17 @@ pub(super) fn link_part<P: Par>(
     let leaves = leaves_of(params, degree, records.rows(), fanout);
     leaves::build(records, records.rows(), None, &leaves, par, progress)
 }
+
+#[cfg(all(test, feature = "codes"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_products_are_not_stretched() {
+        for (metric, factor) in [(Metric::L2, 1.44), (Metric::Cosine, 1.44), (Metric::InnerProduct, 1.0)] {
+            let mut params = BuildParams::new(metric);
+            params.alpha_sq = 1.44;
+            assert_eq!(slack(&params), factor, "{metric}");
+        }
+    }
+}

@@ -84,7 +84,14 @@ impl Bitmap {
 
     /// Its rows, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words.iter().zip(0u32..).flat_map(|(&word, index)| {
+        self.iter_from(0)
+    }
+
+    /// Those of its rows that are not below `first`, ascending.
+    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
+        let from = first / 64;
+        let words = self.words.get(from as usize..).unwrap_or_default();
+        let rows = words.iter().zip(from..).flat_map(|(&word, index)| {
             let mut rest = word;
             core::iter::from_fn(move || {
                 let bit = rest.trailing_zeros();
@@ -92,7 +99,8 @@ impl Bitmap {
                 rest &= rest.wrapping_sub(1);
                 more.then(|| index * 64 + bit)
             })
-        })
+        });
+        rows.skip_while(move |&row| row < first)
     }
 
     /// The rows at these ranks, which ascend (0 is the lowest row in the set).

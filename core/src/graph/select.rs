@@ -128,17 +128,23 @@ impl Selector {
 #[cfg(all(test, feature = "codes"))]
 mod tests {
     use super::*;
+    use crate::format::Metric;
     use alloc::vec;
     use core::convert::Infallible;
     use proptest::prelude::*;
 
-    /// Points of a plane, by squared lengths.
-    struct Plane(Vec<[f32; 2]>);
+    /// Points of a plane, as far apart as a metric says.
+    struct Plane(Vec<[f32; 2]>, Metric);
 
     impl Plane {
         fn apart(&self, a: u32, b: u32) -> f32 {
             let ([ax, ay], [bx, by]) = (self.0[a as usize], self.0[b as usize]);
-            (ax - bx) * (ax - bx) + (ay - by) * (ay - by)
+            let dot = |ax: f32, ay: f32, bx: f32, by: f32| ax * bx + ay * by;
+            match self.1 {
+                Metric::L2 => dot(ax - bx, ay - by, ax - bx, ay - by),
+                Metric::InnerProduct => -dot(ax, ay, bx, by),
+                Metric::Cosine => (1.0 - dot(ax, ay, bx, by) / (dot(ax, ay, ax, ay) * dot(bx, by, bx, by)).sqrt()).max(0.0),
+            }
         }
     }
 
@@ -182,16 +188,26 @@ mod tests {
     proptest! {
         #[test]
         fn whom_pruning_removes_a_kept_neighbour_stands_for(
-            points in prop::collection::vec((0..50u8, 0..50u8), 2..60),
+            points in prop::collection::vec((-25..25i8, -25..25i8), 2..60),
+            // Exact copies of some of them, the base among them.
+            twins in prop::collection::vec(0..4usize, 0..6),
+            metric in prop::sample::select(vec![Metric::L2, Metric::Cosine, Metric::InnerProduct]),
             most in 1..20usize,
             alpha in 0..5u8,
         ) {
-            let plane = Plane(points.iter().map(|&(x, y)| [f32::from(x), f32::from(y)]).collect());
-            let alpha_sq = 1.0 + f32::from(alpha) / 4.0;
+            // A zero vector has no cosine.
+            let mut points: Vec<[f32; 2]> = points.iter().map(|&(x, y)| [f32::from(x) + 0.5, f32::from(y)]).collect();
+            twins.iter().for_each(|twin| points.push(points[twin % points.len()]));
+            let plane = Plane(points, metric);
+            // As builds have it: inner products are not stretched.
+            let alpha_sq = if metric == Metric::InnerProduct { 1.0 } else { 1.0 + f32::from(alpha) / 4.0 };
             let kept = chosen(&plane, most, alpha_sq);
             prop_assert!(!kept.is_empty() && kept.len() <= most);
             prop_assert!(kept.windows(2).all(|pair| pair[0].key() < pair[1].key()));
             let stands = |by: &Neighbor, node: u32| plane.apart(by.node, node) * alpha_sq < plane.apart(0, node);
+            for twin in kept.iter().filter(|near| plane.0[near.node as usize] == plane.0[0]) {
+                prop_assert!((1..plane.0.len() as u32).all(|node| !stands(twin, node)), "a twin of the base stands for others");
+            }
             for node in 1..plane.0.len() as u32 {
                 let at = kept.iter().position(|by| by.node == node);
                 let before = &kept[..at.unwrap_or(kept.len())];
@@ -204,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_twin_of_the_base_removes_nobody() {
-        let plane = Plane(vec![[0.0, 0.0], [0.0, 0.0], [3.0, 0.0], [0.0, 4.0], [-5.0, 0.0]]);
+        let plane = Plane(vec![[0.0, 0.0], [0.0, 0.0], [3.0, 0.0], [0.0, 4.0], [-5.0, 0.0]], Metric::L2);
         for alpha_sq in [1.0, 1.2, 2.0] {
             let nodes: Vec<u32> = chosen(&plane, 8, alpha_sq).iter().map(|near| near.node).collect();
             assert_eq!(nodes, [1, 2, 3, 4], "{alpha_sq}");

@@ -19,7 +19,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The offset in the file of the block with that row, unless it is at hand.
-    fn missing(&self, row: u32) -> Option<u64> {
+    pub(super) fn missing(&self, row: u32) -> Option<u64> {
         let table = self.section.table();
         let offset = table.block_offset(table.block_of(row.into()));
         self.held.filter(|held| held.find(offset).is_none()).map(|_| offset)
@@ -32,6 +32,12 @@ impl<'a> Rows<'a> {
         let within = (u64::from(row) - block * u64::from(table.block_rows)) * u64::from(table.stride);
         let start = held.find(table.block_offset(block)).filter(|_| u64::from(row) < table.rows);
         start.map(|start| start + within as usize).ok_or_else(|| corrupt_row(&self.section, row, "a row that was not brought"))
+    }
+
+    /// A row, unless it is still to be brought.
+    pub(super) fn get(&self, row: u32) -> Result<Option<&'a [u8]>, Corrupt> {
+        let there = u64::from(row) >= self.section.table().rows || self.missing(row).is_none();
+        there.then(|| self.row(row)).transpose()
     }
 
     fn row(&self, row: u32) -> Result<&'a [u8], Corrupt> {

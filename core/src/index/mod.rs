@@ -26,6 +26,8 @@ mod pending;
 #[cfg(all(feature = "tiles", feature = "among"))]
 mod pending_among;
 #[cfg(feature = "codes")]
+mod pending_twins;
+#[cfg(feature = "codes")]
 mod pending_walk;
 mod rank;
 mod scan;
@@ -139,7 +141,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Says how many bytes from the front of the file are in memory to stay: searches that wait ask for the tables behind them that a walk
-    /// goes by, codes and edges. The answers stay the same. Layers above the base, tombstones and exact duplicates are read where they lie.
+    /// goes by, codes and edges, and for exact duplicates. The answers stay the same. Layers above the base and tombstones are read where they lie.
     #[cfg(feature = "codes")]
     #[must_use]
     pub fn with_at_hand(self, bytes: u64) -> Self {

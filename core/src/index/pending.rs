@@ -11,6 +11,8 @@ use super::{Index, Loaded};
 use crate::error::Corrupt;
 use crate::format::{Kind, Metric, Plan, Reader, Refine, Table, block_check};
 use crate::graph::Neighbor;
+#[cfg(feature = "codes")]
+use crate::quant::record::DUPLICATE_FOLLOWS;
 use crate::quant::signs::{BLOCK_SLOTS, UNUSED};
 use crate::quant::tile::TileLayout;
 #[cfg(feature = "codes")]
@@ -36,8 +38,8 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Begins a search whose blocks are fetched: codes and records of a search of tiles, records of a walk that is guided by codes, and codes and
-    /// edges where they are not at hand (`Index::with_at_hand`). Whatever else it reads is read at once, in the bytes of the file: layers
-    /// above the base, tombstones, exact duplicates; scans, and walks by records, as a whole.
+    /// edges, and records of exact duplicates, where they are not at hand (`Index::with_at_hand`). Whatever else it reads is read at once, in the
+    /// bytes of the file: layers above the base, tombstones; scans, and walks by records, as a whole.
     ///
     /// # Errors
     /// As [`Index::search`].
@@ -46,7 +48,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         let plan = params.plan.unwrap_or(self.plan());
         #[cfg(feature = "codes")]
         {
-            pending.held.clear();
             if plan == Plan::Walk && params.layout == Layout::Lean && self.walks_by_codes(self.loaded()?)? {
                 let (loaded, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
                 pending.originals = refine == Refine::Originals;
@@ -136,6 +137,10 @@ impl<B: AsRef<[u8]>> Index<B> {
             Stage::Codes => self.end_codes(loaded, pending)?,
             #[cfg(feature = "codes")]
             Stage::Graph => self.fetch_on(loaded, pending)?,
+            #[cfg(feature = "codes")]
+            Stage::Tombstones => self.want_found(loaded, pending)?,
+            #[cfg(feature = "codes")]
+            Stage::Duplicates => self.end_ranking(loaded, pending)?,
             Stage::Records => self.end_records(loaded, pending)?,
             Stage::Originals => self.end_ranking(loaded, pending)?,
             Stage::Payloads => {
@@ -160,6 +165,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         match pending.stage {
             Stage::Records | Stage::Originals if !walks => {
                 pending.candidates.retain(|candidate| candidate.near.distance.is_finite());
+                #[cfg(feature = "among")]
+                pending.candidates.append(&mut pending.kept);
                 rank(pending);
             }
             Stage::Payloads => pending.payloads.clear(), // of some only a part may have come
@@ -299,6 +306,8 @@ impl<B: AsRef<[u8]>> Index<B> {
                 let block_of = |candidate: &Candidate| table.block_of(candidate.near.node.into());
                 let from = pending.candidates.partition_point(|candidate| block_of(candidate) < wanted.block);
                 let stride = table.stride as usize;
+                #[cfg(feature = "codes")]
+                let mut duplicate_here = false;
                 for candidate in pending.candidates[from..].iter_mut().take_while(|candidate| block_of(candidate) == wanted.block) {
                     let row = (u64::from(candidate.near.node) - wanted.block * u64::from(table.block_rows)) as usize;
                     let bytes =
@@ -310,6 +319,10 @@ impl<B: AsRef<[u8]>> Index<B> {
                         candidate.factors = layout.factors(bytes);
                         *distance = loaded.space.distance(query, &candidate.factors, loaded.space.dot(self.kernels, query, bytes));
                         (candidate.id, candidate.payload) = (layout.id(bytes), layout.payload(bytes));
+                        #[cfg(feature = "codes")]
+                        {
+                            duplicate_here |= candidate.factors.flags & DUPLICATE_FOLLOWS != 0 && row + 1 < table.block_rows as usize;
+                        }
                     } else {
                         let row_sq = if self.metric() == Metric::Cosine { candidate.factors.length_sq } else { 0.0 };
                         let exact = Exact { kernels: self.kernels, metric: self.metric(), element: self.element() };
@@ -320,11 +333,19 @@ impl<B: AsRef<[u8]>> Index<B> {
                     }
                     pending.stats.distances += 1;
                 }
+                #[cfg(feature = "codes")]
+                if duplicate_here && pending.walk.is_some() && !self.is_at_hand(Kind::Records) {
+                    // Where there is no room it is asked for again.
+                    let _ = pending.twins.put(wanted.offset, rows);
+                }
             }
             #[cfg(feature = "codes")]
-            Stage::Graph if pending.held.put(wanted.offset, rows) => {}
-            #[cfg(feature = "codes")]
-            Stage::Graph => return Err(bad("block larger than memory").into()),
+            Stage::Graph | Stage::Tombstones | Stage::Duplicates => {
+                let held = if pending.stage == Stage::Graph { &mut pending.held } else { &mut pending.twins };
+                if !held.put(wanted.offset, rows) {
+                    return Err(bad("block larger than memory").into());
+                }
+            }
             Stage::Payloads => take_payload(pending, table, wanted.block, rows).map_err(bad)?,
             Stage::Done => {}
         }
@@ -412,6 +433,10 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         #[cfg(not(feature = "codes"))]
         let _ = loaded;
+        #[cfg(feature = "among")]
+        if self.scan_on(pending) {
+            return Ok(());
+        }
         rank(pending);
         let candidates = &pending.candidates;
         let place = |row: u32| candidates.partition_point(|candidate| candidate.near.node < row);

@@ -2,7 +2,8 @@
 //!
 //! Which rows match is known, and which rows are a tile's own: so before a block is fetched it is known how many matching rows each tile
 //! has, and a tile that has none is passed over. The nearest tiles are probed until enough rows that match lie in them, all in one round;
-//! where that would cost more than to fetch the records of all rows that match, those are fetched, and the answer is exact.
+//! where that would cost more than to fetch the records of all rows that match, those are fetched, and the answer is exact: some thousand rows
+//! a round, of which the best are kept, so that a scan takes as much memory among a hundred million rows as among a few thousand.
 
 use super::pending::COPIES;
 use super::{Index, Loaded};
@@ -18,6 +19,9 @@ const REQUEST_BYTES: u64 = 2048;
 
 /// Matching rows to be seen for each candidate whose record is read, at least: of fewer the best are too often not those that are near.
 const ROWS_A_CANDIDATE: usize = 4;
+
+/// Rows of a scan whose records are wanted in one round.
+const WINDOW: usize = 4096;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// As [`Index::start`], among `rows`: as many hits as are wanted, or all of them where they are fewer. A scan, by the plan [`Plan::Scan`] or
@@ -49,17 +53,41 @@ impl<B: AsRef<[u8]>> Index<B> {
         self.probe_where(loaded, rows, pending)
     }
 
-    /// Wants the records of all rows that match.
+    /// Wants the records of all rows that match, a window after the other.
     pub(super) fn want_all(&self, pending: &mut Pending) {
         (pending.stats.ef, pending.in_doubt) = (0, true);
         #[cfg(feature = "codes")]
         {
             pending.walk = None;
         }
-        let Pending { among, candidates, .. } = &mut *pending;
+        pending.kept.clear();
+        self.want_window(0, pending);
+    }
+
+    /// Wants the records of the next rows that match, from `first` on.
+    fn want_window(&self, first: u32, pending: &mut Pending) {
+        let Pending { among, candidates, scan, .. } = &mut *pending;
         candidates.clear();
-        candidates.extend(among.iter().flat_map(|(rows, _)| rows.iter()).map(Candidate::row));
+        let rows = among.iter().flat_map(|(rows, _)| rows.iter_from(first));
+        candidates.extend(rows.take(WINDOW).map(Candidate::row));
+        *scan = candidates.last().filter(|_| candidates.len() == WINDOW).and_then(|last| last.near.node.checked_add(1));
         self.want_rows(Kind::Records, Stage::Records, pending);
+    }
+
+    /// Of the candidates that were ranked and those kept before them the best stay. True when the next window is wanted; else they are all there are.
+    pub(super) fn scan_on(&self, pending: &mut Pending) -> bool {
+        if pending.scan.is_none() && pending.kept.is_empty() {
+            return false;
+        }
+        keep_best(pending);
+        let Some(first) = pending.scan else {
+            core::mem::swap(&mut pending.candidates, &mut pending.kept);
+            pending.kept.clear();
+            crate::sort::by_key(&mut pending.candidates, |candidate| candidate.near.node);
+            return false;
+        };
+        self.want_window(first, pending);
+        true
     }
 
     /// Wants the codes of the nearest tiles that have enough of the rows, or the records of all where that costs less.
@@ -113,6 +141,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.probed = kept;
         self.want_codes(&tiles, pending)
     }
+}
+
+/// Moves the candidates to those that are kept, of which as many stay as there may be hits: in the order of hits.
+pub(super) fn keep_best(pending: &mut Pending) {
+    let Pending { kept, candidates, params, .. } = pending;
+    kept.append(candidates);
+    crate::sort::by_key(kept, Candidate::order);
+    kept.truncate(params.k);
 }
 
 /// When tiles enough have been found to be worth a look.

@@ -4,12 +4,11 @@
 //! its own order, whatever came by then, so that neither memory nor reading ahead change what it finds.
 //!
 //! What it answers is what [`Index::search`] answers: the same walk, the same candidates, the same order. Where a walk was short of hits
-//! (tombstones) it goes on with twice the effort, and waits again. Exact duplicates of a hit lie behind it and are read in the bytes at hand.
+//! (tombstones) it goes on with twice the effort, and waits again. Exact duplicates of a hit lie behind it: [`super::pending_twins`].
 
 use super::fetched::{FetchedGraph, FetchedUpper, Guides, Missing, Rows};
 #[cfg(feature = "among")]
 use super::filtered::AmongWalk;
-use super::rank::Ranker;
 use super::view::{BaseGraph, Guide, UpperGraph, corrupt_row};
 use super::walk::{LAYERS_MAX, widen};
 use super::{Index, Loaded};
@@ -19,10 +18,9 @@ use crate::filter::RowSet;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Stats};
-use crate::quant::record::DUPLICATE_FOLLOWS;
-use crate::search::pending::{Candidate, Pending, Stage, Walking};
+use crate::search::pending::{Pending, Stage, Walking};
 use crate::search::quality::Setting;
-use crate::search::{Layout, Scratch, SearchError};
+use crate::search::{Layout, Scratch, SearchError, SearchParams};
 use alloc::vec::Vec;
 
 /// Nodes that are asked for ahead of a walk unless [`Pending::read_ahead`] says otherwise. On 100,000 embeddings: see
@@ -33,6 +31,15 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks are guided by codes, so that records are read of candidates alone.
     pub(super) fn walks_by_codes(&self, loaded: &Loaded) -> Result<bool, SearchError> {
         Ok(self.guide(loaded, self.records(loaded)?).is_coarse())
+    }
+
+    /// Candidates of a walk whose records are read to rank them, at most.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn candidates(&self, params: &SearchParams) -> Result<usize, SearchError> {
+        let loaded = self.loaded()?;
+        Ok(self.guide(loaded, self.records(loaded)?).rerank_count(params))
     }
 
     /// Begins a walk.
@@ -57,6 +64,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live), begun: false, upper, layers: 0 };
         pending.in_doubt = pending.params.rerank.is_none();
         pending.params.rerank = Some(guide.rerank_count(&pending.params));
+        pending.runs.clear();
+        pending.run_blocks = 1;
         self.walk_on(loaded, guide, walking, pending)
     }
 
@@ -108,7 +117,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Whether what a walk goes by need not be asked for; so where the file has no such table.
-    fn is_at_hand(&self, kind: Kind) -> bool {
+    pub(super) fn is_at_hand(&self, kind: Kind) -> bool {
         self.table(kind).is_none_or(|(_, table)| table.end() <= self.at_hand)
     }
 
@@ -156,29 +165,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(())
     }
 
-    /// Wants the records of what a walk found.
-    fn want_found(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
-        let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
-        let among = pending.is_among();
-        let Pending { scratch, candidates, params, .. } = &mut *pending;
-        candidates.clear();
-        for found in scratch.beam.pool.iter() {
-            if candidates.len() >= params.rerank.unwrap_or(0) {
-                break;
-            }
-            // Of a walk among rows each stands for one of them.
-            if among || ranker.lives(found.node)? {
-                candidates.push(Candidate::row(found.node));
-            }
-        }
-        self.want_rows(Kind::Records, Stage::Records, pending);
-        Ok(())
-    }
-
-    /// Candidates that were ranked become hits, with their duplicates; too few of them, and the walk goes on.
+    /// Candidates that were ranked become hits, with their duplicates, for which it may wait; too few of them, and the walk goes on.
     pub(super) fn end_walk(&self, loaded: &Loaded, mut walking: Walking, pending: &mut Pending) -> Result<bool, SearchError> {
-        let ranker = Ranker::new(self.records(loaded)?, self.reader.section(Kind::Deleted, 0));
-        self.add_duplicates(loaded, &ranker, pending)?;
+        if !self.add_duplicates(loaded, pending)? {
+            return Ok(false);
+        }
         if pending.candidates.len() >= walking.wanted {
             return Ok(true);
         }
@@ -200,44 +191,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         let guide = self.guide(loaded, self.records(loaded)?);
         self.walk_on(loaded, guide, walking, pending)?;
         Ok(false)
-    }
-
-    /// Brings back the exact duplicates of the candidates that may be hits, and leaves tombstones out.
-    fn add_duplicates(&self, loaded: &Loaded, ranker: &Ranker<'_>, pending: &mut Pending) -> Result<(), Corrupt> {
-        let mut candidates = core::mem::take(&mut pending.candidates);
-        let mut distances: Vec<f32> = candidates.iter().map(|candidate| candidate.near.distance).collect();
-        crate::sort::by_key(&mut distances, |distance| crate::graph::Neighbor { distance: *distance, node: 0 }.key());
-        let last = distances.get(pending.params.k.saturating_sub(1)).copied().unwrap_or(f32::INFINITY);
-        let layout = loaded.space.layout;
-        for at in 0..candidates.len() {
-            let found = candidates[at];
-            let mut row = found.near.node;
-            let mut flags = found.factors.flags;
-            while flags & DUPLICATE_FOLLOWS != 0 && found.near.distance <= last {
-                row += 1;
-                let record = ranker.records.record(row)?;
-                flags = layout.factors(record).flags;
-                let near = crate::graph::Neighbor { node: row, ..found.near };
-                candidates.push(Candidate {
-                    near,
-                    id: layout.id(record),
-                    payload: layout.payload(record),
-                    factors: layout.factors(record),
-                });
-            }
-        }
-        let mut kept = 0;
-        for at in 0..candidates.len() {
-            let row = candidates[at].near.node;
-            if pending.takes(row) && !ranker.is_out(row)? {
-                candidates.swap(kept, at);
-                kept += 1;
-            }
-        }
-        candidates.truncate(kept);
-        crate::sort::by_key(&mut candidates, |candidate| candidate.near.node);
-        pending.candidates = candidates;
-        Ok(())
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) enum Stage {
     /// Edges and codes that a walk goes by.
     #[cfg(feature = "codes")]
     Graph,
+    /// Records of tombstones that a walk found, which say whether an exact duplicate lives.
+    #[cfg(feature = "codes")]
+    Tombstones,
+    /// Records of exact duplicates of candidates.
+    #[cfg(feature = "codes")]
+    Duplicates,
     /// Originals of candidates.
     Originals,
     /// Payloads of hits.
@@ -56,6 +62,15 @@ pub(crate) struct Walking {
     pub(crate) layers: usize,
 }
 
+/// How far a tombstone's run of exact duplicates was followed: up to `row`, unless it is known whether one of them lives.
+#[cfg(feature = "codes")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) root: u32,
+    pub(crate) row: u32,
+    pub(crate) lives: Option<bool>,
+}
+
 /// A row that may become a hit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
@@ -70,6 +85,12 @@ impl Candidate {
     pub(crate) fn row(row: u32) -> Self {
         let factors = Factors { scale: 0.0, norm: 0, length_sq: 0.0, flags: 0 };
         Self { near: Neighbor { distance: f32::INFINITY, node: row }, id: 0, payload: (0, 0), factors }
+    }
+
+    /// What hits are sorted by.
+    #[cfg(any(feature = "among", feature = "codes"))]
+    pub(crate) fn order(&self) -> (u64, u64, u32) {
+        (Neighbor { node: 0, ..self.near }.key(), self.id, self.near.node)
     }
 }
 
@@ -91,9 +112,22 @@ pub struct Pending {
     pub(crate) ahead: usize,
     #[cfg(feature = "codes")]
     pub(crate) missing: Vec<(u64, bool)>,
+    /// Blocks of records that duplicates are read in, the tombstones whose duplicates were looked for, and how many blocks of a run of duplicates
+    /// are asked for next.
+    #[cfg(feature = "codes")]
+    pub(crate) twins: super::held::Held,
+    #[cfg(feature = "codes")]
+    pub(crate) runs: Vec<Run>,
+    #[cfg(feature = "codes")]
+    pub(crate) run_blocks: u64,
     /// The rows that may be hits, and how many they are, where not all may.
     #[cfg(feature = "among")]
     pub(crate) among: Option<(alloc::sync::Arc<crate::filter::Bitmap>, usize)>,
+    /// Of a scan among them: the row from which it goes on, and the best of those before it.
+    #[cfg(feature = "among")]
+    pub(crate) scan: Option<u32>,
+    #[cfg(feature = "among")]
+    pub(crate) kept: Vec<Candidate>,
     pub(crate) stage: Stage,
     pub(crate) wanted: Vec<Block>,
     /// Wanted blocks that have not come, and which of them have.
@@ -195,10 +229,13 @@ impl Pending {
         #[cfg(feature = "codes")]
         {
             self.walk = None;
+            self.held.clear();
+            self.twins.clear();
         }
         #[cfg(feature = "among")]
         {
-            self.among = None;
+            (self.among, self.scan) = (None, None);
+            self.kept.clear();
         }
     }
 

@@ -9,3 +9,4 @@ mod live_readers;
 mod second_opinion;
 mod tiles;
 mod waiting;
+mod waiting_records;

@@ -259,7 +259,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_parser = words::<Refine>(&["records", "originals"]))]
     pub(crate) refine: Option<Refine>,
     /// How the file is read: into memory at once, or mapped; or what guides searches into memory and the rest as it is wanted, by
-    /// positioned reads or io_uring. Changes cost, never answers
+    /// positioned reads or io_uring. Changes cost, never answers. A mapped file must not be shortened meanwhile, which ends the process; with
+    /// pread and uring that ends searches in an error (a filter is evaluated over the map)
     #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap", "pread", "uring"]))]
     pub(crate) driver: Driver,
 }

@@ -37,9 +37,12 @@ struct Measured {
     distances: f64,
     hops: f64,
     rounds: f64,
+    /// Wanted, and their bytes; of them those that earlier searches left in memory; what the system was asked for.
     blocks: f64,
     bytes: f64,
+    cache_hits: f64,
     cached: f64,
+    reads: f64,
 }
 
 /// What one search gave.
@@ -104,7 +107,7 @@ fn measure(
     args: &BenchArgs,
 ) -> Result<Measured, Fail> {
     let answers = Mutex::new((vec![Answer::default(); queries.len()], None::<(usize, Error)>));
-    let cached = || index.cache().map_or((0, 0), |cache| (cache.hits(), cache.misses()));
+    let cached = || index.cache().map_or((0, 0, index.reads()), |cache| (cache.hits(), cache.misses(), index.reads()));
     let (before, cpu, started) = (cached(), cpu_time(), Instant::now());
     index.search_all(queries, setting, only, flight, &|query, found| {
         let pending = found.pending;
@@ -137,7 +140,8 @@ fn measure(
         let right = answers.iter().enumerate().map(|(query, answer)| truth.found(query, setting.k, &answer.ids));
         right.sum::<usize>() as f64 / (setting.k.min(truth.k()).max(1) * answers.len()) as f64
     });
-    let (hits, misses) = (after.0 - before.0, after.1 - before.1);
+    let (hits, misses, reads) = (after.0 - before.0, after.1 - before.1, after.2 - before.2);
+    let each = |count: u64| count as f64 / answers.len().max(1) as f64;
     Ok(Measured {
         setting: *setting,
         recall,
@@ -150,6 +154,8 @@ fn measure(
         rounds: mean(2),
         blocks: mean(3),
         bytes: mean(4),
+        cache_hits: each(hits),
+        reads: each(reads),
         cached: if hits + misses == 0 { 0.0 } else { hits as f64 / (hits + misses) as f64 },
     })
 }
@@ -190,7 +196,7 @@ impl Report<'_> {
                 "cpu_s": rounded(run.cpu), "wall_seconds": rounded(run.wall), "mean_us": rounded(mean), "p50_us": rounded(percentile_us(&run.nanos, 0.5)),
                 "p95_us": rounded(percentile_us(&run.nanos, 0.95)), "p99_us": rounded(percentile_us(&run.nanos, 0.99)), "distances": rounded(run.distances),
                 "hops": rounded(run.hops), "rounds": rounded(run.rounds), "blocks": rounded(run.blocks), "bytes": rounded(run.bytes),
-                "cache_hit_share": rounded(run.cached),
+                "reads": rounded(run.reads), "cache_hits": rounded(run.cache_hits), "cache_hit_share": rounded(run.cached),
             });
             match self.effort(&run.setting) {
                 Ok(Setting { ef, gamma }) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
@@ -228,7 +234,7 @@ impl Report<'_> {
             args.k,
             in_flight(args, index)
         )?;
-        writeln!(out, "{index}")?;
+        writeln!(out, "{}", index.line(&self.runs.first().map_or_else(SearchParams::default, |run| run.setting)))?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         if let Some((rows, took)) = self.selected {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
@@ -236,7 +242,7 @@ impl Report<'_> {
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;
         writeln!(
             out,
-            "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7}",
+            "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7} {:>7}",
             if self.runs.iter().any(|run| self.effort(&run.setting).is_err()) { "probes/records" } else { "ef/gamma" },
             "recall",
             "qps",
@@ -246,21 +252,22 @@ impl Report<'_> {
             "p99_us",
             "distances",
             "rounds",
-            "reads",
+            "blocks",
             "bytes",
-            "cached"
+            "cached",
+            "reads"
         )?;
         for run in &self.runs {
             let recall = run.recall.map_or("-".to_owned(), |recall| format!("{recall:.4}"));
             let (qps, qps_cpu) = (run.queries as f64 / run.wall, run.queries as f64 / run.cpu.max(1e-9));
             let mean = run.nanos.iter().sum::<u64>() as f64 / run.nanos.len().max(1) as f64 / 1e3;
             let (p50, p99) = (percentile_us(&run.nanos, 0.5), percentile_us(&run.nanos, 0.99));
-            let Measured { distances, rounds, blocks, bytes, cached, setting, .. } = run;
+            let Measured { distances, rounds, blocks, bytes, cache_hits, reads, setting, .. } = run;
             let tiles = |TileSetting { probes, rerank }| format!("{probes}/{rerank}");
-            let (effort, bytes, cached) = (self.effort(setting).map_or_else(tiles, effort), output::bytes(*bytes as u64), 100.0 * cached);
+            let (effort, bytes) = (self.effort(setting).map_or_else(tiles, effort), output::bytes(*bytes as u64));
             writeln!(
                 out,
-                "{effort:>14} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cached:>5.0} %"
+                "{effort:>14} {recall:>8} {qps:>9.0} {qps_cpu:>9.0} {mean:>9.1} {p50:>9.1} {p99:>9.1} {distances:>10.0} {rounds:>7.1} {blocks:>7.1} {bytes:>10} {cache_hits:>7.1} {reads:>7.1}"
             )?;
         }
         Ok(())

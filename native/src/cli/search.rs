@@ -80,7 +80,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let asked = Asked { args, index: &index, queries: &queries, params, only: rows.as_deref() };
     let with_payload = index.iter().any(|(_, segment)| segment.reader().section(Kind::Payload, 0).is_some());
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
-    let mut read = args.plan.driver.method().map(|method| asked.read_all(method, with_payload)).transpose()?;
+    let mut read = args.plan.driver.method().map(|method| asked.read_all(method, with_payload, common.quiet)).transpose()?;
     let mut failed = None;
     let mut answer_all = |out: &mut dyn Write| {
         if common.json {
@@ -231,7 +231,7 @@ impl Asked<'_> {
 
     /// Answers of all queries by a driver that reads blocks as they are wanted: one segment after the other, among which the memory is shared
     /// out.
-    fn read_all(&self, method: Method, payloads: bool) -> Result<Vec<Answer>, Fail> {
+    fn read_all(&self, method: Method, payloads: bool, quiet: bool) -> Result<Vec<Answer>, Fail> {
         let mut answers = vec![Answer::default(); self.queries.len()];
         let segments = self.index.iter();
         let count = segments.len() as u64;
@@ -244,6 +244,9 @@ impl Asked<'_> {
             check_memory(&disk, memory)?;
             if self.only.is_some() {
                 check_filter(&self.args.plan, &disk)?;
+            }
+            if !quiet {
+                eprintln!("{}: {}", path.display(), disk.line(&self.params));
             }
             let found = Mutex::new((&mut answers, None));
             let flight = Flight { threads: 1, in_flight: disk.in_flight(), payloads };
@@ -259,6 +262,9 @@ impl Asked<'_> {
                     found.1.get_or_insert((query, error));
                 }
             })?;
+            if !quiet && disk.file().replaced() > 0 {
+                eprintln!("{}: {}", path.display(), disk.file());
+            }
             match found.into_inner().unwrap_or_else(PoisonError::into_inner).1 {
                 None => {}
                 Some((query, nearshore::Error::Search(error))) => return Err(Fail::search(path, &format!("row {query}"), &error)),

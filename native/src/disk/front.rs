@@ -1,6 +1,7 @@
 //! What of a file is held in memory: so much of its front as there is room for.
 
 use std::fmt;
+use std::ops::Range;
 
 use nearshore_core::format::{HEADER_BYTES, Header, Kind, Plan};
 
@@ -27,16 +28,22 @@ pub(super) enum Held {
 pub(super) struct Front {
     pub(super) bytes: u64,
     pub(super) held: Held,
+    /// Tombstones, where they lie behind it: every search looks at them.
+    tombstones: (u64, u64),
 }
 
 impl Front {
     /// Fronts that searches can go by, the largest first. A header that says nothing is for the opening to judge.
     pub(super) fn all(file: &[u8]) -> Vec<Self> {
         let header_bytes = HEADER_BYTES as u64;
-        let Some(header) = Header::parse(file, file.len() as u64).ok() else { return vec![Self { bytes: header_bytes, held: Held::All }] };
+        let Some(header) = Header::parse(file, file.len() as u64).ok() else {
+            return vec![Self { bytes: header_bytes, held: Held::All, tombstones: (0, 0) }];
+        };
+        let deleted = header.table(Kind::Deleted, 0).map(|table| (table.offset, table.end()));
+        let front = |bytes, held| Self { bytes, held, tombstones: deleted.filter(|deleted| deleted.1 > bytes).unwrap_or((0, 0)) };
         let begins = |kind| header.table(kind, 0).map(|table| table.offset);
         if header.superblock.plan == Plan::Tiles {
-            return vec![Self { bytes: begins(Kind::CodesTiles).unwrap_or(header_bytes), held: Held::Centroids }];
+            return vec![front(begins(Kind::CodesTiles).unwrap_or(header_bytes), Held::Centroids)];
         }
         match (begins(Kind::CodesRows), begins(Kind::Edges), begins(Kind::Records)) {
             (Some(codes), Some(edges), Some(records)) if codes < edges && edges < records => {
@@ -45,11 +52,23 @@ impl Front {
                 let fronts = [(records, Held::Graph), (edges, Held::Codes), (codes, Held::Upper)];
                 let fit = [true, paged(Kind::Edges), paged(Kind::Edges) && paged(Kind::CodesRows)];
                 let fronts = fronts.into_iter().zip(fit).filter(|(_, fit)| *fit);
-                fronts.map(|((bytes, held), _)| Self { bytes, held }).collect()
+                fronts.map(|((bytes, held), _)| front(bytes, held)).collect()
             }
             // Walks read all of it.
-            _ => vec![Self { bytes: begins(Kind::Originals).unwrap_or(file.len() as u64), held: Held::All }],
+            _ => vec![front(begins(Kind::Originals).unwrap_or(file.len() as u64), Held::All)],
         }
+    }
+}
+
+impl Front {
+    /// Where tombstones lie that are held beside it.
+    pub(super) fn tombstones(&self) -> Range<u64> {
+        self.tombstones.0..self.tombstones.1
+    }
+
+    /// Bytes held in all.
+    pub(super) fn resident(&self) -> u64 {
+        self.bytes + self.tombstones.1 - self.tombstones.0
     }
 }
 

@@ -5,20 +5,23 @@
 //! graph, it holds codes, and walks read edges, some nodes ahead; or neither, and they read both. Where it is not enough for that, the
 //! front is mapped and comes as it is touched. Answers are those of every other door.
 
+mod expect;
 mod front;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nearshore_core::filter::RowSet;
 use nearshore_core::format::Refine;
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 
+pub use self::expect::Expected;
 use self::front::{Front, Held};
 use crate::error::Error;
 use crate::index::{FileBytes, Index};
@@ -66,6 +69,8 @@ pub struct DiskIndex {
     /// Bytes of the smallest front that searches can go by.
     least: u64,
     read_ahead: usize,
+    /// Reads that searches which are over gave to the system.
+    reads: AtomicU64,
 }
 
 /// What a search came to.
@@ -87,29 +92,32 @@ impl DiskIndex {
     pub fn open(path: impl AsRef<Path>, options: DiskOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let io = |error| Error::io(path, error);
-        let file = BlockFile::open(path, options.blocks).map_err(io)?;
-        let mapped = MappedFile::open(path).map_err(io)?;
+        // Once: whatever takes its name meanwhile is another file.
+        let opened = File::open(path).map_err(io)?;
+        let file = BlockFile::of(opened.try_clone().map_err(io)?, path, options.blocks).map_err(io)?;
+        let mapped = MappedFile::map(&opened).map_err(io)?;
         let fronts = Front::all(mapped.as_ref());
         let most = options.memory.unwrap_or_else(|| memory::available().map_or(u64::MAX, |bytes| bytes / 2));
-        let fitting = fronts.iter().find(|front| front.bytes <= most).copied();
+        let fitting = fronts.iter().find(|front| front.resident() <= most).copied();
         // What is mapped is a little of the file as well as all that a walk goes by.
         let front = fitting.unwrap_or(fronts[0]);
         let bytes = if fitting.is_some() {
             drop(mapped);
-            FileBytes::Loaded(LoadedFile::open(path, front.bytes).map_err(io)?)
+            FileBytes::Loaded(LoadedFile::read(&opened, &[0..front.bytes, front.tombstones()]).map_err(io)?)
         } else {
             mapped.expect_random();
             FileBytes::Mapped(mapped)
         };
         let mut index = Index::of(bytes, path)?;
-        if matches!(front.held, Held::Codes | Held::Upper) {
+        if matches!(front.held, Held::Graph | Held::Codes | Held::Upper) {
             index = index.with_at_hand(front.bytes);
         }
-        let left = options.memory.map_or(0, |memory| memory.saturating_sub(fitting.map_or(0, |front| front.bytes)));
+        let left = options.memory.map_or(0, |memory| memory.saturating_sub(fitting.map_or(0, |front| front.resident())));
         let cache = (left > 0).then(|| Arc::new(BlockCache::new(left)));
         let read_ahead = options.read_ahead.unwrap_or(0);
-        let least = fronts.last().map_or(0, |front| front.bytes);
-        Ok(Self { path: path.to_owned(), index, file, cache, front, resident: fitting.is_some(), least, read_ahead })
+        let least = fronts.last().map_or(0, Front::resident);
+        let reads = AtomicU64::new(0);
+        Ok(Self { path: path.to_owned(), index, file, cache, front, resident: fitting.is_some(), least, read_ahead, reads })
     }
 
     /// The index, for everything that is no search.
@@ -130,10 +138,17 @@ impl DiskIndex {
         self.cache.as_deref()
     }
 
+    /// Reads that [`DiskIndex::search_all`] gave to the system so far: blocks that were wanted, less those that were kept or under way, those that touch
+    /// taken together. None where the file is mapped.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Relaxed)
+    }
+
     /// Bytes of the file that are held in memory for searches to go by.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        if self.resident { self.front.bytes } else { 0 }
+        if self.resident { self.front.resident() } else { 0 }
     }
 
     /// Bytes of the file that have to be held at least for searches to go by; with fewer in [`DiskOptions::memory`] all that they go by is mapped.
@@ -213,7 +228,9 @@ impl DiskIndex {
                 found(query, Found { pending: &slot.pending, error, took: slot.began.elapsed() });
             },
         };
-        run(&mut *blocks, &mut slots, &mut all).map_err(|error| self.explain(RunError::Read(error)))
+        let ran = run(&mut *blocks, &mut slots, &mut all);
+        self.reads.fetch_add(blocks.reads(), Relaxed);
+        ran.map_err(|error| self.explain(RunError::Read(error)))
     }
 
     fn explain(&self, error: RunError<SearchError>) -> Error {
@@ -225,17 +242,43 @@ impl DiskIndex {
     }
 }
 
-/// One line: what is at hand, what searches wait for, how blocks are read.
+/// One line: what is at hand, what searches wait for and how much that is by the file's default effort, how blocks are read.
 impl fmt::Display for DiskIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Front { bytes, held } = self.front;
-        let mib = bytes as f64 / f64::from(1 << 20);
+        self.line(&SearchParams::default()).fmt(f)
+    }
+}
+
+impl DiskIndex {
+    /// The same line for searches by `params`.
+    #[must_use]
+    pub fn line(&self, params: &SearchParams) -> impl fmt::Display + '_ {
+        Line { index: self, params: *params }
+    }
+
+    fn write_line(&self, params: &SearchParams, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.front.held;
+        let mib = self.front.resident() as f64 / f64::from(1 << 20);
         let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
         write!(f, "{held} ({mib:.1} MiB) {place}; a search has {}", held.rounds())?;
-        if self.index.refine() == Refine::Originals {
+        if params.refine.unwrap_or(self.index.refine()) == Refine::Originals {
             f.write_str(", and one of originals")?;
         }
+        if held != Held::All {
+            write!(f, ": {}", self.expected(params))?;
+        }
         write!(f, "; {}", self.file)
+    }
+}
+
+struct Line<'a> {
+    index: &'a DiskIndex,
+    params: SearchParams,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.index.write_line(&self.params, f)
     }
 }
 

@@ -13,6 +13,8 @@ use nearshore_core::search::{Hit, Scratch, Stats};
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Payloads, Vectors};
 
+mod faults;
+
 use super::*;
 use crate::io::blocks::Method;
 use crate::io::blocks::fault::{Faults, FaultyBlocks};
@@ -235,28 +237,6 @@ fn faults_end_a_search_in_an_error_or_change_nothing() {
             assert_eq!(sound + failed, queries.len());
             assert_eq!(failed > 0, seed >= 2, "seed {seed}: {failed} failed");
         }
-    }
-}
-
-#[test]
-fn a_file_that_shrinks_is_an_error() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let queries = queries(5);
-    for path in files(folder.path()) {
-        let mut options = DiskOptions::default();
-        options.blocks = options.blocks.method(Method::Pread);
-        let index = DiskIndex::open(&path, options).expect("a sound file");
-        let records = index.index().reader().header().table(Kind::Records, 0).expect("records").offset;
-        std::fs::File::options().write(true).open(&path).expect("the file").set_len(records + 4096).expect("a shorter file");
-        let failed = AtomicUsize::new(0);
-        let flight = Flight { threads: 1, in_flight: 2, payloads: false };
-        let count = |_: usize, found: Found<'_>| {
-            let error = found.error.expect("no answer").to_string();
-            assert!(error.contains("shore") && error.contains("ends"), "{error}");
-            failed.fetch_add(1, Relaxed);
-        };
-        index.search_all(&queries, &PARAMS[0](), None, flight, &count).expect("a driver that goes on");
-        assert_eq!(failed.into_inner(), queries.len());
     }
 }
 

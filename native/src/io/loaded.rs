@@ -1,10 +1,11 @@
-//! The part of a file that walks read in memory, the rest mapped behind it.
+//! The parts of a file that walks read in memory, the rest mapped around them.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::Mmap;
 
 /// A file whose first bytes were read into memory of its own, in one slice with the rest, which is
 /// mapped. A walk touches rows all over its part, so that lies on huge pages where the system has
@@ -15,7 +16,7 @@ use memmap2::{MmapMut, MmapOptions};
 #[derive(Debug)]
 pub struct LoadedFile {
     /// `None` for an empty file.
-    memory: Option<MmapMut>,
+    memory: Option<Mmap>,
 }
 
 impl LoadedFile {
@@ -24,21 +25,20 @@ impl LoadedFile {
     /// # Errors
     /// Whatever the system says; [`io::ErrorKind::UnexpectedEof`] when the file shrinks meanwhile.
     pub fn open(path: &Path, resident: u64) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        Self::read(&File::open(path)?, &[0..resident])
+    }
+
+    /// Reads these parts of an open file, widened to pages, and maps the rest.
+    ///
+    /// # Errors
+    /// As [`LoadedFile::open`].
+    pub fn read(file: &File, parts: &[Range<u64>]) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "larger than the address space"))?;
         if length == 0 {
             return Ok(Self { memory: None });
         }
-        let resident = usize::try_from(resident).unwrap_or(usize::MAX).min(length);
-        let resident = if mapping::POSSIBLE { resident.next_multiple_of(mapping::page_size()).min(length) } else { length };
-        let mut memory = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
-        #[cfg(target_os = "linux")]
-        let _ = memory.advise_range(memmap2::Advice::HugePage, 0, resident);
-        file.read_exact(&mut memory[..resident])?;
-        if resident < length {
-            mapping::replace_tail(&mut memory, resident, &file)?;
-        }
+        let memory = mapping::of(file, length, parts)?;
         Ok(Self { memory: Some(memory) })
     }
 }
@@ -52,39 +52,55 @@ impl AsRef<[u8]> for LoadedFile {
 #[cfg(unix)]
 mod mapping {
     use super::*;
-    use rustix::mm::{MapFlags, ProtFlags, mmap};
+    use memmap2::MmapOptions;
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-    /// Whether a part of a mapping can be replaced.
-    pub(super) const POSSIBLE: bool = true;
-
-    pub(super) fn page_size() -> usize {
-        rustix::param::page_size()
+    /// Maps the whole file, then puts memory of its own in the place of the parts: the system is asked for those alone, which counts where it
+    /// promises no more than it has.
+    pub(super) fn of(file: &File, length: usize, parts: &[Range<u64>]) -> io::Result<Mmap> {
+        // SAFETY: the map is read-only and goes to a `LoadedFile` alone. That another process may change those bytes is stated at
+        // `MappedFile`: no code here relies on them staying equal.
+        let mut map = unsafe { MmapOptions::new().len(length).map(file)? };
+        let page = rustix::param::page_size();
+        for part in parts {
+            let [start, end] = [part.start, part.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX).min(length));
+            let (start, end) = (start / page * page, end.checked_next_multiple_of(page).unwrap_or(length).min(length));
+            if start < end {
+                replace(&mut map, start..end, file)?;
+            }
+        }
+        Ok(map)
     }
 
-    /// Maps the bytes of `file` from `at`, a multiple of the page size, over those of `memory`.
-    pub(super) fn replace_tail(memory: &mut MmapMut, at: usize, file: &File) -> io::Result<()> {
-        let tail = &mut memory[at..];
-        let (place, length) = (tail.as_mut_ptr().cast(), tail.len());
-        // SAFETY: the pages replaced are the last ones of a mapping that this function borrows alone, so nothing else
-        // refers to them; they stay inside it, and its owner unmaps the whole range, whatever lies in it. They become
-        // read-only: `LoadedFile` hands out no way to write.
-        unsafe { mmap(place, length, ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, file, at as u64)? };
-        Ok(())
+    /// Puts memory with the same bytes in the place of a part of `map`, which begins at a page and ends at one or with the file.
+    fn replace(map: &mut Mmap, part: Range<usize>, file: &File) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+        #[cfg(target_os = "linux")]
+        let flags = flags | MapFlags::NORESERVE;
+        let place = map[part.clone()].as_ptr().cast_mut();
+        // SAFETY: the pages replaced lie inside a mapping that this function borrows alone, so nothing else refers to them; its owner unmaps
+        // the whole range, whatever lies in it.
+        unsafe { mmap_anonymous(place.cast(), part.len(), ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        #[cfg(target_os = "linux")]
+        let _ = map.advise_range(memmap2::Advice::HugePage, part.start, part.len());
+        // SAFETY: these are the pages that were just made, zeroed, readable and writable, and nobody else refers to them while `map` is
+        // borrowed here. Afterwards they are read through `map` alone, which hands out no way to write.
+        let memory = unsafe { std::slice::from_raw_parts_mut(place, part.len()) };
+        std::os::unix::fs::FileExt::read_exact_at(file, memory, part.start as u64)
     }
 }
 
 #[cfg(not(unix))]
 mod mapping {
     use super::*;
+    use std::io::{Read, Seek};
 
-    pub(super) const POSSIBLE: bool = false;
-
-    pub(super) fn page_size() -> usize {
-        1
-    }
-
-    pub(super) fn replace_tail(_: &mut MmapMut, _: usize, _: &File) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Reads all of it.
+    pub(super) fn of(mut file: &File, length: usize, _: &[Range<u64>]) -> io::Result<Mmap> {
+        let mut memory = memmap2::MmapOptions::new().len(length).map_anon()?;
+        file.rewind()?;
+        file.read_exact(&mut memory)?;
+        memory.make_read_only()
     }
 }
 
@@ -104,5 +120,44 @@ mod tests {
             }
         }
         assert!(LoadedFile::open(&folder.path().join("absent"), 0).is_err());
+    }
+
+    #[test]
+    fn parts_stay_when_the_file_changes() {
+        let mut file = tempfile::tempfile().unwrap();
+        let content: Vec<u8> = (0..100_000u32).map(|i| (i / 7) as u8).collect();
+        std::io::Write::write_all(&mut file, &content).unwrap();
+        let loaded = LoadedFile::read(&file, &[0..5000, 50_000..50_001, 99_999..100_000, 7..7]).unwrap();
+        assert_eq!(loaded.as_ref(), content);
+        // A part that was read needs the file no more.
+        file.set_len(0).unwrap();
+        let kept = [0..8192, 49_152..53_248, 98_304..100_000];
+        for part in kept.into_iter().filter(|_| cfg!(target_os = "linux") && rustix::param::page_size() == 4096) {
+            assert_eq!(loaded.as_ref()[part.clone()], content[part]);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_is_asked_for_no_more_than_is_read() {
+        const CHILD: &str = "NEARSHORE_TEST_CHILD";
+        if std::env::var_os(CHILD).is_none() {
+            let name = "io::loaded::tests::the_system_is_asked_for_no_more_than_is_read";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+            let text = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&child.stderr));
+            return;
+        }
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4 << 30).unwrap();
+        // Of writable memory, as a system that promises no more than it has counts it.
+        let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+        // SAFETY: the call reads the limit given.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) }, 0);
+        assert_eq!(LoadedFile::read(&file, &[0..1 << 20]).unwrap().as_ref().len(), 4 << 30);
+        if memmap2::MmapOptions::new().len(2 << 30).map_anon().is_ok() {
+            eprintln!("skipped: this system does not count the memory that a process may write to");
+        }
     }
 }

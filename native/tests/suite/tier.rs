@@ -65,10 +65,54 @@ fn bounds_of_memory_hold_or_are_refused_and_efforts_are_told_as_they_are() {
     sandbox.run("search disk.shore --queries query.fbin --memory 1MiB").fails(2, &["--memory", "--driver pread"]);
     bench("--driver pread --memory 100").fails(2, &["--memory", "bytes) at least"]);
     let text = bench("--driver pread --memory 1MiB --ef 20").ok().stdout;
-    assert!(text.contains("one round of records, and one of originals") && text.contains("ef/gamma"), "{text}");
+    assert!(text.contains("one round of records, and one of originals: 2 rounds, at most 40 reads; pread"), "{text}");
+    assert!(text.contains("ef/gamma") && ["rounds", "blocks", "cached", "reads"].iter().all(|word| text.contains(word)), "{text}");
     // Whatever the driver: what was measured, so that it can be asked for again.
     for driver in ["slice", "pread"] {
         let run = bench(&format!("--driver {driver} --recall 0.95 --json")).json()["runs"][0].clone();
         assert!(run["ef"].as_u64().unwrap() >= 10 && run["gamma"].as_f64().unwrap() >= 0.0 && run["asked_recall"] == 0.95, "{run}");
+    }
+}
+
+#[test]
+fn what_is_waited_for_is_said_before_and_counted_after() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(20, &numbers(2500 * 20, 1)));
+    sandbox.write("query.fbin", &fbin(20, &numbers(60 * 20, 2)));
+    sandbox.run("build base.fbin -o disk.shore --tier disk --m 6 --ef-construction 40 --originals drop --quiet").ok();
+    let header = *Index::open(sandbox.path("disk.shore")).unwrap().reader().header().table(Kind::Edges, 0).unwrap();
+    for driver in ["pread", "uring"] {
+        // The open says it in one line, to whoever looks.
+        let run = |line: String| sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>());
+        let search = |more: &str| run(format!("search disk.shore --queries query.fbin --driver {driver} --ef 30 {more}")).ok();
+        let whole = search("").stderr;
+        let words = ["disk.shore: codes and graph (", " MiB) in memory", "one round of records: 1 round, at most 20 reads; "];
+        assert!(words.iter().all(|word| whole.contains(word)) && whole.lines().count() == 1, "{whole}");
+        assert!(search("--k 50").stderr.contains(": 1 round, at most 100 reads; "));
+        assert_eq!(search("--quiet").stderr, "");
+        let part = search(&format!("--memory {}", header.offset)).stderr;
+        let said = |word: &str| -> f64 {
+            let (before, _) = part.rsplit_once(word).unwrap();
+            before.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        assert!(part.contains("codes (") && part.contains(": about "), "{part}");
+        // And bench counts it: reads are what the system was asked for, not what the cache had.
+        let bench = |more: &str| {
+            let line = format!("bench disk.shore --queries query.fbin --driver {driver} --ef 30 {more} --json");
+            run(line).json()["runs"][0].clone()
+        };
+        let of = |run: &serde_json::Value, key: &str| run[key].as_f64().unwrap_or_else(|| panic!("{key}: {run}"));
+        let run = bench("");
+        assert!(of(&run, "rounds") == 1.0 && of(&run, "cache_hits") == 0.0, "{run}");
+        assert!(of(&run, "reads") > 0.0 && of(&run, "reads") <= of(&run, "blocks") && of(&run, "blocks") <= 20.0, "{run}");
+        // In a file of thirty pages those of several searches touch, so that one read serves them.
+        // The warm-up brought all that these queries want.
+        let run = bench("--memory 100MiB");
+        assert!(of(&run, "reads") == 0.0 && of(&run, "cache_hits") == of(&run, "blocks") && of(&run, "blocks") > 1.0, "{run}");
+        let run = bench(&format!("--memory {}", header.offset));
+        for (word, key) in [(" rounds,", "rounds"), (" reads;", "blocks")] {
+            let (said, counted) = (said(word), of(&run, key));
+            assert!(said > counted / 2.0 && said < counted * 2.0, "{key}: {said} said, {counted} counted");
+        }
     }
 }

@@ -95,13 +95,15 @@ pub(super) struct Batch {
     /// Lists of groups that are over, for those to come.
     spare: Vec<Vec<Request>>,
     in_flight: usize,
+    /// Groups that were given out.
+    reads: u64,
 }
 
 impl Batch {
     /// None yet, of a file of `file_bytes`.
     pub(super) fn new(rules: Merging, file_bytes: u64) -> Self {
         let (staged, groups, answered, spare) = Default::default();
-        Self { rules, file_bytes, staged, groups, answered, spare, in_flight: 0 }
+        Self { rules, file_bytes, staged, groups, answered, spare, in_flight: 0, reads: 0 }
     }
 
     /// Takes a request. One that the file cannot meet is answered without a read, so no memory is ever made for it.
@@ -133,12 +135,15 @@ impl Batch {
 
     /// The next group to read.
     pub(super) fn next(&mut self) -> Option<Group> {
-        self.groups.pop_front()
+        let next = self.groups.pop_front();
+        self.reads += u64::from(next.is_some());
+        next
     }
 
     /// Puts back the group that [`next`](Self::next) gave.
     pub(super) fn put_back(&mut self, group: Group) {
         self.groups.push_front(group);
+        self.reads -= 1;
     }
 
     /// Whether a group waits to be read.
@@ -193,6 +198,11 @@ impl Batch {
         requests.clear();
         self.spare.push(requests);
         handed
+    }
+
+    /// Groups that were read, or are.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// Submitted and not handed over.

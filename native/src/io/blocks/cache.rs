@@ -261,6 +261,10 @@ impl<D: Blocks> Blocks for CachedBlocks<D> {
     fn in_flight(&self) -> usize {
         self.found.len() + self.waiting
     }
+
+    fn reads(&self) -> u64 {
+        self.inner.reads()
+    }
 }
 
 #[cfg(test)]

@@ -158,6 +158,10 @@ impl<D: Blocks> Blocks for FaultyBlocks<D> {
     fn in_flight(&self) -> usize {
         self.inner.in_flight() + self.held.len()
     }
+
+    fn reads(&self) -> u64 {
+        self.inner.reads()
+    }
 }
 
 /// A file that gives fewer bytes than asked for, is interrupted, fails, and may shrink.

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::merge::Merging;
 use super::pages::ALIGN;
@@ -189,6 +190,8 @@ pub struct BlockFile {
     method: Method,
     direct: bool,
     refusals: Vec<Refusal>,
+    /// Drivers that became positioned reads for want of a ring.
+    replaced: AtomicUsize,
 }
 
 impl BlockFile {
@@ -197,17 +200,26 @@ impl BlockFile {
     /// # Errors
     /// Whatever the system says about opening the file. A way that is refused is no error while another works.
     pub fn open(path: &Path, options: BlockOptions) -> io::Result<Self> {
-        let file = Arc::new(File::open(path)?);
+        Self::of(File::open(path)?, path, options)
+    }
+
+    /// The same of a file that is open, by `path` when it was: whatever has that name by now.
+    ///
+    /// # Errors
+    /// As [`BlockFile::open`].
+    pub fn of(file: File, path: &Path, options: BlockOptions) -> io::Result<Self> {
+        let file = Arc::new(file);
         let bytes = file.metadata()?.len();
         expect_random(&file);
-        let mut found = Self { file, bytes, options, method: Method::Mmap, direct: false, refusals: Vec::new() };
+        let mut found =
+            Self { file, bytes, options, method: Method::Mmap, direct: false, refusals: Vec::new(), replaced: AtomicUsize::new(0) };
         let ways: &[(Method, Part)] = match options.method {
             Method::Auto | Method::Uring => &[(Method::Uring, Part::Uring), (Method::Pread, Part::Pread)],
             Method::Pread => &[(Method::Pread, Part::Pread)],
             Method::Mmap => return Ok(found),
         };
         // Some file systems refuse when the file is opened, others when it is read.
-        let direct = options.direct.then(|| open_direct(path).map(Arc::new));
+        let direct = options.direct.then(|| open_direct(&found.file, path).map(Arc::new));
         for &(method, part) in ways {
             let mut refused = None;
             match &direct {
@@ -253,13 +265,17 @@ impl BlockFile {
     }
 
     /// A driver for the thread that calls this. Where it was found to be `io_uring` and the kernel gives no further ring, positioned
-    /// reads take its place.
+    /// reads take its place, which the line says from then on ([`BlockFile::replaced`]).
     ///
     /// # Errors
     /// Whatever the system says; of a map alone.
     pub fn blocks(&self) -> io::Result<Box<dyn Blocks>> {
         let made = driver(&self.file, self.bytes, &self.options, self.method, self.direct);
-        let made = made.or_else(|_| driver(&self.file, self.bytes, &self.options, Method::Pread, self.direct));
+        let made = made.or_else(|_| {
+            let instead = driver(&self.file, self.bytes, &self.options, Method::Pread, self.direct)?;
+            self.replaced.fetch_add(1, Relaxed);
+            Ok(instead)
+        });
         made.map(|(blocks, _)| blocks)
     }
 
@@ -281,6 +297,12 @@ impl BlockFile {
         self.direct
     }
 
+    /// Drivers that were to be of that way and read by position, since the system gave no further ring.
+    #[must_use]
+    pub fn replaced(&self) -> usize {
+        self.replaced.load(Relaxed)
+    }
+
     /// What was refused on the way, best first.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
@@ -291,6 +313,11 @@ impl BlockFile {
 impl fmt::Display for BlockFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.method.as_str(), if self.direct { ", O_DIRECT" } else { "" })?;
+        match self.replaced() {
+            0 => {}
+            1 => f.write_str(", 1 thread by pread for want of a ring")?,
+            count => write!(f, ", {count} threads by pread for want of a ring")?,
+        }
         for (i, refusal) in self.refusals.iter().enumerate() {
             write!(f, "{}{refusal}", if i == 0 { " (" } else { "; " })?;
         }
@@ -332,16 +359,31 @@ fn expect_random(file: &File) {
     let _ = file;
 }
 
-/// Opens for reads around the page cache.
-fn open_direct(path: &Path) -> io::Result<File> {
+/// Opens the file once more for reads around the page cache: the same one, which may have lost its name `path` to another.
+fn open_direct(file: &File, path: &Path) -> io::Result<File> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     {
         use rustix::fs::{Mode, OFlags, open};
-        Ok(File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT, Mode::empty())?))
+        use std::os::fd::AsRawFd as _;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT;
+        if let Ok(again) = open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags, Mode::empty()) {
+            return Ok(File::from(again));
+        }
+        // No /proc, or a file system that will not.
+        let again = File::from(open(path, flags, Mode::empty())?);
+        if is_same(file, &again)? { Ok(again) } else { Err(io::Error::other("another file has taken its name")) }
     }
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     {
-        let _ = path;
+        let _ = (file, path);
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// Whether both are one file.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(super) fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |file: &File| file.metadata().map(|data| (data.dev(), data.ino()));
+    Ok(place(one)? == place(other)?)
 }

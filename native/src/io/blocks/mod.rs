@@ -28,7 +28,7 @@ mod pages;
 mod pread;
 pub mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(target_os = "linux")]
 mod uring;
 
@@ -85,6 +85,11 @@ pub trait Blocks {
 
     /// Blocks submitted and not yet handed over.
     fn in_flight(&self) -> usize;
+
+    /// Reads given to the system so far: of a map none.
+    fn reads(&self) -> u64 {
+        0
+    }
 }
 
 impl<D: Blocks + ?Sized> Blocks for Box<D> {
@@ -106,6 +111,10 @@ impl<D: Blocks + ?Sized> Blocks for Box<D> {
 
     fn in_flight(&self) -> usize {
         (**self).in_flight()
+    }
+
+    fn reads(&self) -> u64 {
+        (**self).reads()
     }
 }
 

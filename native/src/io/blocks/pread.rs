@@ -156,6 +156,10 @@ impl<F: ReadAt> Blocks for PreadBlocks<F> {
     fn in_flight(&self) -> usize {
         self.batch.in_flight()
     }
+
+    fn reads(&self) -> u64 {
+        self.batch.reads()
+    }
 }
 
 impl Pool {

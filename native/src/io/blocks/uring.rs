@@ -84,6 +84,12 @@ impl UringBlocks {
         Ok((Self { ring, file, batch, align, room, slots, free, registered_file, registered_room, stays: PhantomData }, refusals))
     }
 
+    /// Whether the file, and the memory of the slots, are registered with the ring.
+    #[cfg(test)]
+    pub(super) fn registered(&self) -> (bool, bool) {
+        (self.registered_file, self.registered_room)
+    }
+
     /// Reads of groups under way.
     fn flying(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -231,6 +237,10 @@ impl Blocks for UringBlocks {
 
     fn in_flight(&self) -> usize {
         self.batch.in_flight()
+    }
+
+    fn reads(&self) -> u64 {
+        self.batch.reads()
     }
 }
 

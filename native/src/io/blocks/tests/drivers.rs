@@ -196,3 +196,62 @@ fn a_torn_or_mistaken_block_is_counted_as_spoiled() {
     assert_eq!(wrong as u64, blocks.spoiled());
     assert!((120..=190).contains(&wrong), "{wrong} of 200");
 }
+
+#[test]
+fn a_thread_that_is_interrupted_reads_on() {
+    let sample = Sample::new();
+    for (name, mut blocks) in sample.drivers() {
+        let reads = reads(11, sample.len(), 300);
+        interrupted(|| {
+            for (token, &(offset, bytes)) in reads.iter().enumerate() {
+                blocks.submit(token as u64, offset, bytes);
+            }
+            for (token, bytes) in collect(&mut *blocks) {
+                let (offset, wanted) = reads[token as usize];
+                assert_eq!(bytes.unwrap(), &sample.bytes[offset as usize..][..wanted as usize], "{name}");
+            }
+        });
+    }
+}
+
+#[test]
+fn reads_are_those_that_the_system_was_asked_for() {
+    let sample = Sample::new();
+    for method in [Method::Pread, Method::Uring] {
+        let file = BlockFile::open(&sample.path(), BlockOptions::default().method(method).direct(false)).unwrap();
+        let cache = Arc::new(BlockCache::new(1 << 20));
+        let mut blocks = CachedBlocks::new(file.blocks().unwrap(), cache.clone());
+        // Two that touch, one apart, one twice; then some that came before.
+        for (asked, reads) in [(vec![(0, 1000), (1000, 1000), (5000, 10), (5000, 10)], 2), (vec![(0, 1000), (5000, 10), (9000, 10)], 3)] {
+            asked.iter().zip(0..).for_each(|(&(offset, bytes), token)| blocks.submit(token, offset, bytes));
+            assert!(collect(&mut blocks).iter().all(|(_, bytes)| bytes.is_ok()));
+            assert_eq!(blocks.reads(), reads, "{file}");
+        }
+        assert_eq!(cache.hits(), 2);
+    }
+    assert_eq!(HeldBlocks::new(&sample.bytes).reads(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_of_a_ring_is_registered_where_the_system_allows() {
+    let sample = Sample::new();
+    let file = BlockFile::open(&sample.path(), BlockOptions::default()).unwrap();
+    if file.method() != Method::Uring {
+        eprintln!("skipped: {file}");
+        return;
+    }
+    let rules = Merging { align: 1, gap: 0, bytes_max: 1 << 16 };
+    let (blocks, refusals) = UringBlocks::new(Arc::new(File::open(sample.path()).unwrap()), sample.len(), rules, 64).unwrap();
+    assert_eq!(blocks.registered(), (true, !refusals.iter().any(|refusal| refusal.part() == Part::RegisteredBuffers)), "{file}");
+    // 64 slots are a megabyte, which every limit that tests run under allows.
+    assert!(blocks.registered().1 || limit_of_locked_memory() < 2 << 20, "{refusals:?}");
+}
+
+#[cfg(target_os = "linux")]
+fn limit_of_locked_memory() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes the limit given.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) }, 0);
+    limit.rlim_cur
+}

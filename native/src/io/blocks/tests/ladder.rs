@@ -69,15 +69,34 @@ fn where_rings_are_forbidden_positioned_reads_take_their_place_and_the_cause_is_
 }
 
 #[test]
-fn a_ring_that_is_refused_later_is_replaced_quietly() {
+fn a_ring_that_is_refused_later_is_replaced_and_the_line_says_so() {
     let sample = Sample::new();
     let file = BlockFile::open(&sample.path(), BlockOptions::default()).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
             forbid_rings(libc::ENOMEM);
             check(&file, &sample);
+            check(&file, &sample);
         });
     });
+    // Where there was none to begin with nothing is replaced.
+    let refused = file.method() == Method::Uring;
+    assert_eq!((file.replaced(), file.to_string().contains(", 2 threads by pread")), (if refused { 2 } else { 0 }, refused), "{file}");
+}
+
+#[test]
+fn a_file_that_loses_its_name_is_read_on() {
+    let sample = Sample::new();
+    let opened = File::open(sample.path()).unwrap();
+    let other = sample.folder.path().join("other");
+    std::fs::write(&other, vec![9; sample.bytes.len()]).unwrap();
+    assert!(super::super::ladder::is_same(&opened, &File::open(sample.path()).unwrap()).unwrap());
+    std::fs::rename(&other, sample.path()).unwrap();
+    assert!(!super::super::ladder::is_same(&opened, &File::open(sample.path()).unwrap()).unwrap());
+    for method in [Method::Uring, Method::Pread, Method::Mmap] {
+        let file = BlockFile::of(opened.try_clone().unwrap(), &sample.path(), BlockOptions::default().method(method)).unwrap();
+        check(&file, &sample);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod drivers;
 #[cfg(target_os = "linux")]
 mod ladder;
 mod searches;
+mod signals;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use nearshore_core::seed::mix;
 
+pub(crate) use self::signals::interrupted;
 use super::fault::{Faults, FaultyBlocks};
 use super::*;
 

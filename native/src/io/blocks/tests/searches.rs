@@ -144,7 +144,7 @@ fn no_slot_and_no_query_are_no_work() {
     let sample = Sample::of(checked_file());
     assert!(answers(&mut HeldBlocks::new(&sample.bytes), 5, 0).is_empty());
     let mut queries = Queries::new(3);
-    run(&mut HeldBlocks::new(&sample.bytes), &mut [], &mut queries).unwrap();
+    run(&mut HeldBlocks::new(&sample.bytes), &mut [] as &mut [Chase; 0], &mut queries).unwrap();
     assert_eq!(queries.next, 0);
 }
 
@@ -178,4 +178,77 @@ fn damage_on_the_way_does_not_stay_in_the_cache() {
     let before = cache.hits();
     assert_eq!(answers(&mut blocks, 4, 200), expected);
     assert!(cache.hits() > before);
+}
+
+/// A driver that lets go of a block only once the one before it was looked at.
+struct OneByOne<'a> {
+    bytes: &'a [u8],
+    asked: std::collections::VecDeque<(u64, u64, u32)>,
+    handed: usize,
+    fed: &'a std::cell::Cell<usize>,
+}
+
+impl Blocks for OneByOne<'_> {
+    fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
+        self.asked.push_back((token, offset, bytes));
+    }
+
+    fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        assert_eq!(self.fed.get(), self.handed, "a block waits for others before it is looked at");
+        if let Some((token, offset, bytes)) = self.asked.pop_front() {
+            self.handed += 1;
+            arrived(token, Ok(&self.bytes[offset as usize..][..bytes as usize]));
+        }
+        Ok(())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.asked.len()
+    }
+}
+
+/// A chase that counts what it was fed.
+struct Counted<'a>(Chase, &'a std::cell::Cell<usize>);
+
+impl Waits for Counted<'_> {
+    type Error = Damage;
+
+    fn wanted(&self) -> usize {
+        self.0.wanted()
+    }
+
+    fn block(&self, at: usize) -> (u64, u32) {
+        self.0.block(at)
+    }
+
+    fn feed(&mut self, at: usize, bytes: &[u8]) -> Result<(), Damage> {
+        self.1.set(self.1.get() + 1);
+        self.0.feed(at, bytes)
+    }
+
+    fn advance(&mut self) -> Result<bool, Damage> {
+        self.0.advance()
+    }
+}
+
+impl Work<Counted<'_>> for Queries {
+    fn next(&mut self, search: &mut Counted<'_>) -> Option<Result<(), Damage>> {
+        Work::<Chase>::next(self, &mut search.0)
+    }
+
+    fn done(&mut self, search: &mut Counted<'_>, result: Result<(), RunError<Damage>>) {
+        Work::<Chase>::done(self, &mut search.0, result);
+    }
+}
+
+#[test]
+fn what_came_is_looked_at_while_the_rest_is_under_way() {
+    let sample = Sample::of(checked_file());
+    let expected = answers(&mut HeldBlocks::new(&sample.bytes), 1, 100);
+    let fed = std::cell::Cell::new(0);
+    let mut blocks = OneByOne { bytes: &sample.bytes, asked: Default::default(), handed: 0, fed: &fed };
+    let (mut slots, mut queries) = ([0, 1, 2].map(|_| Counted(Chase::default(), &fed)), Queries::new(100));
+    run(&mut blocks, &mut slots, &mut queries).unwrap();
+    assert!(queries.answers.into_iter().map(Option::unwrap).eq(expected));
+    assert!(fed.get() > 300);
 }

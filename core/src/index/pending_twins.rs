@@ -1,0 +1,154 @@
+//! Exact duplicates of what a walk found: they follow its row, each but the last of a run with a flag that says so.
+//!
+//! Where records are not at hand a run is read in blocks as anything else is: the block of the row itself was just brought; of those behind it twice
+//! as many are asked for each round, so that a long run takes few. Of a run no more is kept than may be hits. A tombstone that a walk found stands
+//! for its run if one of that lives, which is looked for in the same way before the records are wanted.
+
+use super::fetched::Rows;
+use super::rank::{Ranker, is_deleted};
+use super::view::corrupt_row;
+use super::{Index, Loaded};
+use crate::error::Corrupt;
+use crate::format::Kind;
+use crate::graph::Neighbor;
+use crate::quant::record::DUPLICATE_FOLLOWS;
+use crate::search::SearchError;
+use crate::search::pending::{Candidate, Pending, Run, Stage};
+
+/// Blocks of a run that are asked for at once, at most.
+const RUN_BLOCKS_MAX: u64 = 64;
+
+impl<B: AsRef<[u8]>> Index<B> {
+    /// Wants the records of what a walk found: of its best rows that live, or have a duplicate that does.
+    pub(super) fn want_found(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
+        pending.twins.settle();
+        let records = self.records(loaded)?;
+        let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
+        let among = pending.is_among();
+        let Pending { scratch, candidates, params, twins, runs, missing, .. } = &mut *pending;
+        let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
+        candidates.clear();
+        missing.clear();
+        for found in scratch.beam.pool.iter() {
+            if candidates.len() >= params.rerank.unwrap_or(0) {
+                break;
+            }
+            // Of a walk among rows each stands for one of them.
+            let lives = among || !ranker.is_out(found.node)? || {
+                let place = runs.partition_point(|run| run.root < found.node);
+                if runs.get(place).is_none_or(|run| run.root != found.node) {
+                    runs.insert(place, Run { root: found.node, row: found.node, lives: None });
+                }
+                let run = &mut runs[place];
+                while run.lives.is_none() {
+                    let Some(record) = rows.get(run.row)? else {
+                        missing.extend(rows.missing(run.row).map(|offset| (offset, false)));
+                        break;
+                    };
+                    if loaded.space.layout.factors(record).flags & DUPLICATE_FOLLOWS == 0 {
+                        run.lives = Some(false);
+                    } else {
+                        run.row += 1;
+                        run.lives = (!ranker.is_out(run.row)?).then_some(true);
+                    }
+                }
+                run.lives == Some(true)
+            };
+            if lives {
+                candidates.push(Candidate::row(found.node));
+            }
+        }
+        pending.twins.clear();
+        if pending.missing.is_empty() {
+            pending.run_blocks = 1;
+            self.want_rows(Kind::Records, Stage::Records, pending);
+        } else {
+            self.want_runs(Stage::Tombstones, pending);
+        }
+        Ok(())
+    }
+
+    /// Brings back the exact duplicates of the candidates that may be hits, and leaves tombstones out; false where it wants records for that.
+    pub(super) fn add_duplicates(&self, loaded: &Loaded, pending: &mut Pending) -> Result<bool, SearchError> {
+        pending.twins.settle();
+        let records = self.records(loaded)?;
+        let layout = loaded.space.layout;
+        let mut candidates = core::mem::take(&mut pending.candidates);
+        let last = self.sort_hits(&mut candidates, pending)?.1;
+        let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&pending.twins) };
+        let mut missing = core::mem::take(&mut pending.missing);
+        missing.clear();
+        let mut at = 0;
+        // Those that are added are looked at as well.
+        while let Some(&found) = candidates.get(at) {
+            let follows = found.factors.flags & DUPLICATE_FOLLOWS != 0 && found.near.distance <= last;
+            let next = found.near.node.wrapping_add(1);
+            if follows && next as usize >= self.len() {
+                return Err(corrupt_row(&records.section, found.near.node, "a duplicate beyond the last row").into());
+            }
+            if follows && let Some(record) = rows.get(next)? {
+                // What follows it is there.
+                candidates[at].factors.flags &= !DUPLICATE_FOLLOWS;
+                let near = Neighbor { node: next, ..found.near };
+                candidates.push(Candidate {
+                    near,
+                    id: layout.id(record),
+                    payload: layout.payload(record),
+                    factors: layout.factors(record),
+                });
+            } else if follows {
+                missing.extend(rows.missing(next).map(|offset| (offset, false)));
+            }
+            at += 1;
+        }
+        let more = !missing.is_empty();
+        pending.missing = missing;
+        pending.twins.clear();
+        let live = self.sort_hits(&mut candidates, pending)?.0;
+        let mut at = 0;
+        candidates.retain(|candidate| {
+            at += 1;
+            // The end of a run leads to the rest of it.
+            at <= live.min(pending.params.k) || more && candidate.factors.flags & DUPLICATE_FOLLOWS != 0
+        });
+        crate::sort::by_key(&mut candidates, |candidate| candidate.near.node);
+        pending.candidates = candidates;
+        if more {
+            self.want_runs(Stage::Duplicates, pending);
+        }
+        Ok(!more)
+    }
+
+    /// Sorts the candidates that may be hits, as hits are, before the others. Returns how many they are, and the distance beyond which there is no hit.
+    fn sort_hits(&self, candidates: &mut [Candidate], pending: &Pending) -> Result<(usize, f32), Corrupt> {
+        let deleted = self.reader.section(Kind::Deleted, 0);
+        let mut live = 0;
+        for at in 0..candidates.len() {
+            let row = candidates[at].near.node;
+            if pending.takes(row) && !deleted.as_ref().map_or(Ok(false), |deleted| is_deleted(deleted, row))? {
+                candidates.swap(live, at);
+                live += 1;
+            }
+        }
+        crate::sort::by_key(&mut candidates[..live], Candidate::order);
+        let last = candidates[..live].get(pending.params.k.wrapping_sub(1));
+        Ok((live, last.map_or(f32::INFINITY, |last| last.near.distance)))
+    }
+
+    /// Wants the missing blocks of records, and of each as many behind it as it is the turn of.
+    fn want_runs(&self, stage: Stage, pending: &mut Pending) {
+        pending.clear_round();
+        if let Some(table) = self.table(Kind::Records) {
+            crate::sort::by_key(&mut pending.missing, |missing| *missing);
+            let mut next = 0;
+            for at in 0..pending.missing.len() {
+                let first = (pending.missing[at].0 - table.1.offset) / u64::from(table.1.block_bytes);
+                let end = (first + pending.run_blocks.max(1)).min(table.1.blocks());
+                (first.max(next)..end).for_each(|block| Self::want(pending, table, block));
+                next = next.max(end);
+            }
+        }
+        pending.run_blocks = (pending.run_blocks * 2).clamp(1, RUN_BLOCKS_MAX);
+        pending.await_round(stage);
+    }
+}
