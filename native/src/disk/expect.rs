@@ -52,7 +52,7 @@ impl DiskIndex {
             let row = rows.min_by(|a, b| near(&(a.ef as f32)).total_cmp(&near(&(b.ef as f32))));
             let (hops, distances) = row.map_or((ef, 20.0 * ef), |row| (row.hops * ef / row.ef as f32, row.distances * ef / row.ef as f32));
             let ahead = if self.read_ahead == 0 { AHEAD } else { self.read_ahead } as f32;
-            // Of those that are asked for ahead about every second is expanded before others come between.
+            // Of those that are asked for ahead about every second is expanded before others come between: fitted to 1 to 4 ahead, of more fewer are.
             let waits = hops / (1.0 + ahead / 2.0);
             match self.front.held {
                 Held::Codes => (1.0 + waits, hops + candidates, candidates, false),

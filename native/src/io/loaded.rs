@@ -25,7 +25,7 @@ impl LoadedFile {
     /// # Errors
     /// Whatever the system says; [`io::ErrorKind::UnexpectedEof`] when the file shrinks meanwhile.
     pub fn open(path: &Path, resident: u64) -> io::Result<Self> {
-        Self::read(&File::open(path)?, &[0..resident])
+        Self::read(&File::open(path)?, std::slice::from_ref(&(0..resident)))
     }
 
     /// Reads these parts of an open file, widened to pages, and maps the rest.
@@ -155,7 +155,7 @@ mod tests {
         let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
         // SAFETY: the call reads the limit given.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) }, 0);
-        assert_eq!(LoadedFile::read(&file, &[0..1 << 20]).unwrap().as_ref().len(), 4 << 30);
+        assert_eq!(LoadedFile::read(&file, std::slice::from_ref(&(0..1 << 20))).unwrap().as_ref().len(), 4 << 30);
         if memmap2::MmapOptions::new().len(2 << 30).map_anon().is_ok() {
             eprintln!("skipped: this system does not count the memory that a process may write to");
         }
