@@ -91,7 +91,7 @@ impl State {
             let bar = ProgressBar::with_draw_target(total, target);
             if let Ok(style) = ProgressStyle::with_template(template) {
                 let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-                    let _ = write!(out, "{}/s", number(state.per_sec()));
+                    let _ = write!(out, "{:.0}/s", state.per_sec());
                 };
                 bar.set_style(style.with_key("rate", rate));
             }
