@@ -8,47 +8,90 @@
 //! which must hold. `and` and `or` hold one condition or more. A string is the text form, see
 //! [`Filter::parse`](nearshore_core::filter::Filter::parse).
 
-use nearshore_core::filter::{Compare, Filter, Value};
+use nearshore_core::filter::{Compare, Filter, OPS_MAX, TEXT_MAX, Value};
 use serde_json::{Map, Value as Json};
 
 /// Reads a condition.
 ///
 /// # Errors
-/// Which part is wrong, and what would be right.
+/// Which part is wrong, and what would be right; or that there is too much of it, before the rest is read.
 pub fn parse(json: &Json) -> Result<Filter, String> {
-    match json {
-        Json::String(text) => Filter::parse(text).map_err(|error| error.to_string()),
-        Json::Object(object) => read(object),
-        _ => Err("a string, or an object such as {\"column\": \"price\", \"lt\": 20}, would be right".to_owned()),
+    let filter = Room { ops: OPS_MAX, bytes: TEXT_MAX }.parse(json)?;
+    filter.validate().map_err(|error| error.to_string())?;
+    Ok(filter)
+}
+
+/// What may still come.
+struct Room {
+    /// Conditions and connectives.
+    ops: usize,
+    /// Bytes of texts and names.
+    bytes: usize,
+}
+
+impl Room {
+    fn op(&mut self) -> Result<(), String> {
+        self.ops = self.ops.checked_sub(1).ok_or_else(|| format!("more than {OPS_MAX} conditions"))?;
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), String> {
+        self.bytes = self.bytes.checked_sub(text.len()).ok_or_else(|| format!("more than {TEXT_MAX} bytes"))?;
+        Ok(())
+    }
+
+    fn value(&mut self, json: &Json) -> Result<Value, String> {
+        self.text(json.as_str().unwrap_or_default())?;
+        value(json)
+    }
+
+    fn list(&mut self, json: &Json) -> Result<Vec<Value>, String> {
+        let values = json.as_array().ok_or("a list of values would be right")?;
+        values.iter().map(|json| self.value(json)).collect()
+    }
+
+    fn parse(&mut self, json: &Json) -> Result<Filter, String> {
+        match json {
+            Json::String(text) => {
+                self.op()?;
+                self.text(text)?;
+                Filter::parse(text).map_err(|error| error.to_string())
+            }
+            Json::Object(object) => read(object, self),
+            _ => Err("a string, or an object such as {\"column\": \"price\", \"lt\": 20}, would be right".to_owned()),
+        }
     }
 }
 
 /// Recurses as deep as its JSON, whose parser bounds that.
-fn read(object: &Map<String, Json>) -> Result<Filter, String> {
+fn read(object: &Map<String, Json>, room: &mut Room) -> Result<Filter, String> {
     let only = |key: &str| {
         let alone = object.len() == 1;
         object.get(key).map(|value| if alone { Ok(value) } else { Err(format!("`{key}` stands alone in its object")) }).transpose()
     };
     if let Some(inner) = only("not")? {
-        return Ok(parse(inner)?.negate());
+        room.op()?;
+        return Ok(room.parse(inner)?.negate());
     }
     for (key, join) in [("and", Filter::and as fn(Filter, Filter) -> Filter), ("or", Filter::or)] {
         let Some(parts) = only(key)? else { continue };
         let parts = parts.as_array().ok_or_else(|| format!("`{key}`: a list of conditions would be right"))?;
-        let mut filters = parts.iter().map(parse);
-        let first = filters.next().ok_or_else(|| format!("`{key}`: at least one condition would be right"))??;
-        return filters.try_fold(first, |all, next| Ok(join(all, next?)));
+        let (first, rest) = parts.split_first().ok_or_else(|| format!("`{key}`: at least one condition would be right"))?;
+        let mut all = room.parse(first)?;
+        for part in rest {
+            room.op()?;
+            all = join(all, room.parse(part)?);
+        }
+        return Ok(all);
     }
     let column = object.get("column").and_then(Json::as_str);
     let column = column.ok_or("a condition has a `column` with its name, or `and`, `or` or `not` alone")?;
     let mut all: Option<Filter> = None;
     for (key, json) in object.iter().filter(|(key, _)| *key != "column") {
         let at = |what: String| format!("column {column}, `{key}`: {what}");
-        let one = || value(json).map_err(at);
-        let list = || {
-            let values = json.as_array().ok_or_else(|| at("a list of values would be right".to_owned()))?;
-            values.iter().map(|json| value(json).map_err(at)).collect::<Result<Vec<_>, _>>()
-        };
+        room.op()?;
+        room.text(column)?;
+        let mut one = || room.value(json).map_err(at);
         let compare = match key.as_str() {
             "eq" => Compare::Equal(one()?),
             "ne" => Compare::NotEqual(one()?),
@@ -56,8 +99,8 @@ fn read(object: &Map<String, Json>) -> Result<Filter, String> {
             "lte" => Compare::AtMost(one()?),
             "gt" => Compare::Greater(one()?),
             "gte" => Compare::AtLeast(one()?),
-            "in" => Compare::In(list()?),
-            "not_in" => Compare::NotIn(list()?),
+            "in" => Compare::In(room.list(json).map_err(at)?),
+            "not_in" => Compare::NotIn(room.list(json).map_err(at)?),
             "is_null" => match json {
                 Json::Bool(true) => Compare::Null,
                 Json::Bool(false) => Compare::NotNull,
@@ -67,7 +110,10 @@ fn read(object: &Map<String, Json>) -> Result<Filter, String> {
         };
         let test = Filter::test(column, compare);
         all = Some(match all {
-            Some(before) => before.and(test),
+            Some(before) => {
+                room.op()?;
+                before.and(test)
+            }
             None => test,
         });
     }
@@ -127,5 +173,25 @@ mod tests {
         assert_eq!(fault(json!({ "and": [] })), "`and`: at least one condition would be right");
         assert_eq!(fault(json!({ "and": [], "or": [] })), "`and` stands alone in its object");
         assert!(fault(json!("a <")).starts_with("at character 4"));
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_while_it_is_read() {
+        let fault = |json: Json| parse(&json).map(|_| ()).unwrap_err();
+        let many = |count: usize| json!({ "and": vec![json!({ "column": "a", "lt": 1 }); count] });
+        assert!(parse(&many(2_048)).is_ok());
+        // The last one is no condition, and is not looked at.
+        let mut long = many(4_000);
+        long["and"].as_array_mut().unwrap().push(json!(3));
+        assert_eq!(fault(long), "more than 4096 conditions");
+        let nested = |depth: usize| (0..depth).fold(json!("a"), |inner, _| json!({ "or": ["a", inner] }));
+        assert!(parse(&nested(63)).is_ok());
+        assert_eq!(fault(nested(64)), "more than 64 conditions within conditions");
+        let texts = |count: usize| json!({ "column": "a", "in": vec!["x".repeat(1 << 16); count] });
+        assert!(parse(&texts(15)).is_ok());
+        assert_eq!(fault(texts(16)), "column a, `in`: more than 1048576 bytes");
+        assert_eq!(fault(json!({ "column": "a", "in": vec![1; 65_537] })), "more than 65536 values");
+        let both = json!({ "and": [vec!["a"; 1_500].join(" and "), vec!["a"; 1_500].join(" and ")] });
+        assert_eq!(fault(both), "more than 4096 conditions");
     }
 }

@@ -31,9 +31,10 @@ impl Selections {
     }
 
     fn known(&self, filter: &Filter) -> Known {
+        // Before the lock: a long filter holds up nobody else.
+        let key = filter.to_string();
         // Sorted by when they were asked for last.
         let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = filter.to_string();
         let found = match sets.iter().position(|(kept, _)| *kept == key) {
             Some(at) => sets.remove(at).1,
             None => Known::default(),

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Tests and connectives of a condition at most.
-pub(crate) const OPS_MAX: usize = 4_096;
+pub const OPS_MAX: usize = 4_096;
 /// Intermediate results that evaluating it may hold at a time.
 pub(crate) const DEPTH_MAX: usize = 64;
 /// Values that all tests may name together.
@@ -121,6 +121,14 @@ impl Filter {
 
     pub(crate) fn tests(&self) -> impl Iterator<Item = &Test> {
         self.ops.iter().filter_map(|op| if let Op::Test(test) = op { Some(test) } else { None })
+    }
+
+    /// Checks the limits of what can be evaluated, as [`Filter::parse`] does and every selection.
+    ///
+    /// # Errors
+    /// What there is too much of.
+    pub fn validate(&self) -> Result<(), FilterError> {
+        self.depth().map(|_| ())
     }
 
     /// Checks the limits; returns how many intermediate results there are at most at a time.

@@ -5,6 +5,7 @@
 //! column   what a build is given, and what it makes of it             parse   its text form
 //! bind     a condition with the columns of one file found             eval    its rows, 4,096 at a time
 //! bitmap   rows as bits                                               set     the rows of a file that a search may return
+//! show     the text form of a condition, written
 //! ```
 //! Every value has a key, an `i64` that sorts as the values do: an integer is its own, a float's is its bits in total
 //! order, a string's is its place in the column's sorted dictionary. So whatever a condition compares, a test is one
@@ -28,6 +29,8 @@ mod expr;
 mod parse;
 mod set;
 #[cfg(feature = "filter")]
+mod show;
+#[cfg(feature = "filter")]
 mod value;
 
 #[cfg(test)]
@@ -47,7 +50,9 @@ pub use column::{ColumnInput, Values, select};
 #[cfg(feature = "filter")]
 pub use error::{ColumnError, FilterError, FilterFault, SelectError};
 #[cfg(feature = "filter")]
-pub use expr::{Compare, Filter};
+pub use expr::{Compare, Filter, OPS_MAX};
+#[cfg(feature = "filter")]
+pub use parse::TEXT_MAX;
 pub use set::RowSet;
 #[cfg(feature = "filter")]
 pub(crate) use value::Keys;

@@ -1,4 +1,4 @@
-//! The text form of a condition, and back.
+//! The text form of a condition, read; `show` writes it.
 //!
 //! ```text
 //! price < 20 and brand in ("a", "b") and not sold
@@ -14,10 +14,9 @@ use super::value::Value;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 /// Bytes of a text at most.
-const TEXT_MAX: usize = 1 << 20;
+pub const TEXT_MAX: usize = 1 << 20;
 
 /// What the text is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +57,8 @@ struct Tokens<'a> {
     token: Token<'a>,
     /// Where `token` begins.
     start: usize,
+    /// Characters before it.
+    before: usize,
 }
 
 /// What waits for its right side.
@@ -78,7 +79,7 @@ impl Filter {
         if text.len() > TEXT_MAX {
             return Err(FilterError { at: None, fault: FilterFault::TooLarge { what: "bytes", limit: TEXT_MAX } });
         }
-        let mut tokens = Tokens { text, next: 0, token: Token::End, start: 0 };
+        let mut tokens = Tokens { text, next: 0, token: Token::End, start: 0, before: 0 };
         tokens.advance()?;
         let (mut ops, mut waiting) = (Vec::new(), Vec::new());
         loop {
@@ -100,7 +101,7 @@ impl Filter {
                     (Some(_), Token::Sign(_)) => tokens.advance()?,
                     (None, Token::End) => {
                         let filter = Self { ops };
-                        return filter.depth().map(|_| filter);
+                        return filter.validate().map(|()| filter);
                     }
                     (Some(_), _) => return Err(tokens.expected("`)`")),
                     (None, _) => return Err(tokens.expected("`and`, `or` or the end")),
@@ -146,18 +147,18 @@ fn release(ops: &mut Vec<Op>, waiting: &mut Vec<Waiting>, at_least: Waiting) {
 }
 
 impl<'a> Tokens<'a> {
-    fn error(&self, at: usize, fault: FilterFault) -> FilterError {
-        let before = self.text.get(..at).map_or(0, |before| before.chars().count());
-        FilterError { at: Some(before + 1), fault }
+    /// The token is at fault.
+    fn error(&self, fault: FilterFault) -> FilterError {
+        FilterError { at: Some(self.before + 1), fault }
     }
 
     /// The token is not what it should be.
     fn expected(&self, wanted: &'static str) -> FilterError {
-        self.error(self.start, FilterFault::Expected { wanted, found: self.token.describe() })
+        self.error(FilterFault::Expected { wanted, found: self.token.describe() })
     }
 
     fn too_large(&self, what: &'static str, limit: usize) -> FilterError {
-        self.error(self.start, FilterFault::TooLarge { what, limit })
+        self.error(FilterFault::TooLarge { what, limit })
     }
 
     /// Takes the token, which is one of a test's.
@@ -177,7 +178,7 @@ impl<'a> Tokens<'a> {
     }
 
     fn test(&mut self) -> Result<Test, FilterError> {
-        let at = self.text.get(..self.start).map(|before| before.chars().count() + 1);
+        let at = Some(self.before + 1);
         let column = match &self.token {
             Token::Word(word) if !["and", "or", "in", "is", "between", "null"].iter().any(|word| self.token.is(word)) => (*word).to_owned(),
             Token::Name(name) => name.clone(),
@@ -252,13 +253,15 @@ impl<'a> Tokens<'a> {
     fn advance(&mut self) -> Result<(), FilterError> {
         let text = self.text;
         let rest = text.get(self.next..).unwrap_or_default().trim_start();
-        self.start = text.len() - rest.len();
+        let start = text.len() - rest.len();
+        self.before += text.get(self.start..start).map_or(0, |passed| passed.chars().count());
+        self.start = start;
         let (token, length) = match rest.chars().next() {
             None => (Token::End, 0),
             Some(quote @ ('"' | '\'' | '`')) => {
                 let (inside, length) = quoted(rest, quote).ok_or_else(|| {
                     let found = "a quote that is not closed".to_owned();
-                    self.error(self.start, FilterFault::Expected { wanted: "the same quote at its end", found })
+                    self.error(FilterFault::Expected { wanted: "the same quote at its end", found })
                 })?;
                 (if quote == '`' { Token::Name(inside) } else { Token::Value(Value::Text(inside)) }, length)
             }
@@ -272,7 +275,7 @@ impl<'a> Tokens<'a> {
                 Some(sign) => (Token::Sign(sign), sign.len()),
                 None => {
                     let wanted = "the name of a column, a value, or one of = != < <= > >= ( ) ,";
-                    return Err(self.error(self.start, FilterFault::Expected { wanted, found: alloc::format!("{other:?}") }));
+                    return Err(self.error(FilterFault::Expected { wanted, found: alloc::format!("{other:?}") }));
                 }
             },
         };
@@ -293,7 +296,7 @@ impl<'a> Tokens<'a> {
         let value = whole.or_else(|| number.parse().ok().filter(|value: &f64| value.is_finite()).map(Value::F64));
         let value = value.ok_or_else(|| {
             let wanted = "a number such as 7, -0.5 or 1e6";
-            self.error(self.start, FilterFault::Expected { wanted, found: alloc::format!("`{number}`") })
+            self.error(FilterFault::Expected { wanted, found: alloc::format!("`{number}`") })
         })?;
         Ok((Token::Value(value), number.len()))
     }
@@ -310,65 +313,6 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
         inside.push(c);
     }
     None
-}
-
-/// Text that [`Filter::parse`] reads as the same condition.
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> = Vec::new();
-        for op in &self.ops {
-            let part = match op {
-                Op::Test(test) => alloc::format!("{test}"),
-                Op::Not => alloc::format!("not {}", parts.pop().unwrap_or_default()),
-                Op::And | Op::Or => {
-                    let (right, left) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
-                    alloc::format!("({left} {} {right})", if *op == Op::And { "and" } else { "or" })
-                }
-            };
-            parts.push(part);
-        }
-        f.write_str(parts.first().map_or("", |whole| whole))
-    }
-}
-
-impl fmt::Display for Test {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = |f: &mut fmt::Formatter<'_>, value: &Value| match value {
-            Value::Text(text) => write!(f, "\"{}\"", text.replace('"', "\"\"")),
-            other => other.fmt(f),
-        };
-        write!(f, "`{}` ", self.column.replace('`', "``"))?;
-        let sign = match &self.compare {
-            Compare::Equal(_) => "=",
-            Compare::NotEqual(_) => "!=",
-            Compare::Less(_) => "<",
-            Compare::AtMost(_) => "<=",
-            Compare::Greater(_) => ">",
-            Compare::AtLeast(_) => ">=",
-            Compare::Null => return f.write_str("is null"),
-            Compare::NotNull => return f.write_str("is not null"),
-            Compare::In(_) => "in (",
-            Compare::NotIn(_) => "not in (",
-            Compare::Between(low, high) => {
-                f.write_str("between ")?;
-                write(f, low)?;
-                f.write_str(" and ")?;
-                return write(f, high);
-            }
-        };
-        f.write_str(sign)?;
-        for (place, value) in self.compare.values().iter().enumerate() {
-            f.write_str(if place > 0 {
-                ", "
-            } else if sign.ends_with('(') {
-                ""
-            } else {
-                " "
-            })?;
-            write(f, value)?;
-        }
-        f.write_str(if sign.ends_with('(') { ")" } else { "" })
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use alloc::vec::Vec;
 /// Rows whose distances are computed together by a scan.
 const TOGETHER: usize = 128;
 
+/// Rows that are scanned in the time of a walk, for each node of its pool: distances that it computes, which lie anywhere.
+const SCAN_ROWS_A_NODE: usize = 16;
+
 impl Shared {
     pub(super) fn layer(&self, layer: usize, nodes: u32) -> LiveLayer<'_> {
         LiveLayer { store: &self.store, space: &self.space, kernels: self.kernels, layer, nodes }
@@ -133,6 +136,7 @@ impl Shared {
         entry
     }
 
+    /// Walks, and widens the walk while hits are missing; scans where that costs less, unless a walk was asked for by name.
     fn walk(&self, rows: u32, living: usize, entry: u32, params: &SearchParams, scratch: &mut Scratch, hits: &mut Vec<Hit>) -> Stats {
         let mut stats = Stats::default();
         // From the graph's entry nearly every row is reached; from where the upper layers lead, a few less.
@@ -146,6 +150,9 @@ impl Shared {
         limits.ef = widen(limits.ef, total, living);
         let wanted = params.k.min(living);
         loop {
+            if params.plan.is_none() && limits.stop == f32::INFINITY && total <= limits.ef.saturating_mul(SCAN_ROWS_A_NODE) {
+                break;
+            }
             let Ok(()) = scratch.beam.search(&base, &scratch.query, entries, limits, &mut stats);
             hits.clear();
             for found in scratch.beam.pool.iter() {
@@ -155,7 +162,8 @@ impl Shared {
                 self.push_with_twins(found, rows, |_| true, hits);
             }
             if hits.len() >= wanted {
-                break;
+                Hit::finish(hits, params.k, params.radius);
+                return stats;
             }
             let full = scratch.beam.pool.len() >= limits.ef;
             if (full && limits.ef < total) || limits.stop < f32::INFINITY {
@@ -165,12 +173,11 @@ impl Shared {
                 entries[1] = home;
             } else {
                 // Pruning may cut rows off until a save or a compaction mends that.
-                let scanned = self.scan(0..rows, rows, params, scratch, hits);
-                return Stats { distances: stats.distances + scanned.distances, ef: 0, ..stats };
+                break;
             }
         }
-        Hit::finish(hits, params.k, params.radius);
-        stats
+        let scanned = self.scan(0..rows, rows, params, scratch, hits);
+        Stats { distances: stats.distances + scanned.distances, ef: 0, ..stats }
     }
 
     /// Compares all of `slots`, as who sees `rows` rows.
@@ -186,8 +193,8 @@ impl Shared {
         let mut stats = Stats::default();
         hits.clear();
         let base = self.layer(0, rows);
-        let nearest = &mut scratch.beam.pool;
-        nearest.reset(params.k);
+        // Hits to gather before the k nearest are picked: as many again as stay, so that a row costs little.
+        let most = params.k.saturating_add(params.k.max(4 * TOGETHER));
         let mut limit = f32::INFINITY;
         loop {
             scratch.rows.clear();
@@ -200,17 +207,15 @@ impl Shared {
             stats.distances += scratch.rows.len() as u64;
             for (&row, &distance) in scratch.rows.iter().zip(&scratch.distances) {
                 if distance <= limit {
-                    nearest.insert(Neighbor { distance, node: row }.key());
-                    limit = nearest.distance(params.k - 1).unwrap_or(f32::INFINITY);
-                    hits.push(Hit { id: 0, distance, row });
+                    hits.push(Hit { id: self.id(row), distance, row });
+                }
+                if hits.len() >= most {
+                    // Ties go by ids, so that rows which are all alike do not pile up.
+                    Hit::finish(hits, params.k, None);
+                    limit = hits.last().map_or(limit, |last| last.distance);
                 }
             }
-            // Keep what may still be among the k nearest: ids, which settle ties, are read last.
-            if hits.len() > params.k.saturating_add(4 * TOGETHER) {
-                hits.retain(|hit| hit.distance <= limit);
-            }
         }
-        hits.iter_mut().for_each(|hit| hit.id = self.id(hit.row));
         Hit::finish(hits, params.k, params.radius);
         stats
     }

@@ -1,6 +1,6 @@
 //! The live index: what goes in comes out, what is deleted stays away, and files keep it all.
 
-use nearshore_core::format::Metric;
+use nearshore_core::format::{Metric, Plan};
 use nearshore_core::index::Index;
 use nearshore_core::live::{Live, LiveError, LiveParams};
 use nearshore_core::search::{Effort, Hit, Scratch, SearchParams};
@@ -35,7 +35,7 @@ fn search(live: &Live, query: &[f32], params: SearchParams) -> Vec<Hit> {
 }
 
 fn walk(ef: usize) -> SearchParams {
-    let mut params = SearchParams::default().plan(nearshore_core::format::Plan::Walk);
+    let mut params = SearchParams::default().plan(Plan::Walk);
     params.effort = Effort::Ef(ef);
     params
 }
@@ -44,7 +44,7 @@ fn walk(ef: usize) -> SearchParams {
 fn recall(live: &Live, queries: &[Vec<f32>], ef: usize) -> f64 {
     let mut found = 0;
     for query in queries {
-        let exact = search(live, query, SearchParams::default().plan(nearshore_core::format::Plan::Scan));
+        let exact = search(live, query, SearchParams::default().plan(Plan::Scan));
         let hits = search(live, query, walk(ef));
         assert_eq!(hits.len(), exact.len());
         found += hits.iter().filter(|hit| exact.iter().any(|e| e.id == hit.id)).count();
@@ -68,7 +68,7 @@ fn deleted_rows_never_come_back_and_k_rows_always_do() {
     assert_eq!((live.len(), live.deleted()), (750, 2250));
     assert_eq!(live.delete(1), Err(LiveError::UnknownId { id: 1 }));
     for row in rows.iter().take(100) {
-        for params in [walk(10), SearchParams::default().plan(nearshore_core::format::Plan::Scan)] {
+        for params in [walk(10), SearchParams::default().plan(Plan::Scan)] {
             let hits = search(&live, row, params);
             assert_eq!(hits.len(), 10);
             assert!(hits.iter().all(|hit| hit.id % 4 == 0));
@@ -116,7 +116,7 @@ fn a_saved_index_answers_the_same_opened_and_loaded() {
     let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
     for query in rows(50, 3) {
         let exact = |hits: &[Hit]| hits.iter().map(|hit| (hit.id, hit.distance.to_bits())).collect::<Vec<_>>();
-        for params in [walk(2700), SearchParams::default().plan(nearshore_core::format::Plan::Scan)] {
+        for params in [walk(2700), SearchParams::default().plan(Plan::Scan)] {
             let expected = exact(&search(&live, &query, params));
             assert_eq!(exact(&search(&loaded, &query, params)), expected);
             index.search(Query::F32(&query), &params, &mut scratch, &mut hits).expect("a search");
@@ -228,9 +228,36 @@ fn updates_leave_tombstones_that_ask_for_a_compaction() {
 #[test]
 fn any_k_is_answered_with_all_rows() {
     let (live, rows) = filled(50);
-    for plan in [nearshore_core::format::Plan::Walk, nearshore_core::format::Plan::Scan] {
+    for plan in [Plan::Walk, Plan::Scan] {
         for k in [51, usize::MAX / 2 + 1, usize::MAX] {
             assert_eq!(search(&live, &rows[0], SearchParams::default().plan(plan).k(k)).len(), 50);
         }
     }
+}
+
+#[test]
+fn a_scan_keeps_few_of_rows_that_are_all_alike() {
+    let mut live = Live::new(LiveParams::new(1, Metric::L2)).unwrap();
+    // Descending ids: each row that comes is nearer to the front than all before it. Those who tie differ in nothing else.
+    let count = 20_000;
+    for id in 0..count {
+        live.insert(count - id, Query::F32(&[(id % 2) as f32]), b"").unwrap();
+    }
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    live.search(Query::F32(&[0.0]), &SearchParams::default().k(10).plan(Plan::Scan), &mut scratch, &mut hits).unwrap();
+    assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), (1..=10).map(|place| 2 * place).collect::<Vec<_>>());
+    assert!(hits.capacity() < 2_000, "{} hits at a time", hits.capacity());
+}
+
+#[test]
+fn a_walk_that_would_cost_more_than_a_scan_is_one() {
+    let (live, rows) = filled(3_000);
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let mut stats = |params: &SearchParams| live.search(Query::F32(&rows[7]), params, &mut scratch, &mut hits).unwrap();
+    let walked = stats(&SearchParams::ef(64));
+    assert!(walked.hops > 0 && walked.ef == 64);
+    let scanned = stats(&SearchParams::ef(1_500).k(1_000));
+    // From layer to layer, and no further.
+    assert!(scanned.hops < 30 && scanned.ef == 0, "{scanned:?}");
+    assert!(stats(&walk(1_500).k(1_000)).hops >= 1_000, "who names the plan gets it");
 }

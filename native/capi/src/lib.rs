@@ -16,16 +16,20 @@ mod search;
 pub use search::Index;
 
 use std::num::NonZero;
+use std::sync::OnceLock;
 
 use failure::Failure;
 
 /// The most threads of a call.
 const THREADS_MAX: u32 = 1024;
 
+/// Asked once: the system reads files of its own for an answer.
+static CORES: OnceLock<usize> = OnceLock::new();
+
 /// A number of threads as options give it: 0 is one for each core that this process may use.
 fn threads(asked: u32) -> Result<usize, Failure> {
     match asked {
-        0 => Ok(std::thread::available_parallelism().map_or(1, NonZero::get)),
+        0 => Ok(*CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))),
         1..=THREADS_MAX => Ok(asked as usize),
         _ => Err(Failure::argument(format!("options: {asked} threads; at most {THREADS_MAX} would be right"))),
     }

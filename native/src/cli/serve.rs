@@ -61,7 +61,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     read_only: bool,
     /// What walks read: nodes' own rows, or codes of neighbours beside each node (fast), which are made at the start unless
-    /// `build --layout fast` put them into the file
+    /// `build --layout fast` put them into the file; then no recall is measured for them, and `recall` goes by a guess
     #[arg(long, default_value = "lean", requires_if("fast", "read_only"), value_parser = words::<Layout>(&["lean", "fast"]))]
     layout: Layout,
     /// A file with the key that requests must bring, as `Authorization: Bearer KEY`
@@ -70,12 +70,15 @@ pub(crate) struct ServeArgs {
     /// Allows other machines to come without a key
     #[arg(long)]
     insecure: bool,
-    /// Requests under way; more are answered with 429
+    /// Requests under way, up to half of them writes and a quarter reads by id; more are answered with 429
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
     /// MiB of a request's body; a larger one is answered with 413
     #[arg(long, default_value_t = 32, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
     body_mib: u32,
+    /// MiB of an answer; a request for a larger one is answered with 413
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    answer_mib: u32,
 }
 
 /// Files of a folder, until told to stop.
@@ -121,6 +124,7 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         threads,
         in_flight,
         body_bytes: (args.body_mib as usize) << 20,
+        answer_bytes: (args.answer_mib as usize) << 20,
         key,
         #[cfg(feature = "grpc")]
         grpc,

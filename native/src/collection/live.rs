@@ -16,7 +16,7 @@ use nearshore_core::vectors::Query;
 
 use super::error::{CollectionError, Fault};
 use super::lock::Lock;
-use super::point::{Found, Point, Search, Stored, check_vector, values};
+use super::point::{Point, Search, Stored, check_vector, values};
 use super::searchers::{Searcher, Searchers};
 use super::selections::Selections;
 use super::{CollectionOptions, Info, Saved};
@@ -145,9 +145,13 @@ impl LiveRows {
         Ok(deleted as u64)
     }
 
-    pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
+    pub(super) fn search<E: From<CollectionError>>(
+        &self,
+        search: &Search,
+        mut each: impl FnMut(u64, f32, Option<&[u8]>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if search.filter.is_some() && self.options.columns.is_empty() {
-            return Err(Fault::NoColumns.at("filter"));
+            return Err(Fault::NoColumns.at("filter").into());
         }
         if let (None, Some(dimensions)) = (self.params.get(), self.options.dimensions) {
             // No rows yet, but what a query must be is known.
@@ -165,22 +169,22 @@ impl LiveRows {
                 None => reader.search(query, &search.params(), scratch, hits),
             };
             searched.map_err(|error| CollectionError::of_vector(error, "vector"))?;
-            let payload = |hit| search.with_payload.then(|| reader.payload_of(hit).to_vec());
-            Ok(hits.iter().map(|hit| Found { id: hit.id, distance: hit.distance, payload: payload(hit) }).collect())
+            hits.iter().try_for_each(|hit| each(hit.id, hit.distance, search.with_payload.then(|| reader.payload_of(hit))))
         });
         match (found, &search.filter) {
             (Some(found), _) => found,
-            (None, None) => Ok(Vec::new()),
+            (None, None) => Ok(()),
             (None, Some(filter)) => {
                 // No rows yet, but what a condition may ask about is known.
                 let nothing = empty(&self.options, 1).map_err(|error| CollectionError::of_row(error, "columns"))?;
-                self.selections.select(&mut nothing.reader(), filter).map(|_| Vec::new())
+                self.selections.select(&mut nothing.reader(), filter)?;
+                Ok(())
             }
         }
     }
 
-    pub(super) fn get(&self, ids: &[u64]) -> Vec<Stored> {
-        let stored = ids.iter().filter_map(|&id| {
+    pub(super) fn get<E>(&self, ids: &[u64], each: impl FnMut(Stored) -> Result<(), E>) -> Result<(), E> {
+        let mut stored = ids.iter().filter_map(|&id| {
             // Locked for each, so that a writer waits for one row only.
             let live = self.read();
             let live = live.as_ref()?;
@@ -188,7 +192,7 @@ impl LiveRows {
             let columns = names.enumerate().map(|(at, column)| (column.name.clone(), values.get(at).cloned().flatten()));
             Some(Stored { id, vector: live.vector(id)?, payload: live.payload(id)?.to_vec(), columns: columns.collect() })
         });
-        stored.collect()
+        stored.try_for_each(each)
     }
 
     pub(super) fn info(&self, path: &Path) -> Info {

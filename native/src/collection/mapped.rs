@@ -8,7 +8,7 @@ use nearshore_core::index::ColumnValues;
 use nearshore_core::search::{Layout, SearchError};
 
 use super::error::{CollectionError, Fault};
-use super::point::{Found, Search, Stored};
+use super::point::{Search, Stored};
 use super::{Info, LiveColumn, columns_of};
 use crate::error::Error;
 use crate::index::Index;
@@ -30,7 +30,11 @@ impl MappedRows {
         Ok(Self { columns: columns_of(&index)?, index, sets: Selections::default(), layout, why })
     }
 
-    pub(super) fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
+    pub(super) fn search<E: From<CollectionError>>(
+        &self,
+        search: &Search,
+        mut each: impl FnMut(u64, f32, Option<&[u8]>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let found = match &search.filter {
             Some(filter) => self.index.search_where(&search.vector, &search.params(), &*self.select(filter)?),
             None => self.index.search(&search.vector, &search.params().layout(self.layout)),
@@ -39,11 +43,15 @@ impl MappedRows {
             Error::Search(error) => CollectionError::of_vector(error, "vector"),
             other => other.into(),
         })?;
-        let found = hits.into_iter().map(|hit| {
-            let payload = if search.with_payload { Some(self.payload(hit.row)?) } else { None };
-            Ok(Found { id: hit.id, distance: hit.distance, payload })
-        });
-        found.collect::<Result<_, SearchError>>().map_err(|error| Error::Search(error).into())
+        let mut payload = Vec::new();
+        for hit in hits {
+            if search.with_payload {
+                payload.clear();
+                self.index.payload(hit.row, &mut payload).map_err(damaged)?;
+            }
+            each(hit.id, hit.distance, search.with_payload.then_some(&payload[..]))?;
+        }
+        Ok(())
     }
 
     /// The rows that a filter selects.
@@ -54,13 +62,14 @@ impl MappedRows {
         })
     }
 
-    pub(super) fn get(&self, ids: &[u64]) -> Result<Vec<Stored>, CollectionError> {
-        let columns = self.index.column_values().map_err(|corrupt| Error::Search(corrupt.into()))?;
-        let stored = ids.iter().filter_map(|&id| match self.index.row_of(id) {
-            Ok(row) => row.map(|row| self.stored(id, row, &columns)),
-            Err(error) => Some(Err(error)),
-        });
-        stored.collect::<Result<_, SearchError>>().map_err(|error| Error::Search(error).into())
+    pub(super) fn get<E: From<CollectionError>>(&self, ids: &[u64], mut each: impl FnMut(Stored) -> Result<(), E>) -> Result<(), E> {
+        let columns = self.index.column_values().map_err(|corrupt| damaged(corrupt.into()))?;
+        for &id in ids {
+            if let Some(row) = self.index.row_of(id).map_err(damaged)? {
+                each(self.stored(id, row, &columns).map_err(damaged)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn stored(&self, id: u64, row: u32, columns: &ColumnValues<'_>) -> Result<Stored, SearchError> {
@@ -91,4 +100,8 @@ impl MappedRows {
             unsaved: 0,
         }
     }
+}
+
+fn damaged(error: SearchError) -> CollectionError {
+    Error::Search(error).into()
 }

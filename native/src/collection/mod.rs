@@ -176,10 +176,27 @@ impl Collection {
     /// # Errors
     /// A vector or a number out of range, by its field, or damage in a file.
     pub fn search(&self, search: &Search) -> Result<Vec<Found>, CollectionError> {
+        let mut hits = Vec::new();
+        self.search_each(search, |id, distance, payload| {
+            hits.push(Found { id, distance, payload: payload.map(<[u8]>::to_vec) });
+            Ok::<_, CollectionError>(())
+        })?;
+        Ok(hits)
+    }
+
+    /// The same, one hit after the other, with its id, distance and payload: whoever takes them can stop by an error.
+    ///
+    /// # Errors
+    /// As [`Collection::search`], and those of `each`.
+    pub fn search_each<E: From<CollectionError>>(
+        &self,
+        search: &Search,
+        each: impl FnMut(u64, f32, Option<&[u8]>) -> Result<(), E>,
+    ) -> Result<(), E> {
         search.check()?;
         match &self.rows {
-            Rows::Live(rows) => rows.search(search),
-            Rows::Mapped(rows) => rows.search(search),
+            Rows::Live(rows) => rows.search(search, each),
+            Rows::Mapped(rows) => rows.search(search, each),
         }
     }
 
@@ -188,9 +205,22 @@ impl Collection {
     /// # Errors
     /// Damage in a file.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<Stored>, CollectionError> {
+        let mut stored = Vec::new();
+        self.get_each(ids, |row| {
+            stored.push(row);
+            Ok::<_, CollectionError>(())
+        })?;
+        Ok(stored)
+    }
+
+    /// The same, one row after the other.
+    ///
+    /// # Errors
+    /// As [`Collection::get`], and those of `each`.
+    pub fn get_each<E: From<CollectionError>>(&self, ids: &[u64], each: impl FnMut(Stored) -> Result<(), E>) -> Result<(), E> {
         match &self.rows {
-            Rows::Live(rows) => Ok(rows.get(ids)),
-            Rows::Mapped(rows) => rows.get(ids),
+            Rows::Live(rows) => rows.get(ids, each),
+            Rows::Mapped(rows) => rows.get(ids, each),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Vi
 
 use super::error::ApiError;
 use crate::base64;
-use crate::collection::{self, K_MAX};
+use crate::collection::{self, EF_MAX, K_MAX};
 use crate::filter::Value;
 use crate::filter_json;
 use crate::search::Effort;
@@ -20,6 +20,8 @@ const IDS_MAX: usize = 100_000;
 pub(super) const SEARCHES_MAX: usize = 1_000;
 /// Hits of all searches of one request.
 const HITS_MAX: usize = 100_000;
+/// The sum of `ef` over all searches of one request; one that names none counts its `k`.
+const EF_SUM_MAX: usize = 1_000_000;
 /// Hits of a search that does not say.
 const K: usize = 10;
 
@@ -236,6 +238,10 @@ impl Search {
         too_many("searches", searches.len(), SEARCHES_MAX)?;
         let hits = searches.iter().map(|search| search.k.unwrap_or(K).min(K_MAX + 1)).sum();
         too_many("searches", hits, HITS_MAX).map_err(|error| ApiError { message: format!("hits: {}", error.message), ..error })?;
+        let effort = |search: &OneSearch| search.ef.or(search.k).unwrap_or(K).min(EF_MAX + 1);
+        let efforts = searches.iter().map(effort).sum();
+        too_many("searches", efforts, EF_SUM_MAX)
+            .map_err(|error| ApiError { message: format!("the sum of ef: {}", error.message), ..error })?;
         let searches = searches.into_iter().enumerate().map(|(place, search)| {
             let effort = match (search.ef, search.recall) {
                 (Some(_), Some(_)) => {
@@ -312,6 +318,19 @@ mod tests {
         assert_eq!((error.code, error.field), ("bad_filter", field("filter")));
         assert_eq!(refusal::<Ids>("{}"), ("missing_field", field("ids")));
         assert_eq!(refusal::<Ids>(r#"{"ids": [1, 2.5]}"#), ("wrong_type", field("ids[1]")));
+    }
+
+    #[test]
+    fn the_efforts_of_a_request_are_bounded_together() {
+        let searches = |count: usize, ef: usize| {
+            let one = format!(r#"{{"vector": [1], "ef": {ef}}}"#);
+            parse::<Search>(format!(r#"{{"searches": [{}]}}"#, vec![one; count].join(",")).as_bytes()).unwrap().searches()
+        };
+        assert!(searches(1_000, 1_000).is_ok() && searches(10, 100_000).is_ok());
+        let refused = searches(1_000, 1_001).unwrap_err();
+        assert_eq!((refused.code, refused.field.as_deref()), ("too_many", Some("searches")));
+        assert_eq!(refused.message, "the sum of ef: 1001000; at most 1000000 in one request");
+        assert!(searches(1_000, usize::MAX).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What every request passes before its route: who it is, how many there are, and how long it took.
+//! What every request passes before its route: who it is, and how long it took.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::SemaphorePermit;
 
 use super::Context;
 use super::error::ApiError;
@@ -16,9 +15,6 @@ use super::routes::ROUTES;
 
 /// Asked by whatever watches the server, with or without the key, however busy it is.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Asked with the key, however busy the server is: it is then that they tell most.
-const WATCHES: [&str; 1] = ["/metrics"];
 
 /// Lets a request through, or refuses it, and counts it.
 pub(super) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
@@ -36,17 +32,7 @@ async fn pass(context: &Context, route: &str, request: Request, next: Next) -> R
         return Ok(next.run(request).await);
     }
     admit(context, request.headers())?;
-    if WATCHES.contains(&route) {
-        return Ok(next.run(request).await);
-    }
-    let _permit = enter(context)?;
     Ok(next.run(request).await)
-}
-
-/// A place among the requests under way, kept as long as the permit.
-pub(super) fn enter(context: &Context) -> Result<SemaphorePermit<'_>, ApiError> {
-    let busy = |_| ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "too many requests under way; try again in a second");
-    context.in_flight.try_acquire().map_err(busy)
 }
 
 /// The key, where there is one. Where there is none, everybody on this machine may come, a web page in somebody's browser

@@ -5,7 +5,7 @@
 //! ```
 //! Async threads read and write sockets and nothing else: a request's body is parsed, answered and printed on a thread of its
 //! lane ([`lanes`]), so that a slow search or save stops no other connection. What a request may cost has limits with names:
-//! bytes of a body and requests under way in [`Options`], numbers of things in [`body`].
+//! bytes of a body and of an answer and requests under way in [`Options`], numbers of things in [`body`].
 //!
 //! There is no TLS: beyond this machine, put a proxy that has it before the server.
 
@@ -18,8 +18,12 @@ mod grpc;
 mod guard;
 mod key;
 mod lanes;
+mod load;
 mod metrics;
+mod places;
+mod room;
 mod routes;
+mod work;
 
 pub use files::FileServer;
 pub use key::ApiKey;
@@ -34,11 +38,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::collection::{Collection, CollectionError, Saved};
 use lanes::Lanes;
+use load::Budget;
 use metrics::Metrics;
+use places::Places;
 
 /// How long a graceful stop waits for requests that have begun.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,15 +52,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Threads that read and write sockets, at most: there is little to do.
 const SOCKET_THREADS_MAX: usize = 4;
 
+/// Bodies of the largest size that may wait together, and answers: more are refused.
+const LARGEST_TOGETHER: usize = 8;
+
 /// How a server serves.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Searches at once; 0 is one for each core.
     pub threads: usize,
-    /// Requests under way; more are told to come again.
+    /// Requests under way, up to half of them writes and a quarter reads by id; more are told to come again.
     pub in_flight: usize,
-    /// Bytes of a body.
+    /// Bytes of a body; those that wait together have 8 times as many.
     pub body_bytes: usize,
+    /// Bytes of an answer; those that wait to be sent have 8 times as many together.
+    pub answer_bytes: usize,
     /// The key that requests must bring; without one, requests that come out of a web page are refused.
     pub key: Option<ApiKey>,
     /// Where the same is served over gRPC; nowhere unless it is said. Port 0 is any that is free.
@@ -68,6 +79,7 @@ impl Default for Options {
             threads: 0,
             in_flight: 256,
             body_bytes: 32 << 20,
+            answer_bytes: 64 << 20,
             key: None,
             #[cfg(feature = "grpc")]
             grpc: None,
@@ -80,7 +92,9 @@ struct Context {
     collection: Collection,
     lanes: Lanes,
     metrics: Metrics,
-    in_flight: Semaphore,
+    places: Places,
+    bodies: Arc<Budget>,
+    answers: Arc<Budget>,
     options: Options,
     stopping: watch::Receiver<bool>,
 }
@@ -160,7 +174,9 @@ impl Server {
             collection,
             lanes: Lanes::new(options.threads),
             metrics: Metrics::default(),
-            in_flight: Semaphore::new(options.in_flight),
+            places: Places::new(options.in_flight),
+            bodies: Budget::new(options.body_bytes.saturating_mul(LARGEST_TOGETHER)),
+            answers: Budget::new(options.answer_bytes.saturating_mul(LARGEST_TOGETHER)),
             options,
             stopping: stop.subscribe(),
         });

@@ -283,3 +283,17 @@ fn a_stop_ends_the_streams_of_those_who_ask_what_there_is() {
     assert_eq!(end, Ok(false), "an end, not a connection that broke when the server would wait no longer");
     served.wait().ok();
 }
+
+#[test]
+fn answers_have_a_bound_and_keep_their_place_until_they_are_sent() {
+    let sandbox = Sandbox::new();
+    let (served, caller) = start(&sandbox, "data --answer-mib 1 --in-flight 4");
+    caller.insert(vec![point(Some(7), &[1.0, 2.0], &"x".repeat(700_000))]).unwrap();
+    let one = || proto::Search { k: Some(1), with_payload: true, ..search(&[1.0, 2.0]) };
+    assert_eq!(caller.search(vec![one()]).unwrap()[0][0].payload.len(), 700_000);
+    refused(caller.search(vec![one(), one()]), Code::ResourceExhausted, "answer_too_large", "");
+    let get = |ids: &[u64]| caller.call::<proto::GetResponse>("Get", proto::GetRequest { ids: ids.to_vec() });
+    assert_eq!(get(&[7]).unwrap().points.len(), 1);
+    refused(get(&[7, 7]), Code::ResourceExhausted, "answer_too_large", "");
+    assert!(served.get("/metrics").text.contains("in_flight 0\n"));
+}

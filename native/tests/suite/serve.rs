@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::served::Served;
+use crate::support::served::{Client, Served};
 use crate::support::{Sandbox, fbin, numbers};
 use nearshore::format::Metric;
 use nearshore::live::{Live, LiveParams};
@@ -371,4 +371,72 @@ fn clients_that_send_nonsense_hurt_nobody() {
     let deep = format!("{{\"vector\": {}", "[".repeat(100_000));
     assert_eq!(served.client().send("POST", "/insert", &[], deep.as_bytes()).status, 400);
     served.get("/readyz").ok();
+}
+
+/// Begins inserts that do not end, each with `sent` bytes of its body.
+fn half_inserts(served: &Served, count: usize, sent: usize) -> Vec<Client> {
+    let begin = |_| {
+        let mut client = served.client();
+        client.write(format!("POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", sent + 1).as_bytes());
+        client.write(&vec![b' '; sent]);
+        client
+    };
+    (0..count).map(begin).collect()
+}
+
+#[test]
+fn writes_that_wait_leave_room_for_searches() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, "data --in-flight 8");
+    served.post("/insert", &json!({ "id": 1, "vector": [1, 2] })).ok();
+    let mut waiting = half_inserts(&served, 8, 0);
+    served.until(|| served.get("/metrics").text.contains("route=\"/insert\",status=\"429\"} 4").then_some(()));
+    served.post("/insert", &json!({ "vector": [1, 2] })).refused(429, "overloaded", "");
+    assert_eq!(hits(&served.post("/search", &json!({ "vector": [1, 2] })).ok())[0].0, 1);
+    assert_eq!(served.post("/get", &json!({ "ids": [1] })).ok()["points"][0]["id"], 1);
+    waiting.clear();
+    served.until(|| (served.post("/insert", &json!({ "vector": [1, 2] })).status == 200).then_some(()));
+}
+
+#[test]
+fn answers_and_waiting_bodies_have_bounds() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, "data --body-mib 1 --answer-mib 1 --in-flight 64");
+    served.post("/insert", &json!({ "id": 7, "vector": [1, 2], "payload": "x".repeat(700_000) })).ok();
+    let search = json!({ "vector": [1, 2], "k": 1, "with_payload": true });
+    let fine = json!({ "searches": [search] });
+    let large = json!({ "searches": [search, search] });
+    assert_eq!(served.post("/search", &fine).ok()["results"].as_array().unwrap().len(), 1);
+    let refused = served.post("/search", &large);
+    assert!(refused.text.contains("ask for fewer rows at a time"), "{refused:?}");
+    refused.refused(413, "answer_too_large", "");
+    served.post("/get", &json!({ "ids": [7, 7] })).refused(413, "answer_too_large", "");
+    assert_eq!(served.post("/get", &json!({ "ids": [7] })).ok()["points"].as_array().unwrap().len(), 1);
+    // Escapes make it larger than it was.
+    served.post("/insert", &json!({ "id": 8, "vector": [9, 9], "payload": "\u{1}".repeat(170_000) })).ok();
+    served.post("/get", &json!({ "ids": [8] })).ok();
+    let effort = json!({ "searches": vec![json!({ "vector": [1, 2], "ef": 100_000 }); 11] });
+    served.post("/search", &effort).refused(400, "too_many", "searches");
+    // Eight of the largest together, and a little of each that does not count.
+    let mut waiting = half_inserts(&served, 12, 1_000_000);
+    served.until(|| served.get("/metrics").text.contains("route=\"/insert\",status=\"429\"}").then_some(()));
+    assert_eq!(hits(&served.post("/search", &json!({ "vector": [1, 2], "k": 1 })).ok())[0].0, 7);
+    waiting.clear();
+    let again = json!({ "vector": [1, 2], "payload": "y".repeat(900_000) });
+    served.until(|| (served.post("/insert", &again).status == 200).then_some(()));
+}
+
+#[test]
+fn an_answer_keeps_its_place_until_it_is_sent() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, "data --in-flight 1");
+    served.post("/insert", &json!({ "id": 7, "vector": [1, 2], "payload": "x".repeat(25 << 20) })).ok();
+    let body = json!({ "ids": [7, 7] }).to_string();
+    let mut slow = served.client();
+    slow.write(format!("POST /get HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    // It is made, and nobody reads it.
+    served.until(|| served.get("/metrics").text.contains("route=\"/get\",status=\"200\"} 1").then_some(()));
+    served.get("/info").refused(429, "overloaded", "");
+    assert_eq!(slow.answer().ok()["points"].as_array().unwrap().len(), 2);
+    served.until(|| (served.get("/info").status == 200).then_some(()));
 }

@@ -1,90 +1,69 @@
 //! One message in, one out.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use bytes::{Buf as _, BufMut as _};
-use tonic::codec::{DecodeBuf, Decoder, EncodeBody, EncodeBuf, Encoder, SingleMessageCompressionOverride, Streaming};
-use tonic::codegen::tokio_stream;
-use tonic::{Code, Status};
+use http_body_util::{BodyExt as _, Full};
+use tonic::Code;
 
 use super::super::Context;
 use super::super::error::ApiError;
 use super::super::lanes::Lane;
-use super::super::routes::BODY_PATIENCE;
+use super::super::work::Answer;
 use super::status;
-use crate::collection::Collection;
 
-/// What a call does: an encoded message, answered by another.
-pub(super) type Answer = fn(&Collection, Bytes) -> Result<Vec<u8>, ApiError>;
+/// Bytes before a message: whether it is compressed, and its length.
+pub(super) const PREFIX: usize = 5;
 
 /// Takes the one message of a call, and has it answered on a thread of the lane; at once where there is none.
 pub(super) async fn unary(context: Arc<Context>, lane: Option<Lane>, request: Request, answer: Answer) -> Response {
-    let most = context.options.body_bytes;
-    let message = match receive(request, most).await {
-        Ok(message) => message,
-        Err(response) => return response,
-    };
-    let worker = Arc::clone(&context);
-    let answered = match lane {
-        Some(lane) => context.lanes.run(lane, move || answer(&worker.collection, message)).await,
-        None => answer(&worker.collection, message),
-    };
-    match answered {
+    let coding = request.headers().get("grpc-encoding").map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| coding != b"identity") {
+        return status::response(Code::Unimplemented, "messages are not compressed here");
+    }
+    match context.work(lane, PREFIX, request, answer).await {
         Ok(answer) => send(answer),
         Err(error) => status::refused(error),
     }
 }
 
-async fn receive(request: Request, most: usize) -> Result<Bytes, Response> {
-    let coding = request.headers().get("grpc-encoding").map(HeaderValue::as_bytes);
-    if coding.is_some_and(|coding| coding != b"identity") {
-        return Err(status::response(Code::Unimplemented, "messages are not compressed here"));
+/// The message of a body.
+pub(super) fn message(mut body: Bytes) -> Result<Bytes, ApiError> {
+    let whole = match body.split_first_chunk::<PREFIX>() {
+        Some(([0, length @ ..], message)) => message.len() == u32::from_be_bytes(*length) as usize,
+        _ => false,
+    };
+    if !whole {
+        let what = "one whole message that is not compressed would be right";
+        return Err(ApiError { field: None, ..ApiError::field("not_protobuf", "", what) });
     }
-    let mut messages = Streaming::new_request(Encoded, request.into_body(), None, Some(most));
-    let late = |_| status::refused(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the message did not arrive in time"));
-    match tokio::time::timeout(BODY_PATIENCE, messages.message()).await.map_err(late)? {
-        Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(status::response(Code::InvalidArgument, "there is no message")),
-        // Said of a length that is too much, before the message is read.
-        Err(error) if error.code() == Code::OutOfRange => {
-            let message = format!("the message has more than {most} bytes; send it in parts");
-            Err(status::refused(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)))
-        }
-        Err(error) => Err(error.into_http()),
-    }
+    Ok(body.split_off(PREFIX))
 }
 
-fn send(message: Vec<u8>) -> Response {
-    let messages = tokio_stream::once(Ok::<_, Status>(message));
-    let body = EncodeBody::new_server(Encoded, messages, None, SingleMessageCompressionOverride::default(), None);
-    let mut response = Response::new(Body::new(body));
+fn send(message: Bytes) -> Response {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let mut response = Response::new(Body::new(Full::new(message).with_trailers(ready(Some(Ok(trailers))))));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
 
-/// Messages stay as they are sent: what is in them is a matter for other threads.
-struct Encoded;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Decoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
-    }
-}
-
-impl Encoder for Encoded {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, message: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put_slice(&message);
-        Ok(())
+    #[test]
+    fn a_body_is_one_message() {
+        let message = |bytes: &'static [u8]| message(Bytes::from_static(bytes)).map_err(|error| error.code);
+        assert_eq!(message(&[0, 0, 0, 0, 2, 7, 8]).unwrap(), [7, 8][..]);
+        assert_eq!(message(&[0, 0, 0, 0, 0]).unwrap(), [][..]);
+        for wrong in [&[][..], &[0, 0, 0, 0], &[0, 0, 0, 0, 2, 7], &[0, 0, 0, 0, 1, 7, 8], &[1, 0, 0, 0, 1, 7]] {
+            assert_eq!(message(wrong), Err("not_protobuf"));
+        }
     }
 }

@@ -8,13 +8,15 @@ use prost::Message;
 use super::super::answer::micros;
 use super::super::body::{self, Vector};
 use super::super::error::ApiError;
+use super::super::work::Work;
+use super::call::message;
 use super::{limits, proto};
-use crate::collection::{Collection, Found, LiveColumn, Stored};
+use crate::collection::{Found, LiveColumn, Stored};
 use crate::filter::Value;
 
 type Answer = Result<Vec<u8>, ApiError>;
 
-fn decode<T: Message + Default>(message: Bytes) -> Result<T, ApiError> {
+fn decode<T: Message + Default>(message: &[u8]) -> Result<T, ApiError> {
     T::decode(message).map_err(|error| ApiError { field: None, ..ApiError::field("not_protobuf", "", error.to_string()) })
 }
 
@@ -60,23 +62,25 @@ fn column(name: String, value: Option<Value>) -> proto::Column {
     column
 }
 
-pub(super) fn insert(collection: &Collection, message: Bytes) -> Answer {
+pub(super) fn insert(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
     limits::insert(&message)?;
-    let proto::InsertRequest { points } = decode(message)?;
+    let proto::InsertRequest { points } = decode(&message)?;
     let points = points.into_iter().enumerate().map(|(place, proto::Point { id, vector: numbers, vector_bytes, payload, columns })| {
         let vector = vector(numbers, &vector_bytes, &format!("points[{place}].vector"))?;
         let columns = columns.into_iter().map(|column| value(column, place)).collect::<Result<_, ApiError>>()?;
         Ok(body::Point { id, vector, payload: None, payload_base64: Some(body::Bytes(payload)), columns: Some(body::Columns(columns)) })
     });
     let (points, _) = body::Insert::many(points.collect::<Result<_, ApiError>>()?).points()?;
-    let ids = collection.insert(&points)?;
-    Ok(proto::InsertResponse { ids }.encode_to_vec())
+    let ids = work.collection.insert(&points)?;
+    work.room().message(&proto::InsertResponse { ids })
 }
 
-pub(super) fn search(collection: &Collection, message: Bytes) -> Answer {
+pub(super) fn search(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
     let started = Instant::now();
     limits::search(&message)?;
-    let proto::SearchRequest { searches } = decode(message)?;
+    let proto::SearchRequest { searches } = decode(&message)?;
     let searches = searches.into_iter().enumerate().map(|(place, search)| {
         let at = |field: &str| format!("searches[{place}].{field}");
         let proto::Search { vector: numbers, vector_bytes, k, ef, recall, with_payload, filter } = search;
@@ -91,12 +95,12 @@ pub(super) fn search(collection: &Collection, message: Bytes) -> Answer {
         })
     });
     let (searches, alone) = body::Search::many(searches.collect::<Result<_, ApiError>>()?).searches()?;
-    let mut results = Vec::with_capacity(searches.len());
+    let (mut room, mut results) = (work.room(), Vec::with_capacity(searches.len()));
     for (place, search) in searches.iter().enumerate() {
-        let found = collection.search(search).map_err(|error| body::in_search(error.into(), place, alone))?;
+        let found = work.search(search, &mut room).map_err(|error| body::in_search(error, place, alone))?;
         results.push(proto::Hits { hits: found.into_iter().map(hit).collect() });
     }
-    Ok(proto::SearchResponse { results, took_us: micros(started) }.encode_to_vec())
+    room.message(&proto::SearchResponse { results, took_us: micros(started) })
 }
 
 /// A filter as HTTP has it: an object is JSON, anything else is the text form, which never begins with a bracket of that kind.
@@ -112,33 +116,38 @@ fn hit(Found { id, distance, payload }: Found) -> proto::Hit {
     proto::Hit { id, distance, payload: payload.unwrap_or_default() }
 }
 
-pub(super) fn delete(collection: &Collection, message: Bytes) -> Answer {
-    let proto::DeleteRequest { ids } = decode(message)?;
-    let deleted = collection.delete(&body::Ids { ids }.ids()?)?;
-    Ok(proto::DeleteResponse { deleted }.encode_to_vec())
+pub(super) fn delete(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
+    let proto::DeleteRequest { ids } = decode(&message)?;
+    let deleted = work.collection.delete(&body::Ids { ids }.ids()?)?;
+    work.room().message(&proto::DeleteResponse { deleted })
 }
 
-pub(super) fn read(collection: &Collection, message: Bytes) -> Answer {
-    let proto::GetRequest { ids } = decode(message)?;
-    let stored = collection.get(&body::Ids { ids }.ids()?)?;
+pub(super) fn read(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
+    let proto::GetRequest { ids } = decode(&message)?;
+    let mut room = work.room();
+    let stored = work.rows(&body::Ids { ids }.ids()?, &mut room)?;
     let points = stored.into_iter().map(|Stored { id, vector, payload, columns }| {
         let columns = columns.into_iter().map(|(name, value)| column(name, value)).collect();
         proto::StoredPoint { id, vector, payload, columns }
     });
-    Ok(proto::GetResponse { points: points.collect() }.encode_to_vec())
+    room.message(&proto::GetResponse { points: points.collect() })
 }
 
-pub(super) fn save(collection: &Collection, message: Bytes) -> Answer {
+pub(super) fn save(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
     let started = Instant::now();
-    let proto::SaveRequest {} = decode(message)?;
-    let saved = collection.save()?;
+    let proto::SaveRequest {} = decode(&message)?;
+    let saved = work.collection.save()?;
     let file = saved.file.display().to_string();
-    Ok(proto::SaveResponse { file, rows: saved.rows, file_bytes: saved.bytes, took_us: micros(started) }.encode_to_vec())
+    work.room().message(&proto::SaveResponse { file, rows: saved.rows, file_bytes: saved.bytes, took_us: micros(started) })
 }
 
-pub(super) fn info(collection: &Collection, message: Bytes) -> Answer {
-    let proto::InfoRequest {} = decode(message)?;
-    let info = collection.info();
+pub(super) fn info(work: &Work<'_>, body: Bytes) -> Answer {
+    let message = message(body)?;
+    let proto::InfoRequest {} = decode(&message)?;
+    let info = work.collection.info();
     let answer = proto::InfoResponse {
         file: info.file.display().to_string(),
         rows: info.rows,
@@ -152,5 +161,5 @@ pub(super) fn info(collection: &Collection, message: Bytes) -> Answer {
         unsaved_changes: info.unsaved,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(answer.encode_to_vec())
+    work.room().message(&answer)
 }

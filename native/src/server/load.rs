@@ -1,0 +1,94 @@
+//! Bytes that requests under way keep in memory: bodies that wait for their turn, answers that wait to be sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Bytes;
+
+use super::places::Place;
+
+/// Bytes of each that do not count, so that small requests come through while large ones wait.
+const FREE: usize = 64 << 10;
+
+/// What all may have together.
+#[derive(Debug)]
+pub(super) struct Budget(AtomicUsize);
+
+/// What one of them has.
+#[derive(Debug)]
+pub(super) struct Load {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(bytes)))
+    }
+
+    pub(super) fn load(self: &Arc<Self>) -> Load {
+        Load { budget: Arc::clone(self), bytes: 0 }
+    }
+}
+
+impl Load {
+    /// Takes more; false, and nothing taken, where there is no room.
+    #[must_use]
+    pub(super) fn add(&mut self, bytes: usize) -> bool {
+        let after = self.bytes.saturating_add(bytes);
+        let more = counted(after) - counted(self.bytes);
+        let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more)).is_ok();
+        if taken {
+            self.bytes = after;
+        }
+        taken
+    }
+
+    /// Bytes to be sent: they keep this and the request's place until the last of them is on its way.
+    pub(super) fn hold(self, bytes: Vec<u8>, place: Place) -> Bytes {
+        Bytes::from_owner(Held { bytes, _load: self, _place: place })
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(counted(self.bytes), Ordering::Relaxed);
+    }
+}
+
+fn counted(bytes: usize) -> usize {
+    bytes.saturating_sub(FREE)
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    _load: Load,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::places::Places;
+    use super::*;
+
+    #[test]
+    fn what_is_taken_comes_back_when_the_bytes_are_sent() {
+        let (budget, places) = (Budget::new(1000), Places::new(1));
+        let mut load = budget.load();
+        assert!(load.add(FREE) && load.add(600) && !load.add(401) && load.add(300));
+        let mut other = budget.load();
+        assert!(other.add(FREE + 100) && !other.add(1));
+        let bytes = load.hold(vec![7; 10], places.enter(None).unwrap());
+        let copy = bytes.slice(3..);
+        drop(bytes);
+        assert!(!other.add(1) && places.enter(None).is_err());
+        drop(copy);
+        assert!(other.add(900) && places.enter(None).is_ok());
+    }
+}
