@@ -54,6 +54,9 @@ const SOCKET_THREADS_MAX: usize = 4;
 
 /// Bodies of the largest size that may wait together, and answers: more are refused.
 const LARGEST_TOGETHER: usize = 8;
+/// How long a client may leave bytes of an answer unread before the system ends the connection.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -222,7 +225,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     // Answers are short and whole: they need not wait for more to send.
-    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    let listener = listener.tap_io(|socket| {
+        drop(socket.set_nodelay(true));
+        // Answers keep their places until they are sent, so a client that does not read must not keep them for good.
+        #[cfg(target_os = "linux")]
+        drop(rustix::net::sockopt::set_tcp_user_timeout(&*socket, UNREAD_MS));
+    });
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     });
