@@ -142,9 +142,11 @@ impl State {
         };
         let linked = plan.link(partition, &records, &manifest.params, pool, Kernels::best(), &mut tell, &mut put);
         let bytes = part.members() * run_bytes(plan.split().degree) as u64;
-        linked.map_err(|error| self.write_failed(&run_name(partition), with_size(error, bytes)))?;
-        end_run(&mut file, &digest, manifest.plan_digest).map_err(|error| PartitionedError::io(&path, error))?;
-        file.finish(&path)
+        let linked = linked.map_err(|error| self.write_failed(&run_name(partition), error));
+        let ended = linked
+            .and_then(|()| end_run(&mut file, &digest, manifest.plan_digest).map_err(|error| PartitionedError::io(&path, error)))
+            .and_then(|()| file.finish(&path));
+        ended.map_err(|error| with_size(error, bytes))
     }
 
     /// Merges the lists of all partitions and writes the file, but for its name; `words` says what to keep of the summary until it has that.
@@ -230,11 +232,11 @@ impl State {
 }
 
 /// Where the disk is full, or a quota used up: the same, with the bytes of the file that it had no room for.
-fn with_size(error: BuildError<io::Error>, bytes: u64) -> BuildError<io::Error> {
+fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
     match error {
-        BuildError::Write(WriteError::Sink(error)) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+        PartitionedError::Io { path, error } if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
             let what = format!("{error}; the file takes {:.2} MiB", bytes as f64 / f64::from(1 << 20));
-            BuildError::Write(WriteError::Sink(io::Error::new(error.kind(), what)))
+            PartitionedError::Io { path, error: io::Error::new(error.kind(), what) }
         }
         other => other,
     }

@@ -208,9 +208,9 @@ fn damage_to_what_is_kept_is_found_and_a_build_at_work_is_left_alone() {
     flip("run-00002");
     // One that is there and cannot be read is another matter.
     std::fs::rename(state.join("run-00001"), sandbox.path("aside")).unwrap();
-    std::fs::create_dir(state.join("run-00001")).unwrap();
+    std::os::unix::fs::symlink("run-00001", state.join("run-00001")).unwrap();
     sandbox.run("merge x.shore.build").fails(4, &["x.shore.build/run-00001: "]);
-    std::fs::remove_dir(state.join("run-00001")).unwrap();
+    std::fs::remove_file(state.join("run-00001")).unwrap();
     std::fs::rename(sandbox.path("aside"), state.join("run-00001")).unwrap();
     // Records that were damaged since would have new checks in the index.
     flip("records");
