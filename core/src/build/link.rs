@@ -39,7 +39,7 @@ pub(super) fn slack(params: &BuildParams) -> f32 {
 
 /// Leaves that a node joins. The more nodes, the smaller a share of them a leaf holds: three leaves more for each fourfold keep
 /// recall at equal effort (measured at 10,000, 60,000 and 100,000 rows).
-fn fanout(params: &BuildParams, nodes: usize) -> usize {
+pub(super) fn fanout(params: &BuildParams, nodes: usize) -> usize {
     let doublings = (nodes >> 14).checked_ilog2().map_or(0, |log| log as usize + 1);
     ((7 + doublings * 3 / 2) * (EF_USUAL + params.ef_construction)).div_ceil(2 * EF_USUAL).clamp(3, 64)
 }
@@ -96,6 +96,15 @@ pub(super) fn link_upper<P: Par>(
     Some(layers)
 }
 
+/// Leaves that a node joins in each of its two parts, where there are `nodes` in all.
+#[cfg(feature = "codes")]
+pub(super) fn part_fanout(params: &BuildParams, nodes: usize) -> usize {
+    // Of its two parts the second knows less of what is near a node: with half of the leaves in each, recall at
+    // equal effort fell by 0.012 at 0.95 (100,000 embeddings in 8 parts). With three quarters in each, linking takes half as long again as at
+    // once, and recall was not below it (150,000 x 1024 in 4 parts: docs/research/disk.md).
+    (fanout(params, nodes) * 3).div_ceil(4).max(3)
+}
+
 /// Links one of the parts that each node of `nodes` is in twice.
 #[cfg(feature = "codes")]
 pub(super) fn link_part<P: Par>(
@@ -106,11 +115,7 @@ pub(super) fn link_part<P: Par>(
     par: &P,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Layer> {
-    // Each node joins leaves in both its parts, of which the second knows less of what is near: with half of the leaves in each, recall at
-    // equal effort fell by 0.012 at 0.95 (100,000 embeddings in 8 parts). With three quarters in each, linking takes half as long again as at
-    // once, and recall was not below it (150,000 x 1024 in 4 parts: docs/research/disk.md).
-    let fanout = (fanout(params, nodes) * 3).div_ceil(4).max(3);
-    let leaves = leaves_of(params, degree, records.rows(), fanout);
+    let leaves = leaves_of(params, degree, records.rows(), part_fanout(params, nodes));
     leaves::build(records, records.rows(), None, &leaves, par, progress)
 }
 

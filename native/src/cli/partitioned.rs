@@ -97,14 +97,15 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn begin(folder: &Path, share: Share, memory: u64, common: &'a Common) -> Result<Self, Fail> {
-        let state = open_state(folder, share)?;
+    fn begin(state: State, output: &Path, memory: u64, common: &'a Common) -> Result<Self, Fail> {
+        state.can_name(output)?;
+        let folder = state.folder().to_owned();
         signals::say_that_work_is_kept();
         // Threads do not change the bytes, so the bound may decide how many there are.
         let most = usize::try_from(memory / 4 / THREAD_BYTES).unwrap_or(usize::MAX).max(1);
         let asked = common.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-        let pool = Pool::new(asked.min(most)).map_err(|error| Fail::io(folder, &error))?;
-        let spill = Spill::begin(folder, end_for_want_of_disk);
+        let pool = Pool::new(asked.min(most)).map_err(|error| Fail::io(&folder, &error))?;
+        let spill = Spill::begin(&folder, end_for_want_of_disk);
         Ok(Self { state, spill, progress: Progress::new(common), pool, common, started: Instant::now() })
     }
 
@@ -158,12 +159,12 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Opens the folder of a build. Where that fails nothing was done that could be kept.
-fn open_state(folder: &Path, share: Share) -> Result<State, Fail> {
-    State::open(folder, share).map_err(|error| match error {
+/// Where the folder of a build could not be opened nothing was done that could be kept.
+fn not_opened(error: PartitionedError) -> Fail {
+    match error {
         PartitionedError::Io { path, error } => Fail::io(&path, &error),
         other => other.into(),
-    })
+    }
 }
 
 /// `nearshore build --memory`.
@@ -188,7 +189,8 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
         }
         refuse_existing(&args.output, args.force)?;
     }
-    let work = Work::begin(&folder, share, memory, common)?;
+    let state = if share == Share::Others { State::open_planned(&folder, share) } else { State::open(&folder, share) };
+    let work = Work::begin(state.map_err(not_opened)?, &args.output, memory, common)?;
     if bound.restart {
         work.state.restart()?;
     }
@@ -263,7 +265,7 @@ fn say(work: &Work<'_>, manifest: &Manifest, plan: &Plan, linked: Option<usize>)
     let folder = work.state.folder().display();
     let mut in_all = 0;
     for partition in 0..plan.parts().len() {
-        in_all += usize::from(work.state.is_linked(manifest, plan, partition)?);
+        in_all += usize::from(work.state.seems_linked(manifest, plan, partition)?);
     }
     let (partitions, rows, most) = (manifest.partitions, manifest.rows, plan.parts().iter().map(|part| part.members()).max());
     if work.common.json {
@@ -301,9 +303,10 @@ pub(crate) fn merge(args: &MergeArgs, common: &Common) -> Result<(), Fail> {
     check_folder(&output)?;
     segments::refuse_set(&output, args.force, &[])?;
     // What was bounded before is bounded now; the plan says by how much.
-    let planned = open_state(&args.folder, Share::Others)?.manifest()?;
+    let state = State::open_planned(&args.folder, Share::Alone).map_err(not_opened)?;
+    let planned = state.manifest()?;
     let memory = planned.as_ref().map_or(0, |manifest| manifest.memory);
-    let work = Work::begin(&args.folder, Share::Alone, memory, common)?;
+    let work = Work::begin(state, &output, memory, common)?;
     if work.state.finished()?.is_some() {
         return finish(work, &output, args.force);
     }

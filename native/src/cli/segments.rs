@@ -9,6 +9,7 @@ use nearshore::build::{BuildError, Summary, build_with_columns};
 use nearshore::dataset::Dataset;
 use nearshore::segments::SEGMENTS_MAX;
 use nearshore::{Kernels, Par as _, Pool, Segments};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::args::{BuildArgs, Common};
@@ -47,8 +48,8 @@ pub(super) fn refuse_bound(args: &BuildArgs) -> Result<(), Fail> {
     )))
 }
 
-/// Where a set of `count` segments lies, and the segments.
-fn names(output: &Path, count: usize) -> (PathBuf, Vec<PathBuf>) {
+/// Where a set of `count` segments lies, and the segments, numbered on from `first`.
+fn names(output: &Path, first: usize, count: usize) -> (PathBuf, Vec<PathBuf>) {
     let known = output.extension().is_some_and(|extension| extension == "shore" || extension == "shores");
     let stem = if known { output.with_extension("") } else { output.to_owned() };
     let with = |end: &str| {
@@ -56,12 +57,25 @@ fn names(output: &Path, count: usize) -> (PathBuf, Vec<PathBuf>) {
         path.push(end);
         PathBuf::from(path)
     };
-    (with(".shores"), (0..count).map(|segment| with(&format!(".{segment}.shore"))).collect())
+    (with(".shores"), (first..first + count).map(|segment| with(&format!(".{segment}.shore"))).collect())
+}
+
+/// The same with the lowest numbers that no segment of the set has whose place they take: that one is whole until the new one is.
+fn new_names(output: &Path, count: usize) -> (PathBuf, Vec<PathBuf>) {
+    let taken = left_over(output);
+    let mut first = 0;
+    loop {
+        let (set, paths) = names(output, first, count);
+        match paths.iter().rposition(|path| taken.contains(path)) {
+            Some(last) => first += last + 1,
+            None => return (set, paths),
+        }
+    }
 }
 
 /// Refuses to leave a set beside the file at `output`, which would go on answering under that name. Known before the input is read.
 pub(super) fn refuse_set(output: &Path, force: bool, inputs: &[&Path]) -> Result<(), Fail> {
-    let set = names(output, 0).0;
+    let set = names(output, 0, 0).0;
     if Segments::listed_at(&set).is_none() {
         return Ok(());
     }
@@ -73,7 +87,7 @@ pub(super) fn refuse_set(output: &Path, force: bool, inputs: &[&Path]) -> Result
 
 /// The set that lies where one of `output` would, and of the files that it lists those that have the names of a build's segments.
 fn left_over(output: &Path) -> Vec<PathBuf> {
-    let set = names(output, 0).0;
+    let set = names(output, 0, 0).0;
     let Some(listed) = Segments::listed_at(&set) else { return Vec::new() };
     let stem = set.with_extension("").into_os_string();
     let is_segment = |path: &PathBuf| {
@@ -114,16 +128,17 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     if count > SEGMENTS_MAX {
         return Err(Fail::usage(format!("--segment-rows: {count} segments; at most {SEGMENTS_MAX} would be right")));
     }
-    let (set, paths) = names(&args.output, count);
+    allow_files(count)?;
+    let (set, paths) = new_names(&args.output, count);
     // First of all, so that nobody waits an hour to hear that an output exists, or of an id that comes twice.
     let begin = |path: &Path| begin(path, args.force, &args.inputs());
     paths.iter().try_for_each(|path| begin(path).map(drop))?;
     let list = begin(&set)?;
     let mut old = left_over(&args.output);
-    old.retain(|path| *path != set && !paths.contains(path));
+    old.retain(|path| *path != set);
     check_ids(data)?;
     let params = args.params(args.tier.of(data, args, common)?);
-    let mut built = Vec::new();
+    let (mut sinks, mut summaries) = (Vec::new(), Vec::new());
     for (segment, (rows, path)) in shares(data.rows(), count).zip(&paths).enumerate() {
         let began = Instant::now();
         let window = data.window(rows.clone());
@@ -134,14 +149,14 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
         let (input, columns) = (window.input(), window.columns());
         let (sink, summary) = build_with_columns(&input, &columns, &params, pool, Kernels::best(), &mut tell, begin(path)?)
             .map_err(|error| explain(of_whole(error, rows.start), data, path))?;
-        built.push((sink, summary, began.elapsed().as_secs_f64()));
+        sinks.push(sink);
+        summaries.push((summary, began.elapsed().as_secs_f64()));
     }
-    let mut summaries: Vec<(Summary, f64)> = Vec::new();
-    for ((sink, summary, took), path) in built.into_iter().zip(&paths) {
-        sink.finish().map_err(|error| Fail::output(path, &error))?;
-        summaries.push((summary, took));
-    }
-    Segments::make(&paths, &set, list, &mut |done, total| progress.tell("comparing ids", done, Some(total)))?;
+    let made = Segments::make_of(sinks, &set, list, &mut |done, total| progress.tell("comparing ids", done, Some(total)));
+    made.map_err(|error| match error {
+        nearshore::Error::Io { path, source } => Fail::output(&path, &source),
+        other => other.into(),
+    })?;
     progress.finish();
     remove(&old)?;
     let single = set.with_extension("shore");
@@ -174,6 +189,26 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
         let mut each = summaries.iter().zip(&paths);
         each.try_for_each(|((summary, took), path)| write_summary(out, path, &params, data, summary, *took, common.verbose > 0))
     })
+}
+
+/// Files that a build has open beside its segments.
+const FILES_BESIDE: u64 = 64;
+
+/// Sees to it that `count` segments can be open at once, which each is until all are built. Refuses what the system does not allow: nobody waits
+/// an hour to hear that.
+fn allow_files(count: usize) -> Result<(), Fail> {
+    let wanted = count as u64 + FILES_BESIDE;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    if maximum.is_none_or(|most| most >= wanted) && setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).is_ok() {
+        return Ok(());
+    }
+    let most = maximum.or(current).unwrap_or(0);
+    Err(Fail::usage(format!(
+        "--segment-rows: {count} segments are {wanted} open files, and the system allows {most} (ulimit -n); more rows a segment, or a higher limit, would be right"
+    )))
 }
 
 /// Refuses an id that two rows have, be they in one segment or in two. Memory: 8 bytes a row.

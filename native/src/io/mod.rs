@@ -11,6 +11,8 @@
 //! None of them knows what a block means.
 
 pub mod blocks;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod denied;
 mod loaded;
 mod mapped;
 pub(crate) mod memory;

@@ -78,9 +78,10 @@ fn remove_dead(folder: &Path, prefix: &OsStr) {
         if !chance.is_some_and(|chance| chance.len() == CHANCE && chance.iter().all(u8::is_ascii_alphanumeric)) {
             continue;
         }
-        // What is no file, or not to be opened, is nothing that was begun here.
+        // What is no file, or not to be opened, is nothing that was begun here. Over NFS only what can be written can be locked.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let Some(file) = is_file.then(|| File::open(entry.path()).ok()).flatten() else { continue };
+        let open = || File::options().read(true).write(true).open(entry.path()).ok();
+        let Some(file) = is_file.then(open).flatten() else { continue };
         if file.try_lock().is_ok() {
             // Still locked, so that nobody takes it for a living one.
             let _ = std::fs::remove_file(entry.path());
@@ -182,25 +183,83 @@ impl FileSink {
         Ok(Self { file, listed, destination: destination.to_owned(), replace, gatherer: Gatherer::default() })
     }
 
+    /// Where the file is until it has its name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The name that it will have.
+    #[must_use]
+    pub fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Makes all bytes durable, and readable at [`FileSink::path`].
+    ///
+    /// # Errors
+    /// Whatever the system says (a full disk).
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.gatherer.flush(self.file.as_file())?;
+        self.file.as_file().sync_all()
+    }
+
     /// Makes all bytes durable, gives the file its name, and makes the name durable.
     ///
     /// # Errors
     /// Whatever the system says (a full disk); then nothing is left, and an older file of that name is untouched.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.gatherer.flush(self.file.as_file())?;
-        let Self { file, listed, destination, replace, .. } = self;
-        file.as_file().sync_all()?;
-        let files = partial_files();
-        if !files.contains(&listed.0) {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let renamed = if replace { file.persist(&destination) } else { file.persist_noclobber(&destination) };
-        drop(files);
-        renamed.map_err(|failed| failed.error)?;
-        #[cfg(unix)]
-        File::open(folder_of(&destination))?.sync_all()?;
-        Ok(())
+    pub fn finish(self) -> io::Result<()> {
+        self.finish_after(Vec::new()).map_err(|(_, error)| error)
     }
+
+    /// The same for many: `others`, of one folder, have their names when this one gets its own, and a signal comes before all of them or after.
+    ///
+    /// # Errors
+    /// The file, and what the system says; then none of them is left.
+    pub fn finish_after(mut self, mut others: Vec<Self>) -> Result<(), (PathBuf, io::Error)> {
+        for sink in others.iter_mut().chain([&mut self]) {
+            sink.sync().map_err(|error| (sink.destination.clone(), error))?;
+        }
+        let folder = folder_of(&self.destination).to_owned();
+        let many = !others.is_empty();
+        // Held until all have their names: who removes what is under way waits.
+        let files = partial_files();
+        // They take themselves off the list when it is free again.
+        let mut listed = Vec::new();
+        let mut named = Vec::new();
+        let mut result = Ok(());
+        for (sink, last) in others.into_iter().map(|other| (other, false)).chain([(self, true)]) {
+            let Self { file, listed: own, destination, replace, .. } = sink;
+            let known = files.contains(&own.0);
+            listed.push(own);
+            if result.is_ok() {
+                let renamed = || {
+                    known.then_some(()).ok_or(io::ErrorKind::Interrupted)?;
+                    if last && many {
+                        sync_folder(&folder)?;
+                    }
+                    // An error has the file, which goes with it.
+                    let renamed = if replace { file.persist(&destination) } else { file.persist_noclobber(&destination) };
+                    renamed.map(drop).map_err(|failed| failed.error)
+                };
+                match renamed() {
+                    Ok(()) => named.push(destination),
+                    Err(error) => result = Err((destination, error)),
+                }
+            }
+        }
+        if result.is_err() {
+            named.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        }
+        drop(files);
+        drop(listed);
+        result.and_then(|()| sync_folder(&folder).map_err(|error| (folder, error)))
+    }
+}
+
+/// Makes names in a folder durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 impl Sink for FileSink {
@@ -288,6 +347,29 @@ mod tests {
         second.finish().unwrap();
         drop((living, scratch));
         assert_eq!(entries(folder.path()).len(), others.len() + 2);
+    }
+
+    #[test]
+    fn many_get_their_names_together_or_none_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let begin = |name: &str, replace| {
+            let mut sink = FileSink::create(&path(name), replace).unwrap();
+            sink.write_at(0, name.as_bytes()).unwrap();
+            sink
+        };
+        std::fs::write(path("list"), b"older").unwrap();
+        let (list, others) = (begin("list", true), vec![begin("a", false), begin("b", false), begin("c", false)]);
+        std::fs::write(path("c"), b"somebody else's").unwrap();
+        let (at, error) = list.finish_after(others).unwrap_err();
+        assert_eq!((at, error.kind()), (path("c"), io::ErrorKind::AlreadyExists));
+        assert_eq!((std::fs::read(path("list")).unwrap(), entries(folder.path()).len()), (b"older".to_vec(), 2));
+        begin("list", true).finish_after(vec![begin("a", false), begin("c", true)]).unwrap();
+        for name in ["list", "a", "c"] {
+            assert_eq!(std::fs::read(path(name)).unwrap(), name.as_bytes());
+        }
+        assert_eq!(entries(folder.path()).len(), 3);
+        assert!(!partial_files().iter().any(|listed| listed.starts_with(folder.path())));
     }
 
     #[test]

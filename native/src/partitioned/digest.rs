@@ -12,6 +12,14 @@ pub(super) fn of_bytes(bytes: &[u8]) -> u64 {
     digest.finish()
 }
 
+/// Of one of many records, whose digests are summed, as they are not written in their order.
+pub(super) fn of_record(number: u64, record: &[u8]) -> u64 {
+    let mut digest = Digest::new();
+    digest.update(&number.to_le_bytes());
+    digest.update(record);
+    digest.finish()
+}
+
 /// A digest of vectors, ids, payloads and columns. Reads all of them.
 pub(super) fn of_data(data: &Dataset) -> u64 {
     let vectors = data.vectors();

@@ -44,6 +44,20 @@ pub enum PartitionedError {
         /// On what.
         path: PathBuf,
     },
+    /// The folder is not that of a build, and is left as it is.
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What lies in it.
+        name: String,
+    },
+    /// The output is to lie where no rename leads from the folder.
+    Elsewhere {
+        /// The output.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// What was begun is another build.
     Mismatch {
         /// The folder.
@@ -94,6 +108,17 @@ impl fmt::Display for PartitionedError {
         match self {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Busy { path } => write!(f, "{}: another build is at work here", path.display()),
+            Self::Foreign { path, name } => write!(
+                f,
+                "{}: no folder of a build, as {name} lies in it; it is left as it is, and another output, or another place for it, would be right",
+                path.display()
+            ),
+            Self::Elsewhere { path, folder } => write!(
+                f,
+                "{}: on another file system than {}, where the file is made; an output beside that would be right",
+                path.display(),
+                folder.display()
+            ),
             Self::Mismatch { path, what } => {
                 write!(f, "{}: holds another build ({what}); --restart drops it, the options of then go on with it", path.display())
             }

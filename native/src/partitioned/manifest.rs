@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Job;
 
 /// Version of the folder's files.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Where rows come from, in words that bring them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Manifest {
     pub(super) plan_digest: u64,
     /// A check of each partition's records.
     pub(super) checks: Vec<u64>,
+    /// A digest of all records, in any order.
+    pub(super) records: u64,
 }
 
 impl Manifest {
@@ -117,6 +119,7 @@ impl Manifest {
             stamps: job.source.stamps(),
             plan_digest: 0,
             checks: Vec::new(),
+            records: 0,
         }
     }
 
@@ -132,6 +135,7 @@ impl Manifest {
             "version": VERSION, "nearshore": env!("CARGO_PKG_VERSION"), "source": self.source.to_json(), "files": self.stamps,
             "options": options(&self.job()), "rows": self.rows, "digest": hex(&self.digest), "partitions": self.partitions,
             "plan": hex(&self.plan_digest), "checks": self.checks.iter().map(hex).collect::<Vec<_>>(),
+            "records": hex(&self.records),
         });
         format!("{value:#}\n").into_bytes()
     }
@@ -155,6 +159,7 @@ impl Manifest {
             stamps: value["files"].as_array()?.clone(),
             plan_digest: hex(&value["plan"])?,
             checks: value["checks"].as_array()?.iter().map(hex).collect::<Option<_>>()?,
+            records: hex(&value["records"])?,
         })
     }
 
@@ -218,10 +223,11 @@ mod tests {
         let source = Source { input: "/data/base.fbin".into(), columns: vec!["year".into()], ..Source::default() };
         let params = BuildParams::new(Metric::Cosine).m(24).seed(u64::MAX).codes(Codes::U4);
         let job = Job { source: &source, params: &params, memory: 2 << 30, partitions: Some(8) };
-        let manifest = Manifest { partitions: 8, digest: 7, rows: 1000, plan_digest: u64::MAX, checks: vec![1, 2], ..Manifest::new(&job) };
+        let manifest =
+            Manifest { partitions: 8, digest: 7, rows: 1000, plan_digest: u64::MAX, checks: vec![1, 2], records: 3, ..Manifest::new(&job) };
         let again = Manifest::parse(&manifest.to_bytes()).unwrap();
         assert_eq!((&again.source, again.params, again.memory, again.asked), (&source, params, 2 << 30, Some(8)));
-        assert_eq!((again.digest, again.rows, again.plan_digest, &again.checks), (7, 1000, u64::MAX, &manifest.checks));
+        assert_eq!((again.digest, again.rows, again.plan_digest, &again.checks, again.records), (7, 1000, u64::MAX, &manifest.checks, 3));
         assert_eq!(again.same_options(&job), Ok(()));
         let other = params.m(32);
         assert_eq!(again.same_options(&Job { params: &other, ..job }), Err("--m: 24 then, 32 now".to_owned()));

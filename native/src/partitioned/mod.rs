@@ -20,20 +20,27 @@
 mod digest;
 mod error;
 mod files;
+mod folder;
 mod manifest;
 mod space;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nearshore_core::build::BuildParams;
 use nearshore_core::build::parts::{Plan, PlanError};
 
 use crate::dataset::Dataset;
+use crate::index::Index;
+use crate::io::folder_of;
 pub use error::{Need, PartitionedError};
-use files::{read_whole, run_name};
+use files::read_whole;
+use folder::run_name;
 pub use manifest::{Manifest, Source};
 pub use steps::{Told, fits};
 
@@ -71,7 +78,7 @@ pub enum Share {
 #[derive(Debug)]
 pub struct State {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// The folder of a build of `output`.
@@ -86,16 +93,32 @@ impl State {
     /// Opens `folder`, made where it is not there, and holds it as long as the value lives.
     ///
     /// # Errors
-    /// [`PartitionedError::Busy`] where another process works there, or what the system says.
+    /// [`PartitionedError::Foreign`] where something else lies there, [`PartitionedError::Busy`] where another process works there, or what the
+    /// system says.
     pub fn open(folder: &Path, share: Share) -> Result<Self, PartitionedError> {
-        fs::create_dir_all(folder).map_err(|error| PartitionedError::io(folder, error))?;
-        let path = folder.join(LOCK);
-        let io = |error| PartitionedError::io(&path, error);
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        if !files::lock(&lock, share == Share::Alone).map_err(io)? {
-            return Err(PartitionedError::Busy { path: folder.to_owned() });
+        folder::make(folder)?;
+        folder::check(folder)?;
+        Self::hold(folder, share)
+    }
+
+    /// Opens `folder` where something was planned in it, and leaves it as it is where nothing was.
+    ///
+    /// # Errors
+    /// [`PartitionedError::Missing`], and as [`State::open`].
+    pub fn open_planned(folder: &Path, share: Share) -> Result<Self, PartitionedError> {
+        folder::check(folder)?;
+        if [MANIFEST, FINISHED].iter().all(|name| !folder.join(name).exists()) {
+            let what = "nothing is planned here; build --partition plan comes first".to_owned();
+            return Err(PartitionedError::Missing { path: folder.to_owned(), what });
         }
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Self::hold(folder, share)
+    }
+
+    fn hold(folder: &Path, share: Share) -> Result<Self, PartitionedError> {
+        let path = folder.join(LOCK);
+        let lock = files::open_locked(&path, share == Share::Alone).map_err(|error| PartitionedError::io(&path, error))?;
+        let lock = lock.ok_or_else(|| PartitionedError::Busy { path: folder.to_owned() })?;
+        Ok(Self { folder: folder.to_owned(), lock })
     }
 
     /// Where it is.
@@ -117,31 +140,21 @@ impl State {
         for name in [MANIFEST, FINISHED] {
             files::remove(&self.path(name))?;
         }
-        self.clear(&[LOCK])
+        folder::clear(&self.folder, &[LOCK])
     }
 
-    /// Removes every file but `kept`.
-    fn clear(&self, kept: &[&str]) -> Result<(), PartitionedError> {
-        let io = |error| PartitionedError::io(&self.folder, error);
-        for entry in fs::read_dir(&self.folder).map_err(io)? {
-            let name = entry.map_err(io)?.file_name();
-            if kept.iter().all(|kept| name != *kept) {
-                files::remove(&self.folder.join(name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the folder, when the file it was for has its name.
+    /// Removes the folder, when the file it was for has its name; what others have put there stays, and the folder with it.
     ///
     /// # Errors
     /// What the system says; then what is left says that all was done.
     pub fn remove(self) -> Result<(), PartitionedError> {
-        self.clear(&[LOCK, FINISHED, MANIFEST])?;
+        folder::clear(&self.folder, &[LOCK, FINISHED, MANIFEST])?;
         for name in [MANIFEST, FINISHED, LOCK] {
             files::remove(&self.path(name))?;
         }
-        fs::remove_dir(&self.folder).map_err(|error| PartitionedError::io(&self.folder, error))
+        // A network file system keeps an open file in its folder.
+        drop(self.lock);
+        folder::remove(&self.folder)
     }
 
     /// What was planned here, if it was.
@@ -191,7 +204,17 @@ impl State {
         Plan::read(map.as_ref()).map_err(damaged)
     }
 
-    /// Whether the lists of a partition are there and whole.
+    /// Whether the lists of a partition seem to be there, by their length and end: merging looks at all of them.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn seems_linked(&self, manifest: &Manifest, plan: &Plan, partition: usize) -> Result<bool, PartitionedError> {
+        let (path, part) = (self.path(&run_name(partition)), &plan.parts()[partition]);
+        let seems = files::Run::seems_whole(&path, manifest.plan_digest, part, plan.split().degree);
+        seems.map_err(|error| PartitionedError::io(&path, error))
+    }
+
+    /// Whether the lists of a partition are there and whole. Reads all of them.
     ///
     /// # Errors
     /// What the system says.
@@ -207,29 +230,49 @@ impl State {
     /// What a build that lacks only the name of its file came to.
     ///
     /// # Errors
-    /// What the system says.
+    /// [`PartitionedError::Damaged`], or what the system says.
     pub fn finished(&self) -> Result<Option<serde_json::Value>, PartitionedError> {
         let path = self.path(FINISHED);
         match fs::read(&path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(bytes) => {
+                let words = serde_json::from_slice(&bytes).ok().filter(|words: &serde_json::Value| words["build_id"].is_string());
+                let what = || "not what a build came to".to_owned();
+                words.map(Some).ok_or_else(|| PartitionedError::Damaged { path, what: what() })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(PartitionedError::io(&path, error)),
         }
     }
 
+    /// Whether a finished file can get this name: by a rename, which no other file system allows. Known before the work.
+    ///
+    /// # Errors
+    /// [`PartitionedError::Elsewhere`], or what the system says.
+    pub fn can_name(&self, output: &Path) -> Result<(), PartitionedError> {
+        let system_of = |path: &Path| path.metadata().map(|data| data.dev()).map_err(|error| PartitionedError::io(path, error));
+        if system_of(&self.folder)? == system_of(folder_of(output))? {
+            return Ok(());
+        }
+        Err(PartitionedError::Elsewhere { path: output.to_owned(), folder: self.folder.clone() })
+    }
+
     /// Gives a finished file its name, unless it has it.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] as [`PartitionedError::Io`], or what the system says.
+    /// [`io::ErrorKind::AlreadyExists`] as [`PartitionedError::Io`], [`PartitionedError::Damaged`] where it is neither here nor there, or what the
+    /// system says.
     pub fn name_output(&self, output: &Path, replace: bool) -> Result<(), PartitionedError> {
         let own = self.path(OUTPUT);
-        if !own.try_exists().map_err(|error| PartitionedError::io(&own, error))? {
+        if own.try_exists().map_err(|error| PartitionedError::io(&own, error))? {
+            return if replace { files::rename(&own, output) } else { files::rename_new(&own, output) };
+        }
+        let words = self.finished()?.unwrap_or_default();
+        let found = Index::open(output).ok().map(|index| format!("{:016x}", index.reader().header().superblock.build_id));
+        if found.is_some() && found.as_deref() == words["build_id"].as_str() {
             return Ok(());
         }
-        if !replace && output.symlink_metadata().is_ok() {
-            return Err(PartitionedError::io(output, io::ErrorKind::AlreadyExists.into()));
-        }
-        files::rename(&own, output)
+        let what = format!("is gone, and {} is not what became of it", output.display());
+        Err(PartitionedError::Damaged { path: own, what })
     }
 }
 

@@ -3,13 +3,15 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Digest, WriteError};
 
-use super::files::{Growing, Run, end_run, read_whole, run_name, write_whole};
+use super::files::{Growing, Run, end_run, read_whole, write_whole};
+use super::folder::run_name;
 use super::manifest::Manifest;
 use super::{COPIES, FINISHED, Job, MANIFEST, OUTPUT, PLAN, PartitionedError, RECORDS, State, digest, space};
 use crate::Pool;
@@ -21,6 +23,9 @@ pub type Told<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
 
 /// Bytes that one stream of records gathers at most, and all of them together.
 const GATHERED: (usize, usize) = (1 << 16, 8 << 20);
+
+/// Records between two calls of progress.
+const TELL: u64 = 1 << 16;
 
 impl State {
     /// Decides who goes where, and writes every record there.
@@ -53,13 +58,13 @@ impl State {
         manifest.rows = data.rows() as u64;
         manifest.plan_digest = digest.finish();
         manifest.digest = digest::with_rest(data, plan.digest());
-        manifest.checks = self.scatter(data, &plan, pool, told)?;
+        (manifest.checks, manifest.records) = self.scatter(data, &plan, pool, told)?;
         write_whole(&self.path(MANIFEST), &manifest.to_bytes())?;
         Ok((manifest, plan))
     }
 
-    /// Writes records and copies.
-    fn scatter(&self, data: &Dataset, plan: &Plan, pool: &Pool, told: &mut Told<'_>) -> Result<Vec<u64>, PartitionedError> {
+    /// Writes records and copies; returns a check of each partition's, and a digest of all records.
+    fn scatter(&self, data: &Dataset, plan: &Plan, pool: &Pool, told: &mut Told<'_>) -> Result<(Vec<u64>, u64), PartitionedError> {
         let stride = plan.record_bytes() as u64;
         let copies = plan.parts().last().map_or(0, |part| part.copies.end);
         let mut files = Vec::new();
@@ -72,7 +77,11 @@ impl State {
         let parts = plan.parts().len();
         let most = (GATHERED.1 / (2 * parts + 1)).clamp(stride as usize, GATHERED.0);
         let mut streams: Vec<Gatherer> = (0..2 * parts + 1).map(|_| Gatherer::default()).collect();
+        let mut digest = 0u64;
         let mut put = |stream: Stream, at: u64, record: &[u8]| {
+            if !matches!(stream, Stream::Copies(_)) {
+                digest = digest.wrapping_add(digest::of_record(at, record));
+            }
             let (number, file) = match stream {
                 Stream::Upper => (2 * parts, &files[0]),
                 Stream::Nodes(part) => (part as usize, &files[0]),
@@ -91,8 +100,8 @@ impl State {
             let flushed = stream.flush(&files[usize::from(copies)].file);
             flushed.map_err(|error| PartitionedError::io(&self.path(if copies { COPIES } else { RECORDS }), error))?;
         }
-        files.into_iter().try_for_each(|file| file.sync().map(drop))?;
-        Ok(checks)
+        files.iter_mut().try_for_each(Growing::sync)?;
+        Ok((checks, digest))
     }
 
     /// Links a partition, whose records and lists are the only large things in memory then.
@@ -133,9 +142,11 @@ impl State {
         };
         let linked = plan.link(partition, &records, &manifest.params, pool, Kernels::best(), &mut tell, &mut put);
         let bytes = part.members() * run_bytes(plan.split().degree) as u64;
-        linked.map_err(|error| self.write_failed(&run_name(partition), with_size(error, bytes)))?;
-        end_run(&mut file, &digest, manifest.plan_digest).map_err(|error| PartitionedError::io(&path, error))?;
-        file.finish(&path)
+        let linked = linked.map_err(|error| self.write_failed(&run_name(partition), error));
+        let ended = linked
+            .and_then(|()| end_run(&mut file, &digest, manifest.plan_digest).map_err(|error| PartitionedError::io(&path, error)))
+            .and_then(|()| file.finish(&path));
+        ended.map_err(|error| with_size(error, bytes))
     }
 
     /// Merges the lists of all partitions and writes the file, but for its name; `words` says what to keep of the summary until it has that.
@@ -159,7 +170,10 @@ impl State {
                 let what = format!("partition {} of {} is not linked yet", number + 1, plan.parts().len());
                 PartitionedError::Missing { path: self.folder().to_owned(), what }
             };
-            let run = Run::open(&path).map_err(|_| missing())?;
+            let run = match Run::open(&path) {
+                Err(PartitionedError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
+                other => other?,
+            };
             if !run.is_whole(manifest.plan_digest, part, degree) {
                 return Err(missing());
             }
@@ -171,6 +185,7 @@ impl State {
         let kept = Kept { records: records.as_ref(), runs: &runs };
         let damaged = |error: PlanError| PartitionedError::Damaged { path: self.path(RECORDS), what: error.to_string() };
         plan.check_kept(kept).map_err(damaged)?;
+        self.check_records(records.as_ref(), plan, manifest, told)?;
         let mut tell = |stage, done, total| {
             let name = match stage {
                 Stage::Encode | Stage::Link => "merging",
@@ -182,10 +197,29 @@ impl State {
         };
         let file = Growing::create(self.path(OUTPUT))?;
         let built = plan.merge(&build_input(data), &data.columns(), &manifest.params, kept, pool, Kernels::best(), &mut tell, file);
-        let (file, summary) = built.map_err(|error| self.write_failed(OUTPUT, error))?;
+        let (mut file, summary) = built.map_err(|error| self.write_failed(OUTPUT, error))?;
+        // Rows that changed while they were read would be in the file. What came through a pipe is a copy of our own.
+        if manifest.source.input != Path::new("-") {
+            self.matches(manifest, manifest.job(), || Ok::<_, PartitionedError>(digest::of_data(data)))?;
+        }
         file.sync()?;
         write_whole(&self.path(FINISHED), words(&summary).to_string().as_bytes())?;
         Ok(summary)
+    }
+
+    /// Whether all records are those that were written: a merge would give damage fresh checks.
+    fn check_records(&self, records: &[u8], plan: &Plan, manifest: &Manifest, told: &mut Told<'_>) -> Result<(), PartitionedError> {
+        let mut sum = 0u64;
+        for (number, record) in (0..).zip(records.chunks_exact(plan.record_bytes())) {
+            sum = sum.wrapping_add(digest::of_record(number, record));
+            if number % TELL == 0 {
+                told("checking", number, plan.nodes());
+            }
+        }
+        if sum == manifest.records {
+            return Ok(());
+        }
+        Err(PartitionedError::Damaged { path: self.path(RECORDS), what: "not what was written".to_owned() })
     }
 
     /// An error of a sink with the name of its file, any other as it is.
@@ -197,12 +231,12 @@ impl State {
     }
 }
 
-/// Where the disk is full: the same, with the bytes of the file that it had no room for.
-fn with_size(error: BuildError<io::Error>, bytes: u64) -> BuildError<io::Error> {
+/// Where the disk is full, or a quota used up: the same, with the bytes of the file that it had no room for.
+fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
     match error {
-        BuildError::Write(WriteError::Sink(error)) if error.kind() == io::ErrorKind::StorageFull => {
+        PartitionedError::Io { path, error } if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
             let what = format!("{error}; the file takes {:.2} MiB", bytes as f64 / f64::from(1 << 20));
-            BuildError::Write(WriteError::Sink(io::Error::new(io::ErrorKind::StorageFull, what)))
+            PartitionedError::Io { path, error: io::Error::new(error.kind(), what) }
         }
         other => other,
     }

@@ -96,7 +96,7 @@ fn parse(value: &Value) -> Result<Vec<Entry>, String> {
 ///
 /// # Errors
 /// What the system says, or a name that a set cannot hold ([`io::ErrorKind::InvalidInput`]).
-pub(crate) fn write(entries: &[Entry], mut sink: FileSink) -> io::Result<()> {
+pub(crate) fn write(entries: &[Entry], sink: &mut FileSink) -> io::Result<()> {
     let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     if entries.is_empty() || entries.len() > SEGMENTS_MAX {
         return wrong(format!("{} segments; 1 to {SEGMENTS_MAX} would be right", entries.len()));
@@ -104,8 +104,7 @@ pub(crate) fn write(entries: &[Entry], mut sink: FileSink) -> io::Result<()> {
     if let Some(entry) = entries.iter().find(|entry| !is_name(&entry.name)) {
         return wrong(format!("{:?} is no name that a set can hold: one without \\, : and unseen characters would be right", entry.name));
     }
-    sink.write_at(0, to_json(entries).as_bytes())?;
-    sink.finish()
+    sink.write_at(0, to_json(entries).as_bytes())
 }
 
 fn to_json(entries: &[Entry]) -> String {
@@ -152,7 +151,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.shores");
         let entries = vec![entry("x.0.shore", 1), entry("below/K\u{fc}ste 2.shore", 0xAB)];
-        write(&entries, FileSink::create(&path, false).unwrap()).unwrap();
+        let mut sink = FileSink::create(&path, false).unwrap();
+        write(&entries, &mut sink).unwrap();
+        sink.finish().unwrap();
         assert_eq!(read(&path).unwrap(), Some(Stand::Segments(entries)));
         assert_eq!(read_text(b"{\"format\": \"nearshore parts\"}"), Ok(Some(Stand::Parts)));
         for text in [&b""[..], b"\x89SHORE", b"[]"] {
@@ -162,7 +163,7 @@ mod tests {
             assert_eq!(read_text(text), Ok(Some(Stand::Unknown)), "{text:?}");
         }
         for entries in [vec![], vec![entry("../x.shore", 1)], vec![entry("", 1)]] {
-            let failed = write(&entries, FileSink::create(&folder.path().join("y.shores"), false).unwrap()).unwrap_err();
+            let failed = write(&entries, &mut FileSink::create(&folder.path().join("y.shores"), false).unwrap()).unwrap_err();
             assert_eq!(failed.kind(), io::ErrorKind::InvalidInput);
         }
         assert!(!folder.path().join("y.shores").exists());

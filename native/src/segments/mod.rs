@@ -123,12 +123,39 @@ impl Segments {
         sink: FileSink,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), Error> {
-        let set = set.as_ref();
-        let wrong = |what: String| Error::Set { path: set.to_owned(), what };
+        let (set, mut sink) = (set.as_ref(), sink);
         let mut segments: Vec<Segment> = Vec::new();
         for path in paths {
             segments.append(&mut Self::open(path)?.segments);
         }
+        Self::list(segments, set, &mut sink, progress)?;
+        sink.finish().map_err(|error| Error::io(set, error))
+    }
+
+    /// The same for files that have no names yet, and give them theirs: first the segments, then the set. What can fail is done before, so that a
+    /// set whose place this one takes is whole until then, if none of its files is replaced.
+    ///
+    /// # Errors
+    /// As [`Segments::make`]; then no file has its name.
+    pub fn make_of(
+        segments: Vec<FileSink>,
+        set: impl AsRef<Path>,
+        sink: FileSink,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), Error> {
+        let (set, mut sinks, mut sink) = (set.as_ref(), segments, sink);
+        let mut segments = Vec::new();
+        for sink in &mut sinks {
+            sink.sync().map_err(|error| Error::io(sink.destination(), error))?;
+            segments.push(Segment { path: sink.destination().to_owned(), index: Index::open_with(sink.path(), Driver::Mmap)? });
+        }
+        Self::list(segments, set, &mut sink, progress)?;
+        sink.finish_after(sinks).map_err(|(path, error)| Error::io(&path, error))
+    }
+
+    /// Writes to `sink` what a set of these files says, when they fit together.
+    fn list(segments: Vec<Segment>, set: &Path, sink: &mut FileSink, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Error> {
+        let wrong = |what: String| Error::Set { path: set.to_owned(), what };
         let mut entries = Vec::new();
         for segment in &segments {
             let first = &segments[0];

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nearshore::build::BuildParams;
 use nearshore::build::parts::in_memory_bytes;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Ran, Sandbox, SmallDisk, fbin, jsonl, names, numbers};
@@ -204,6 +205,18 @@ fn damage_to_what_is_kept_is_found_and_a_build_at_work_is_left_alone() {
     // A list that was damaged is made again.
     flip("run-00002");
     sandbox.run("merge x.shore.build").fails(2, &["partition 3 of 4 is not linked yet"]);
+    flip("run-00002");
+    // One that is there and cannot be read is another matter.
+    std::fs::rename(state.join("run-00001"), sandbox.path("aside")).unwrap();
+    std::os::unix::fs::symlink("run-00001", state.join("run-00001")).unwrap();
+    sandbox.run("merge x.shore.build").fails(4, &["x.shore.build/run-00001: "]);
+    std::fs::remove_file(state.join("run-00001")).unwrap();
+    std::fs::rename(sandbox.path("aside"), state.join("run-00001")).unwrap();
+    // Records that were damaged since would have new checks in the index.
+    flip("records");
+    sandbox.run("merge x.shore.build").fails(5, &["x.shore.build/records", "--restart"]);
+    flip("records");
+    flip("run-00002");
     let lock = std::fs::File::options().write(true).open(state.join("lock")).unwrap();
     lock.lock().unwrap();
     sandbox.run(&line).fails(2, &["x.shore.build", "another build is at work"]);
@@ -211,6 +224,79 @@ fn damage_to_what_is_kept_is_found_and_a_build_at_work_is_left_alone() {
     sandbox.run(&line).ok();
     sandbox.run(&format!("build base.fbin -o y.shore {BOUND}")).ok();
     assert!(bytes(&sandbox, "x.shore") == bytes(&sandbox, "y.shore"));
+}
+
+#[test]
+fn a_folder_of_something_else_is_left_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &rows(2000, 6)));
+    let line = format!("build base.fbin -o x.shore {BOUND}");
+    let folder = sandbox.path("x.shore.build");
+    std::fs::create_dir(&folder).unwrap();
+    sandbox.run("merge x.shore.build").fails(2, &["x.shore.build: nothing is planned here"]);
+    assert_eq!(names(&folder).len(), 0);
+    // Whatever it holds: even names that a build would know.
+    sandbox.write("x.shore.build/finished.json", b"{ \"build_id\": \"0\", \"rows\": 1 }");
+    for (more, held) in [("finished.json", "finished.json"), ("notes.txt", "notes.txt"), ("lock", "notes.txt")] {
+        if more != "finished.json" {
+            sandbox.write(&format!("x.shore.build/{more}"), b"mine");
+        }
+        let before = names(&folder);
+        let fits = "build base.fbin -o x.shore --memory 1GiB";
+        for line in [
+            &line,
+            &format!("{line} --restart"),
+            &format!("{line} --partition 1/1"),
+            fits,
+            "merge x.shore.build",
+            "merge x.shore.build -o y.shore",
+        ] {
+            sandbox.run(line).fails(2, &["x.shore.build: no folder of a build, as", held, "left as it is"]);
+            assert_eq!(names(&folder), before, "{line}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    // What somebody put into the folder of a build is in nobody's way, and stays.
+    sandbox.run(&format!("{line} --partition plan")).ok();
+    sandbox.write("x.shore.build/slurm-17.out", b"linked");
+    sandbox.run(&format!("{line} --restart --partition plan")).ok();
+    sandbox.run(&line).ok();
+    assert_eq!(names(&folder), ["slurm-17.out"]);
+    sandbox.run("verify x.shore").ok();
+}
+
+#[test]
+fn an_output_on_another_file_system_is_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    let device = |path: &Path| std::os::unix::fs::MetadataExt::dev(&path.metadata().unwrap());
+    if device(elsewhere.path()) == device(&sandbox.path("")) {
+        return;
+    }
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &rows(2000, 6)));
+    sandbox.run(&format!("build base.fbin -o x.shore {BOUND} --partition plan")).ok();
+    let output = elsewhere.path().join("x.shore");
+    // Before it is seen that nothing is linked.
+    sandbox.run(&format!("merge x.shore.build -o {}", output.display())).fails(2, &["x.shore: on another file system than x.shore.build"]);
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_done_and_the_same_command_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &rows(12_000, 3)));
+    let line = format!("build base.fbin -o x.shore {BOUND} --quiet");
+    let mut child = sandbox.command(line.split(' ')).spawn().unwrap();
+    let state = sandbox.path("x.shore.build");
+    wait_for(&mut child, &state.join("run-00000"), Duration::from_secs(60));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    let kept = "nearshore: interrupted; what was done is kept, and the same command goes on from there\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(130), kept));
+    assert!(state.join("run-00000").exists() && !sandbox.path("x.shore").exists());
+    sandbox.run(&line).ok();
+    sandbox.run(&format!("build base.fbin -o y.shore {BOUND} --quiet")).ok();
+    assert!(bytes(&sandbox, "x.shore") == bytes(&sandbox, "y.shore"));
+    assert_eq!(sandbox.names(), ["base.fbin", "x.shore", "y.shore"]);
 }
 
 #[test]

@@ -199,6 +199,10 @@ fn what_takes_the_place_of_a_set_leaves_nothing_of_it() {
     // A file that the set does not list is nobody's segment, whatever it is called.
     sandbox.write("x.7.shore", b"");
     set(60, "").fails(2, &["x.shores: a set of that name exists already; --force removes it and its segments"]);
+    // Numbered on, so that the old set is whole until there is the new one; then from the start again.
+    set(60, " --force").ok();
+    assert_eq!(names(), ["x.3.shore", "x.4.shore", "x.7.shore", "x.shores"]);
+    sandbox.run("verify x.shores").ok();
     set(60, " --force").ok();
     assert_eq!(names(), ["x.0.shore", "x.1.shore", "x.7.shore", "x.shores"]);
     sandbox.run("verify x.shores").ok();
@@ -250,4 +254,50 @@ fn a_set_of_files_with_different_columns_says_so() {
     assert!(said.stderr.starts_with("note: ") && said.stderr.contains("two.shore lacks the columns a, b"), "{said:?}");
     assert_eq!(sandbox.run("set one.shore two.shore -o x.shores --force --quiet").ok().stderr, "");
     assert_eq!(sandbox.run("set one.shore -o x.shores --force").ok().stderr, "");
+}
+
+#[test]
+fn a_build_in_the_place_of_a_set_that_is_killed_leaves_a_set_that_opens() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(4, &numbers(400, 1)));
+    let line = |seed: u32| format!("build b.fbin -o x.shore --segment-rows 2 --m 4 --quiet --force --seed {seed}");
+    sandbox.run(&line(0)).ok();
+    let seen = || sandbox.names().into_iter().filter(|name| name.starts_with('x')).collect::<Vec<_>>();
+    let identity = |name: &str| sandbox.path(name).metadata().ok().map(|data| std::os::unix::fs::MetadataExt::ino(&data));
+    let mut killed = 0;
+    for seed in 1..=6u32 {
+        let (before, first) = (seen(), seen()[0].clone());
+        let own = identity(&first);
+        let mut child = sandbox.command(line(seed).split(' ')).spawn().unwrap();
+        // At the first name that changes hands, or a little later.
+        while child.try_wait().unwrap().is_none() && seen() == before && identity(&first) == own {}
+        std::thread::sleep(std::time::Duration::from_micros(500 * u64::from(seed - 1)));
+        killed += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sandbox.run("verify x.shores").ok();
+        assert_eq!(sandbox.run("info x.shores --json").json()["rows"], 100);
+        // Whatever the killed one left goes with the next.
+        sandbox.run(&line(0)).ok();
+        sandbox.run("verify x.shores").ok();
+        assert_eq!(sandbox.names().len(), 52, "{:?}", sandbox.names());
+    }
+    eprintln!("{killed} of 6 were killed at work");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_segments_than_files_may_be_open_raise_the_limit_or_are_refused_before_the_work() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(4, &numbers(400, 1)));
+    let build = |limit: &str| {
+        let line = format!("ulimit {limit}; exec \"$0\" build b.fbin -o x.shore --segment-rows 2 --m 4 --quiet");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_nearshore")]).current_dir(sandbox.path(""));
+        crate::support::Ran::from(command.output().unwrap())
+    };
+    build("-n 50").fails(2, &["--segment-rows: 50 segments", "the system allows 50 (ulimit -n)"]);
+    assert_eq!(sandbox.names(), ["b.fbin"]);
+    build("-S -n 50").ok();
+    sandbox.run("verify x.shores").ok();
 }

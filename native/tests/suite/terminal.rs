@@ -46,6 +46,12 @@ fn a_bar_moves_in_one_line_and_leaves_no_trace() {
             assert!(draw.chars().count() <= columns && !draw.contains('\n'), "{columns} columns: {draw:?}");
             let rate = draw.rsplit(' ').find(|word| word.ends_with("/s,")).unwrap_or_else(|| panic!("no rate: {draw:?}"));
             assert!(rate.trim_end_matches("/s,").bytes().all(|byte| byte.is_ascii_digit()), "{draw:?}");
+            // And when it will be over.
+            let left = draw.trim_end().strip_suffix(" left").unwrap_or_else(|| panic!("nothing says what is left: {draw:?}"));
+            assert!(
+                left.ends_with('s') && left.rsplit(' ').next().is_some_and(|time| time.starts_with(|first: char| first.is_ascii_digit())),
+                "{draw:?}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How many parts, and how large: from the rows, the options and the bound alone, never from the machine.
 
-use super::super::{BuildParams, Codes};
+use super::super::{BuildParams, Codes, link};
 use super::OVERLAP;
 use crate::quant::RecordLayout;
 use crate::search::Layout;
@@ -66,9 +66,16 @@ impl fmt::Display for SplitError {
 
 impl core::error::Error for SplitError {}
 
-/// Bytes that linking takes of a node with `degree` slots: what it keeps of its leaves, its list, its leaves themselves.
-fn link_bytes(degree: u64) -> u64 {
-    24 * degree + 96
+/// Bytes that linking takes of a node with `degree` slots that joins `fanout` leaves, at the fullest of three moments: while leaves are made,
+/// whom it joins (4 bytes a leaf) and its places there (4, and as many again, as leaves grow by doubling); while they are searched, its places
+/// and what it keeps of them (16 a slot); then that and its list (8 a slot). The first counts where lists are short and leaves many.
+fn link_bytes(degree: u64, fanout: u64) -> u64 {
+    (12 * fanout).max(16 * degree + 8 * fanout).max(24 * degree) + 96
+}
+
+/// A count as the functions of a build take it.
+fn nodes(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 /// Bytes for what is linked under a bound: an eighth is left for allocators, a quarter for threads.
@@ -83,7 +90,7 @@ impl Split {
     /// [`SplitError`]: what would do.
     pub fn new(rows: u64, dimensions: usize, params: &BuildParams, memory: u64, parts: Option<u32>) -> Result<Self, SplitError> {
         let degree = params.m as u64 * 2;
-        let member = RecordLayout::new(dimensions).stride as u64 + link_bytes(degree);
+        let member = RecordLayout::new(dimensions).stride as u64 + link_bytes(degree, link::part_fanout(params, nodes(rows)) as u64);
         let most = usable(memory, degree) / member;
         // A part below this is hardly a graph.
         let sound = 4 * degree;
@@ -102,7 +109,7 @@ impl Split {
             // At least what a few rows need to find any room.
             members: slots.div_ceil(parts).max(sound),
             degree: degree as u32,
-            upper: usable(memory, degree) / link_bytes(params.m as u64),
+            upper: usable(memory, degree) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64),
         })
     }
 
@@ -120,6 +127,6 @@ pub fn in_memory_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u6
     let codes = if params.codes == Codes::None { 0 } else { dimensions as u64 + 64 };
     // Codes of every neighbour: a bit a dimension, padded, and factors.
     let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions as u64 / 8 + 32) } else { 0 };
-    let row = layout.stride as u64 + link_bytes(degree) * 17 / 16 + codes + around + 96;
+    let row = layout.stride as u64 + link_bytes(degree, link::fanout(params, nodes(rows)) as u64) * 17 / 16 + codes + around + 96;
     rows.saturating_mul(row).saturating_add(fixed_bytes(degree)) / 5 * 8
 }

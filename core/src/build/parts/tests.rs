@@ -206,6 +206,19 @@ fn a_split_keeps_to_its_memory_or_says_what_would_do() {
 }
 
 #[test]
+fn leaves_count_where_lists_are_short_and_leaves_many() {
+    let few = BuildParams::new(Metric::L2).m(4);
+    let many = few.ef_construction(2000);
+    let split = |params| Split::new(1_000_000, 16, params, MEMORY_MIN, None).unwrap();
+    let (few, many) = (split(&few), split(&many));
+    assert!(many.parts > few.parts, "{many:?}");
+    // 48 leaves a node, 12 bytes each, in what is neither left for allocators and threads nor the program's.
+    assert!(many.members * 12 * 48 <= MEMORY_MIN / 8 * 5 - (16 << 20), "{many:?}");
+    let in_memory = |ef| in_memory_bytes(1_000_000, 16, &BuildParams::new(Metric::L2).m(4).ef_construction(ef));
+    assert!(in_memory(2000) > in_memory(200) + 1_000_000 * 12 * 20);
+}
+
+#[test]
 fn upper_layers_that_would_not_fit_are_left_out_from_below() {
     let turns = || (0..4096u32).map(|row| (u8::MAX - (row.trailing_zeros() / 4).min(3) as u8, u64::from(row), row));
     let (all, sizes) = upper(turns(), 4096, Layers::Many);

@@ -5,27 +5,14 @@ use std::process::Command;
 use std::thread;
 
 use super::*;
+use crate::io::denied::deny;
 
 /// Set in a process that a test started.
 const CHILD: &str = "NEARSHORE_TEST_CHILD";
 
 /// From now on this thread gets `errno` from `io_uring_setup`.
 fn forbid_rings(errno: i32) {
-    let forbidden = [
-        (0x20, 0, 0, 0),
-        (0x15, 0, 1, libc::SYS_io_uring_setup as u32),
-        (0x06, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-        (0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let mut program = forbidden.map(|(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k });
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the calls read their arguments and the program behind them, which lives until after; they change what this thread may do,
-    // and no memory.
-    let result = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program)
-    };
-    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    deny(&[libc::SYS_io_uring_setup], errno);
 }
 
 fn parts(file: &BlockFile) -> Vec<Part> {
