@@ -229,7 +229,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Recei
         drop(socket.set_nodelay(true));
         // Answers keep their places until they are sent, so a client that does not read must not keep them for good.
         #[cfg(target_os = "linux")]
-        drop(rustix::net::sockopt::set_tcp_user_timeout(&*socket, UNREAD_MS));
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, UNREAD_MS);
     });
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|stop| *stop).await;
