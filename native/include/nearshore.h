@@ -70,6 +70,27 @@ enum {
     NEARSHORE_MMAP = 2   /* mapped: opening is instant, and only what searches touch is brought in */
 };
 
+/* What guides the walks of a file, where it is not the records: codes, by which walks touch fewer bytes a row; records rank
+   what they find. */
+typedef int32_t nearshore_codes;
+enum {
+    NEARSHORE_CODES_NONE = 0, /* the records */
+    NEARSHORE_CODES_U4 = 1,   /* four bits a dimension: the best guide in memory */
+    NEARSHORE_CODES_RABITQ1 = 2,
+    NEARSHORE_CODES_RABITQ2 = 3,
+    NEARSHORE_CODES_RABITQ4 = 4, /* one, two, four bits a dimension of the rotated row */
+    NEARSHORE_CODES_PQ32 = 5,
+    NEARSHORE_CODES_PQ64 = 6,
+    NEARSHORE_CODES_PQ128 = 7 /* 32, 64, 128 bytes a row */
+};
+
+/* What a walk reads of a node's neighbours. Each layout finds hits of its own at one effort. */
+typedef int32_t nearshore_layout;
+enum {
+    NEARSHORE_LEAN = 0, /* their own rows: the smallest memory */
+    NEARSHORE_FAST = 1  /* codes beside the node, all of them at once, in several times the memory. A build: writes them as well */
+};
+
 /* What went wrong: one line of UTF-8, cut to fit, ended by a zero. Empty after a call that succeeded. */
 typedef struct nearshore_error {
     char message[512];
@@ -91,7 +112,9 @@ typedef struct nearshore_build_options {
     uint32_t ef_construction; /* effort of the build, 1 to 100000; 0: 200 */
     uint32_t threads;         /* at most 1024; 0: one for each core that the process may use */
     uint32_t replace;         /* 1: a file of this name is replaced; 0: it is an error */
-    uint32_t reserved[3];
+    nearshore_codes codes;    /* 0: records guide walks */
+    nearshore_layout layout;  /* what walks of the file may read, beside the lean layout */
+    uint32_t reserved[1];
 } nearshore_build_options;
 
 /* How to search; null stands for all zero. Say `ef` or `recall`, not both. */
@@ -99,7 +122,8 @@ typedef struct nearshore_search_options {
     uint32_t ef;      /* rows that the walk keeps in view; higher is better and slower. 0: as `recall` says */
     float recall;     /* the cheapest effort that was measured to reach this recall, at most 1; 0: 0.95 */
     uint32_t threads; /* for several queries; at most 1024; 0: one for each core that the process may use */
-    uint32_t reserved[5];
+    nearshore_layout layout; /* NEARSHORE_FAST: of a file built with it, else NEARSHORE_UNSUPPORTED; searches with a filter stay lean */
+    uint32_t reserved[4];
 } nearshore_search_options;
 
 /* What the answer of one query cost. */

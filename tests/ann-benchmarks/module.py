@@ -16,6 +16,8 @@ from ..base.module import BaseANN
 
 LIBRARY = "libnearshore_c.so"
 METRICS = {"euclidean": 0, "angular": 2}
+CODES = ("none", "u4", "rabitq1", "rabitq2", "rabitq4", "pq32", "pq64", "pq128")
+LAYOUTS = ("lean", "fast")
 F32, SLICE = 0, 1
 
 
@@ -33,11 +35,11 @@ class Vectors(ctypes.Structure):
 
 class BuildOptions(ctypes.Structure):
     _fields_ = [("metric", c_int32), ("m", c_uint32), ("ef_construction", c_uint32), ("threads", c_uint32), ("replace", c_uint32),
-                ("reserved", c_uint32 * 3)]
+                ("codes", c_int32), ("layout", c_int32), ("reserved", c_uint32 * 1)]
 
 
 class SearchOptions(ctypes.Structure):
-    _fields_ = [("ef", c_uint32), ("recall", c_float), ("threads", c_uint32), ("reserved", c_uint32 * 5)]
+    _fields_ = [("ef", c_uint32), ("recall", c_float), ("threads", c_uint32), ("layout", c_int32), ("reserved", c_uint32 * 4)]
 
 
 def load():
@@ -52,16 +54,19 @@ def load():
 
 
 class Nearshore(BaseANN):
-    """`method_param` may hold M, efConstruction and threads; a query argument is an ef, or below 1.5 a recall."""
+    """`method_param` may hold M, efConstruction, threads, codes and layout (the words of `nearshore build`); a query argument is an ef,
+    or below 1.5 a recall."""
 
     def __init__(self, metric, method_param):
         self.metric = METRICS[metric]
         self.method_param = method_param
+        self.codes = CODES.index(method_param.get("codes", "none"))
+        self.layout = LAYOUTS.index(method_param.get("layout", "lean"))
         self.name = f"nearshore ({method_param})"
         self.library = load()
         self.index = c_void_p()
         self.folder = None
-        self.options = SearchOptions()
+        self.options = SearchOptions(layout=self.layout)
         self.counted = 0
 
     def fit(self, X):
@@ -72,14 +77,15 @@ class Nearshore(BaseANN):
         ids = ids.astype(numpy.uint64)
         X = X if len(ids) == len(X) else X[ids]
         param = self.method_param
-        options = BuildOptions(self.metric, param.get("M", 0), param.get("efConstruction", 0), param.get("threads", 0))
+        options = BuildOptions(self.metric, param.get("M", 0), param.get("efConstruction", 0), param.get("threads", 0),
+                               codes=self.codes, layout=self.layout)
         self.folder = tempfile.mkdtemp()
         path = os.fsencode(self.path())
         self.check(lambda error: self.library.nearshore_build(path, Vectors(X), ids.ctypes.data, options, error))
         self.check(lambda error: self.library.nearshore_open(path, SLICE, byref(self.index), error))
 
     def set_query_arguments(self, effort):
-        self.options = SearchOptions(recall=effort) if effort < 1.5 else SearchOptions(ef=effort)
+        self.options = SearchOptions(**{"recall" if effort < 1.5 else "ef": effort}, layout=self.layout)
         self.name = f"nearshore ({self.method_param}, {'recall' if effort < 1.5 else 'ef'}: {effort})"
         self.counted = 0
 

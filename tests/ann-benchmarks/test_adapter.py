@@ -86,6 +86,19 @@ class Adapter(unittest.TestCase):
             algorithm.done()
             self.assertFalse(os.path.exists(folder))
 
+    def test_codes_and_layouts_are_searched_by(self):
+        truth = nearest("euclidean", self.rows, self.queries)
+        costs = set()
+        for param in ({}, {"codes": "u4"}, {"codes": "rabitq1"}, {"layout": "fast"}):
+            algorithm = Nearshore("euclidean", {"M": 12, "efConstruction": 60, **param})
+            algorithm.fit(self.rows)
+            algorithm.set_query_arguments(160)
+            self.assertGreater(recall([algorithm.query(query, N) for query in self.queries], truth), 0.97, param)
+            costs.add(algorithm.get_additional()["dist_comps"])
+            algorithm.done()
+        self.assertEqual(len(costs), 4, "each goes its own way")
+        self.assertRaises(ValueError, Nearshore, "euclidean", {"codes": "u5"})
+
     def test_numbers_of_any_type_and_layout_are_taken(self):
         algorithm = Nearshore("euclidean", {})
         algorithm.fit(numpy.asfortranarray(self.rows.astype(numpy.float64)))

@@ -40,8 +40,10 @@ impl<B: AsRef<[u8]>> Index<B> {
         let records = ranker.records;
         let originals = self.reader.section(Kind::Originals, 0).filter(|_| refine == Refine::Originals);
         let originals = originals.map(|section| Originals { section, element: self.element(), metric: self.metric() });
-        let mut best = Best { pool: core::mem::take(&mut scratch.beam.pool), ties: Vec::new(), k: params.k.min(self.len().max(1)) };
+        let (pool, ties) = (core::mem::take(&mut scratch.beam.pool), core::mem::take(&mut scratch.found));
+        let mut best = Best { pool, ties, k: params.k.min(self.len().max(1)) };
         best.pool.reset(best.k);
+        best.ties.clear();
         let mut stats = Stats::default();
         let mut beyond = Beyond::new(records.space, &scratch.query);
         let mut candidates = candidates;
@@ -81,7 +83,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             }
         }
         let pushed = best.push_all(ranker, hits);
-        scratch.beam.pool = best.pool;
+        (scratch.beam.pool, scratch.found) = (best.pool, best.ties);
         pushed?;
         Hit::finish(hits, params.k, params.radius);
         Ok(stats)

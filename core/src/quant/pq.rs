@@ -123,10 +123,10 @@ impl Codebooks {
     /// If the query has another length than the vectors.
     pub fn tables(&self, kernels: &Kernels, query: &[f32], sum: Sum, tables: &mut Tables) {
         assert_eq!(query.len(), self.dimensions);
-        let Tables { entries, work, base, step } = tables;
+        let Tables { entries, work, ranges, base, step } = tables;
         work.clear();
         work.resize(CENTROIDS * self.parts, 0.0);
-        let mut ranges = Vec::with_capacity(self.parts);
+        ranges.clear();
         for (part, table) in work.as_chunks_mut::<CENTROIDS>().0.iter_mut().enumerate() {
             let query = &query[self.range(part)];
             match sum {
@@ -140,7 +140,7 @@ impl Codebooks {
         let scale = if *step > 0.0 { 1.0 / *step } else { 0.0 };
         entries.resize(work.len(), 0);
         let chunks = work.as_chunks::<CENTROIDS>().0.iter().zip(entries.as_chunks_mut::<CENTROIDS>().0);
-        for ((table, entries), &(least, _)) in chunks.zip(&ranges) {
+        for ((table, entries), &(least, _)) in chunks.zip(&*ranges) {
             for (entry, &x) in entries.iter_mut().zip(table) {
                 // The scale is rounded, so the widest range may end a little beyond the largest entry.
                 let steps = (x - least) * scale;
@@ -175,6 +175,8 @@ fn least_and_most(table: &[f32; CENTROIDS]) -> (f32, f32) {
 pub struct Tables {
     entries: Vec<u16>,
     work: Vec<f32>,
+    /// The least and the largest value of each part.
+    ranges: Vec<(f32, f32)>,
     /// The least values of all parts.
     base: f64,
     step: f32,

@@ -2,6 +2,7 @@
 //! program, as each would compile the generic half of the crate anew.
 
 mod filtered;
+mod filtered_clusters;
 mod independent_reader;
 mod live;
 mod live_files;

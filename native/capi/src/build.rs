@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use nearshore::build::{BuildParams, Input, build};
+use nearshore::build::{BuildParams, Codes, Input, build};
 use nearshore::dataset::Vectors;
 use nearshore::format::Metric;
 use nearshore::io::FileSink;
@@ -42,5 +42,8 @@ fn params(options: &BuildOptions) -> Result<BuildParams, Failure> {
     if options.ef_construction > 0 {
         params.ef_construction = options.ef_construction as usize;
     }
+    let codes = usize::try_from(options.codes).ok().and_then(|number| Codes::ALL.get(number));
+    params.codes = *codes.ok_or_else(|| Failure::argument(format!("options: {} is no kind of codes", options.codes)))?;
+    params.layout = crate::layout(options.layout)?;
     Ok(params)
 }

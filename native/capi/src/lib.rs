@@ -19,6 +19,7 @@ use std::num::NonZero;
 use std::sync::OnceLock;
 
 use failure::Failure;
+use nearshore::search::Layout;
 
 /// The most threads of a call.
 const THREADS_MAX: u32 = 1024;
@@ -32,6 +33,15 @@ fn threads(asked: u32) -> Result<usize, Failure> {
         0 => Ok(*CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))),
         1..=THREADS_MAX => Ok(asked as usize),
         _ => Err(Failure::argument(format!("options: {asked} threads; at most {THREADS_MAX} would be right"))),
+    }
+}
+
+/// A layout by its number in the header.
+fn layout(number: i32) -> Result<Layout, Failure> {
+    match number {
+        0 => Ok(Layout::Lean),
+        1 => Ok(Layout::Fast),
+        _ => Err(Failure::argument(format!("options: {number} is no layout"))),
     }
 }
 

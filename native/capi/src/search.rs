@@ -164,6 +164,7 @@ pub(crate) fn params(options: &SearchOptions, k: usize) -> Result<SearchParams, 
         (ef, 0.0) => Effort::Ef(ef as usize),
         _ => return Err(Failure::argument("options: ef and recall are both given; one would be right".to_owned())),
     };
+    params.layout = crate::layout(options.layout)?;
     params.validate().map_err(|error| Failure::from(&error))?;
     Ok(params)
 }

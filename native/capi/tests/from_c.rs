@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use nearshore::build::{BuildParams, Input, build, build_with_columns};
+use nearshore::build::{BuildParams, Codes, Input, build, build_with_columns};
 use nearshore::dataset::Vectors;
 use nearshore::filter::{ColumnInput, Filter, Values};
 use nearshore::format::Element;
 use nearshore::io::FileSink;
-use nearshore::search::{Scratch, SearchParams};
+use nearshore::search::{Layout, Scratch, SearchParams};
 use nearshore::vectors::Payloads;
 use nearshore::{AsQuery as _, Index, Kernels, Pool};
 
@@ -109,12 +109,12 @@ fn rows() -> Vec<f32> {
 }
 
 /// What `answers.c` builds and prints, by the Rust library.
-fn expected(rows: &[f32], file: &Path) -> String {
+fn expected(rows: &[f32], file: &Path, codes: Codes, layout: Layout) -> String {
     let bytes: Vec<u8> = rows.iter().flat_map(|number| number.to_le_bytes()).collect();
     let vectors = Vectors::packed(Element::F32, DIMENSIONS, &bytes).expect("rows");
     let ids: Vec<u64> = (0..ROWS as u64).map(|row| 1_000_000 - 3 * row).collect();
     let mut params = BuildParams::default();
-    (params.m, params.ef_construction) = (8, 40);
+    (params.m, params.ef_construction, params.codes, params.layout) = (8, 40, codes, layout);
     let input = Input { vectors, ids: Some(&ids), payloads: None };
     let (pool, sink) = (Pool::new(1).expect("one thread"), FileSink::create(file, true).expect("a file"));
     let mut go_on = |_, _, _| std::ops::ControlFlow::Continue(());
@@ -123,7 +123,7 @@ fn expected(rows: &[f32], file: &Path) -> String {
     let index = Index::open(file).expect("an index");
     let (mut scratch, mut hits, mut text) = (Scratch::new(), Vec::new(), String::new());
     for query in rows.chunks_exact(DIMENSIONS).take(QUERIES) {
-        let stats = (*index).search(query.as_query(), &SearchParams::ef(40).k(10), &mut scratch, &mut hits).expect("hits");
+        let stats = (*index).search(query.as_query(), &SearchParams::ef(40).k(10).layout(layout), &mut scratch, &mut hits).expect("hits");
         write!(text, "{} {}", stats.distances, stats.hops).expect("a string grows");
         hits.iter().for_each(|hit| write!(text, " {}:{:08x}", hit.id, hit.distance.to_bits()).expect("a string grows"));
         text.push('\n');
@@ -137,16 +137,38 @@ fn files_and_answers_are_those_of_the_rust_library_in_any_floating_point_mode() 
     let Some(program) = compiled(&source("answers.c"), &folder, C) else { return };
     let rows = rows();
     std::fs::write(folder.join("rows"), rows.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()).expect("rows");
-    let expected = expected(&rows, &folder.join("rust.shore"));
+    let expected = expected(&rows, &folder.join("rust.shore"), Codes::None, Layout::Lean);
     let subnormal = |bits: &str| u32::from_str_radix(bits, 16).is_ok_and(|bits| f32::from_bits(bits).is_subnormal());
     let distances = expected.split([' ', '\n']).filter_map(|hit| hit.split_once(':')).filter(|(_, bits)| subnormal(bits));
     assert!(distances.count() > QUERIES, "too few subnormal distances to notice who flushes them");
     let sizes = [ROWS, DIMENSIONS, QUERIES].map(|size| size.to_string());
     for mode in ["default", "flush", "upward", "trap"] {
-        let found = run(&program, &folder, &[mode, "rows", &sizes[0], &sizes[1], &sizes[2], "c.shore"]);
+        let found = run(&program, &folder, &[mode, "rows", &sizes[0], &sizes[1], &sizes[2], "c.shore", "0", "0"]);
         assert!(found == expected, "{mode}: other answers\n{found}\n{expected}");
         let (ours, theirs) = (std::fs::read(folder.join("rust.shore")), std::fs::read(folder.join("c.shore")));
         assert!(ours.expect("a file") == theirs.expect("a file"), "{mode}: other bytes");
+    }
+}
+
+#[test]
+fn codes_and_layouts_are_those_of_the_rust_library() {
+    let folder = folder("codes");
+    let Some(program) = compiled(&source("answers.c"), &folder, C) else { return };
+    let rows: Vec<f32> = rows().iter().map(|number| number * 1e20).collect();
+    std::fs::write(folder.join("rows"), rows.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()).expect("rows");
+    let sizes = [ROWS, DIMENSIONS, QUERIES].map(|size| size.to_string());
+    let mut seen = Vec::new();
+    let kinds =
+        [(2, Codes::RaBitQ1, Layout::Lean), (5, Codes::Pq32, Layout::Lean), (0, Codes::None, Layout::Fast), (1, Codes::U4, Layout::Fast)];
+    for (number, codes, layout) in kinds {
+        let expected = expected(&rows, &folder.join("rust.shore"), codes, layout);
+        let last = [number.to_string(), u8::from(layout == Layout::Fast).to_string()];
+        let found = run(&program, &folder, &["default", "rows", &sizes[0], &sizes[1], &sizes[2], "c.shore", &last[0], &last[1]]);
+        assert!(found == expected, "{codes:?}, {layout:?}: other answers\n{found}\n{expected}");
+        let file = std::fs::read(folder.join("c.shore")).expect("a file");
+        assert!(file == std::fs::read(folder.join("rust.shore")).expect("a file"), "{codes:?}, {layout:?}: other bytes");
+        assert!(!seen.contains(&file), "{codes:?}, {layout:?}: the file of another");
+        seen.push(file);
     }
 }
 

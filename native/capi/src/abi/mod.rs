@@ -45,7 +45,9 @@ pub struct BuildOptions {
     pub ef_construction: u32,
     pub threads: u32,
     pub replace: u32,
-    pub reserved: [u32; 3],
+    pub codes: i32,
+    pub layout: i32,
+    pub reserved: [u32; 1],
 }
 
 /// `nearshore_search_options`.
@@ -56,7 +58,8 @@ pub struct SearchOptions {
     pub ef: u32,
     pub recall: f32,
     pub threads: u32,
-    pub reserved: [u32; 5],
+    pub layout: i32,
+    pub reserved: [u32; 4],
 }
 
 /// `nearshore_counters`.

@@ -1,6 +1,6 @@
 /*
  * Builds, opens and searches in the floating-point modes that are asked for; prints what was found, bit by bit.
- * Usage: answers default|flush|upward|trap ROWS-FILE ROWS DIMENSIONS QUERIES INDEX-FILE
+ * Usage: answers default|flush|upward|trap ROWS-FILE ROWS DIMENSIONS QUERIES INDEX-FILE CODES LAYOUT
  */
 #include "check.h"
 
@@ -25,6 +25,7 @@ enum { K = 10 };
 
 static nearshore_error error;
 static uint64_t callers_modes;
+static nearshore_layout layout;
 
 /* The call succeeds and leaves the modes as they were, flags included. */
 #define KEEPS_MODES(call)               \
@@ -69,6 +70,7 @@ static void search(const nearshore_index *index, nearshore_vectors queries, uint
     nearshore_search_options options = ALL_ZERO;
     options.ef = 40;
     options.threads = threads;
+    options.layout = layout;
     KEEPS_MODES(nearshore_search(index, &queries, K, &options, all.ids + at * K, all.distances + at * K, all.counts + at,
                                  all.counters + at, &error));
 }
@@ -87,7 +89,7 @@ static void print(answers all, size_t queries) {
 }
 
 int main(int count, char **arguments) {
-    CHECK(count == 7);
+    CHECK(count == 9);
     const char *path = arguments[6];
     const size_t rows = strtoul(arguments[3], NULL, 10), dimensions = strtoul(arguments[4], NULL, 10);
     const size_t queries = strtoul(arguments[5], NULL, 10);
@@ -112,6 +114,8 @@ int main(int count, char **arguments) {
     options.m = 8;
     options.ef_construction = 40;
     options.threads = 2;
+    options.codes = atoi(arguments[7]);
+    options.layout = layout = atoi(arguments[8]);
     options.replace = 1;
     KEEPS_MODES(nearshore_build(path, &vectors, ids, &options, &error));
 
@@ -122,6 +126,12 @@ int main(int count, char **arguments) {
     search(index, vectors, 1, first, 0);
     search(index, vectors, 3, other, 0);
     CHECK(same(first, other, queries));
+    if (layout == NEARSHORE_LEAN) {
+        nearshore_search_options fast = ALL_ZERO;
+        fast.layout = NEARSHORE_FAST;
+        FAILS(NEARSHORE_UNSUPPORTED, "has no codes of neighbours", nearshore_search(index, &vectors, K, &fast, other.ids,
+              other.distances, NULL, NULL, &error));
+    }
     nearshore_close(index);
     CHECK(modes() == callers_modes);
 

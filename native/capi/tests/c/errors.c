@@ -53,7 +53,13 @@ static void builds(const char *path) {
     odd.replace = 2;
     FAILS(NEARSHORE_ARGUMENT, "replace is 2", nearshore_build(path, &vectors, NULL, &odd, &error));
     odd = options;
-    odd.reserved[2] = 1;
+    odd.codes = 8;
+    FAILS(NEARSHORE_ARGUMENT, "8 is no kind of codes", nearshore_build(path, &vectors, NULL, &odd, &error));
+    odd = options;
+    odd.layout = 2;
+    FAILS(NEARSHORE_ARGUMENT, "2 is no layout", nearshore_build(path, &vectors, NULL, &odd, &error));
+    odd = options;
+    odd.reserved[0] = 1;
     FAILS(NEARSHORE_ARGUMENT, "reserved", nearshore_build(path, &vectors, NULL, &odd, &error));
 
     numbers[3] = not_a_number();
@@ -127,6 +133,9 @@ static void searches(void) {
     options.reserved[0] = 1;
     FAILS(NEARSHORE_ARGUMENT, "reserved", SEARCH(&queries, 1, &options, ids, distances));
     options.reserved[0] = 0;
+    options.layout = -1;
+    FAILS(NEARSHORE_ARGUMENT, "-1 is no layout", SEARCH(&queries, 1, &options, ids, distances));
+    options.layout = NEARSHORE_LEAN;
 
     nearshore_vectors wrong = queries;
     wrong.rows = 1;
