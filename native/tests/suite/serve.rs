@@ -183,6 +183,7 @@ fn a_server_that_has_enough_to_do_says_so() {
     assert_eq!(served.get("/healthz").ok(), json!({ "status": "ok" }));
     slow.write(b": [1,2]}");
     assert_eq!(slow.answer().ok()["ids"], json!([0]));
+    served.until_idle();
     served.get("/info").ok();
 }
 
@@ -431,6 +432,7 @@ fn an_answer_keeps_its_place_until_it_is_sent() {
     let sandbox = Sandbox::new();
     let served = Served::start(&sandbox, "data --in-flight 1");
     served.post("/insert", &json!({ "id": 7, "vector": [1, 2], "payload": "x".repeat(25 << 20) })).ok();
+    served.until_idle();
     let body = json!({ "ids": [7, 7] }).to_string();
     let mut slow = served.client();
     slow.write(format!("POST /get HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes());

@@ -51,6 +51,11 @@ impl Served {
         self.client().send("GET", path, &[], b"")
     }
 
+    /// Waits until no request has a place: one is free once its answer is on its way, which may be a moment after the client has it.
+    pub(crate) fn until_idle(&self) {
+        self.until(|| self.get("/metrics").text.contains("in_flight 0\n").then_some(()));
+    }
+
     /// Asks until there is something.
     #[track_caller]
     pub(crate) fn until<T>(&self, ask: impl Fn() -> Option<T>) -> T {
