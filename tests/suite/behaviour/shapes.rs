@@ -66,7 +66,7 @@ fn nasty_sets_are_whole_and_found_by_codes_and_layouts_of_every_kind() {
                     found += search(index, Query::F32(query), params).iter().filter(|hit| hit.distance <= last).count();
                     all += truth.len();
                 }
-                // Graphs of far clusters and of zeros are weaker under inner products: docs/research/missed.md has the figures.
+                // Far clusters and zeros are found less well under inner products: docs/research/missed.md has the figures.
                 let least = if metric == Metric::L2 { 95 } else { 75 };
                 assert!(found * 100 >= all * least, "{name}, {metric}, {params:?}: {found} of {all}");
             });
