@@ -59,9 +59,14 @@ function program() {
 
 /** Waits until the database of `page` holds as many bytes of blocks: what a page's own thread keeps is written a little later, a piece at a time. */
 export const noted = (page, bytes) => page.evaluate(async (bytes) => {
-  const of = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+  const of = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
   const database = await of(indexedDB.open("nearshore"));
+  const until = Date.now() + 30_000;
   for (let there = 0; there < bytes; ) {
+    if (Date.now() > until) throw new Error(`${there} bytes of ${bytes} are kept after half a minute`);
     const all = await of(database.transaction("blocks").objectStore("blocks").getAll());
     there = all.reduce((sum, block) => sum + (block instanceof Uint8Array ? block.length : 0), 0);
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -187,7 +187,7 @@ pub(crate) struct BuildArgs {
     pub(crate) bound: super::partitioned::BoundArgs,
     #[command(flatten)]
     pub(crate) from: InputArgs,
-    /// Replaces an existing file
+    /// Replaces an existing file; of a set, its list and the segments beside it, whatever other lists name them
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -288,7 +288,8 @@ pub(crate) struct SearchArgs {
     /// Only hits at most this far away
     #[arg(long, value_name = "D")]
     pub(crate) radius: Option<f32>,
-    /// With --driver pread or uring: bytes that may be held, such as 100MiB [default: what guides searches]
+    /// With --driver pread or uring: bytes that stay in memory, such as 100MiB; what searches in flight read comes on top, until they end
+    /// [default: what guides searches]
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
     #[command(flatten)]
@@ -333,8 +334,8 @@ pub(crate) struct BenchArgs {
     /// Efforts to measure, by the recall that the file's quality table promises
     #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
     pub(crate) recall: Vec<f32>,
-    /// With --driver pread or uring: bytes that may be held, first what guides searches, then blocks that came before, such as 100MiB
-    /// [default: what guides searches]
+    /// With --driver pread or uring: bytes that stay in memory, first what guides searches, then blocks that came before, such as 100MiB; what
+    /// searches in flight read comes on top, until they end (--in-flight) [default: what guides searches]
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
     /// With --driver pread or uring, where memory does not hold the graph: nodes ahead whose edges are read [default: 4]

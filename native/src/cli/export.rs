@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Args;
 use nearshore::build::tiles::TileError;
 use nearshore::build::{Codes, PageParams};
-use nearshore::format::{Header, Kind, WriteError};
+use nearshore::format::{Element, Header, Kind, WriteError};
 use nearshore::parts;
-use nearshore::{Driver, Pool};
+use nearshore::{Driver, Index, Pool};
 use serde_json::json;
 
 use super::args::{CODES, Common, words};
@@ -104,6 +104,7 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
     }
     let sink = output::begin(&args.output, args.force, &[args.file.as_path()])?;
     let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
+    check_originals(args, &index)?;
     if args.purpose == "disk" {
         let progress = Progress::new(common);
         let mut tell = |done, total| {
@@ -135,10 +136,25 @@ fn refuse_others(args: &ExportArgs) -> Result<(), Fail> {
     ];
     let disk = [("--codes", args.codes.is_some()), ("--page", args.page.is_some())];
     let (others, right) = if args.purpose == "web" { (&disk[..], "a disk: --for disk") } else { (&web[..], "the web: --for web") };
+    if args.codes == Some(Codes::None) {
+        return Err(Fail::usage("--codes none: walks of files for a disk go by codes; u4 would be right"));
+    }
     match others.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(Fail::usage(format!("{name} is for files for {right} would be right"))),
         None => Ok(()),
     }
+}
+
+/// Refuses to keep what is not there; rows of integers lie in their records as they are.
+pub(super) fn check_originals(args: &ExportArgs, index: &Index) -> Result<(), Fail> {
+    let floats = matches!(index.element(), Element::F32 | Element::F16);
+    if args.originals == "keep" && floats && index.reader().header().table(Kind::Originals, 0).is_none() {
+        let path = args.file.display();
+        return Err(Fail::input(format!(
+            "{path}: it has no originals to keep; a file of `nearshore build --originals keep` would be right"
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn explain(error: TileError<std::io::Error>, args: &ExportArgs) -> Fail {

@@ -39,6 +39,7 @@ pub(super) fn run_split(args: &ExportArgs, common: &Common, part_bytes: u64, sta
     output::check_folder(&args.output)?;
     let sink = PartsSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
     let index = open(&args.file, Driver::Mmap, nearshore::search::Layout::Lean, common)?;
+    super::export::check_originals(args, &index)?;
     let (sink, summary) = tile(args, common, &index, sink)?;
     let costs = Costs::measure(args, common, &summary, sink.file(), Some(part_bytes))?;
     let parts = sink.finish(part_bytes).map_err(|error| Fail::output(&args.output, &error))?;

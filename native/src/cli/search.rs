@@ -246,7 +246,7 @@ impl Asked<'_> {
                 check_filter(&self.args.plan, &disk)?;
             }
             if !quiet {
-                eprintln!("{}: {}", path.display(), disk.line(&self.params));
+                let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.line(&self.params));
             }
             let found = Mutex::new((&mut answers, None));
             let flight = Flight { threads: 1, in_flight: disk.in_flight(), payloads };
@@ -263,7 +263,7 @@ impl Asked<'_> {
                 }
             })?;
             if !quiet && disk.file().replaced() > 0 {
-                eprintln!("{}: {}", path.display(), disk.file());
+                let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.file());
             }
             match found.into_inner().unwrap_or_else(PoisonError::into_inner).1 {
                 None => {}

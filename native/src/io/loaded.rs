@@ -80,12 +80,12 @@ mod mapping {
         let place = map[part.clone()].as_ptr().cast_mut();
         // SAFETY: the pages replaced lie inside a mapping that this function borrows alone, so nothing else refers to them; its owner unmaps
         // the whole range, whatever lies in it.
-        unsafe { mmap_anonymous(place.cast(), part.len(), ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        let fresh = unsafe { mmap_anonymous(place.cast(), part.len(), ProtFlags::READ | ProtFlags::WRITE, flags)? };
         #[cfg(target_os = "linux")]
         let _ = map.advise_range(memmap2::Advice::HugePage, part.start, part.len());
         // SAFETY: these are the pages that were just made, zeroed, readable and writable, and nobody else refers to them while `map` is
         // borrowed here. Afterwards they are read through `map` alone, which hands out no way to write.
-        let memory = unsafe { std::slice::from_raw_parts_mut(place, part.len()) };
+        let memory = unsafe { std::slice::from_raw_parts_mut(fresh.cast::<u8>(), part.len()) };
         std::os::unix::fs::FileExt::read_exact_at(file, memory, part.start as u64)
     }
 }

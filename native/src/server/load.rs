@@ -1,7 +1,8 @@
 //! Bytes that requests under way keep in memory: bodies that wait for their turn, answers that wait to be sent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Bytes;
 
@@ -9,6 +10,9 @@ use super::places::Place;
 
 /// Bytes of each that do not count, so that small requests come through while large ones wait.
 const FREE: usize = 64 << 10;
+
+/// How long a client may leave bytes of an answer unread before its place goes to others.
+pub(super) const UNREAD: Duration = Duration::from_secs(30);
 
 /// What all may have together.
 #[derive(Debug)]
@@ -44,8 +48,17 @@ impl Load {
         taken
     }
 
-    /// Bytes to be sent: they keep this and the request's place until the last of them is on its way.
+    /// Bytes to be sent: they keep this until the last of them is on its way, and the request's place as well, but for no longer than
+    /// [`UNREAD`]: over HTTP/2 a client can take nothing and yet acknowledge all. To be called inside a runtime.
     pub(super) fn hold(self, bytes: Vec<u8>, place: Place) -> Bytes {
+        let place = Arc::new(Mutex::new(Some(place)));
+        let late = Arc::downgrade(&place);
+        tokio::spawn(async move {
+            tokio::time::sleep(UNREAD).await;
+            if let Some(place) = late.upgrade() {
+                drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());
+            }
+        });
         Bytes::from_owner(Held { bytes, _load: self, _place: place })
     }
 }
@@ -63,7 +76,7 @@ fn counted(bytes: usize) -> usize {
 struct Held {
     bytes: Vec<u8>,
     _load: Load,
-    _place: Place,
+    _place: Arc<Mutex<Option<Place>>>,
 }
 
 impl AsRef<[u8]> for Held {
@@ -77,8 +90,8 @@ mod tests {
     use super::super::places::Places;
     use super::*;
 
-    #[test]
-    fn what_is_taken_comes_back_when_the_bytes_are_sent() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_comes_back_when_the_bytes_are_sent() {
         let (budget, places) = (Budget::new(1000), Places::new(1));
         let mut load = budget.load();
         assert!(load.add(FREE) && load.add(600) && !load.add(401) && load.add(300));
@@ -90,5 +103,21 @@ mod tests {
         assert!(!other.add(1) && places.enter(None).is_err());
         drop(copy);
         assert!(other.add(900) && places.enter(None).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_nobody_reads_keep_their_share_but_no_place() {
+        let (budget, places) = (Budget::new(1000), Places::new(1));
+        let mut load = budget.load();
+        assert!(load.add(FREE + 1000));
+        let bytes = load.hold(vec![7; 10], places.enter(None).unwrap());
+        tokio::time::sleep(UNREAD / 2).await;
+        assert!(places.enter(None).is_err());
+        tokio::time::sleep(UNREAD).await;
+        assert!(places.enter(None).is_ok());
+        let mut other = budget.load();
+        assert!(!other.add(FREE + 1));
+        drop(bytes);
+        assert!(other.add(FREE + 1));
     }
 }

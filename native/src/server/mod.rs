@@ -54,9 +54,6 @@ const SOCKET_THREADS_MAX: usize = 4;
 
 /// Bodies of the largest size that may wait together, and answers: more are refused.
 const LARGEST_TOGETHER: usize = 8;
-/// How long a client may leave bytes of an answer unread before the system ends the connection.
-#[cfg(target_os = "linux")]
-const UNREAD_MS: u32 = 30_000;
 
 /// How a server serves.
 #[derive(Clone, Debug)]
@@ -227,9 +224,9 @@ async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Recei
     // Answers are short and whole: they need not wait for more to send.
     let listener = listener.tap_io(|socket| {
         drop(socket.set_nodelay(true));
-        // Answers keep their places until they are sent, so a client that does not read must not keep them for good.
+        // Bytes of an answer that nobody takes must not stay for good.
         #[cfg(target_os = "linux")]
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, UNREAD_MS);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, load::UNREAD.as_millis() as u32);
     });
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopping.wait_for(|stop| *stop).await;

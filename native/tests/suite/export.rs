@@ -142,8 +142,15 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing_behind() {
         let wanted = format!("{} is for files for a disk: --for disk would be right", option.split(' ').next().unwrap());
         sandbox.run(&format!("export base.shore -o web.shore {option}")).fails(2, &[&wanted]);
     }
+    sandbox.run("export base.shore -o disk.shore --for disk --codes none").fails(2, &["--codes none", "u4 would be right"]);
     sandbox.run("export missing.shore -o web.shore").fails(4, &["missing.shore"]);
     assert_eq!(sandbox.names(), names);
+    sandbox.run("export base.shore -o dropped.shore --originals drop --quiet").ok();
+    for purpose in ["web", "disk"] {
+        let asked = format!("export dropped.shore -o kept.shore --for {purpose} --originals keep");
+        sandbox.run(&asked).fails(3, &["dropped.shore", "no originals to keep"]);
+    }
+    assert!(!sandbox.names().contains(&"kept.shore".into()));
     sandbox.write("web.shore", b"here already");
     sandbox.run("export base.shore -o web.shore").fails(2, &["web.shore", "exists already; --force replaces it"]);
     assert_eq!(fs::read(sandbox.path("web.shore")).unwrap(), b"here already");

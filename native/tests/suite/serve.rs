@@ -428,6 +428,16 @@ fn answers_and_waiting_bodies_have_bounds() {
 }
 
 #[test]
+fn what_was_inserted_is_said_however_long_the_answer() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, "data --answer-mib 1");
+    let points = (0..55_000).map(|i| json!({ "id": u64::MAX - 1 - i, "vector": [1] })).collect::<Vec<_>>();
+    let said = served.post("/insert", &json!({ "points": points })).ok();
+    assert_eq!(said["ids"].as_array().unwrap().len(), 55_000);
+    assert_eq!(served.get("/info").ok()["rows"], 55_000);
+}
+
+#[test]
 fn an_answer_keeps_its_place_until_it_is_sent() {
     let sandbox = Sandbox::new();
     let served = Served::start(&sandbox, "data --in-flight 1");

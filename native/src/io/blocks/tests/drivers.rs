@@ -244,8 +244,9 @@ fn memory_of_a_ring_is_registered_where_the_system_allows() {
     let rules = Merging { align: 1, gap: 0, bytes_max: 1 << 16 };
     let (blocks, refusals) = UringBlocks::new(Arc::new(File::open(sample.path()).unwrap()), sample.len(), rules, 64).unwrap();
     assert_eq!(blocks.registered(), (true, !refusals.iter().any(|refusal| refusal.part() == Part::RegisteredBuffers)), "{file}");
-    // 64 slots are a megabyte, which every limit that tests run under allows.
-    assert!(blocks.registered().1 || limit_of_locked_memory() < 2 << 20, "{refusals:?}");
+    // 64 slots are a megabyte. Locked memory is counted by user, so rings of other tests may leave none: that is a cause that names itself.
+    let full = refusals.iter().any(|refusal| refusal.to_string().contains("os error 12"));
+    assert!(blocks.registered().1 || full || limit_of_locked_memory() < 2 << 20, "{refusals:?}");
 }
 
 #[cfg(target_os = "linux")]
