@@ -1,7 +1,7 @@
 //! Exact duplicates of what a walk found: they follow its row, each but the last of a run with a flag that says so.
 //!
 //! Where records are not at hand a run is read in blocks as anything else is: the block of the row itself was just brought; of those behind it twice
-//! as many are asked for each round, so that a long run takes few. Of a run no more is kept than may be hits. A tombstone that a walk found stands
+//! as many are asked for each round, so that a long run takes few; of such a run no more is kept than may be hits. A tombstone that a walk found stands
 //! for its run if one of that lives, which is looked for in the same way before the records are wanted.
 
 use super::fetched::Rows;

@@ -215,26 +215,10 @@ fn faults_end_a_search_in_an_error_or_change_nothing() {
         let memory = begins(&path, Kind::Edges);
         let part = DiskIndex::open(&path, DiskOptions { memory, ..DiskOptions::default() }).expect("a sound file");
         for (seed, index) in (0..6).map(|seed| (seed, &whole)).chain((0..6).map(|seed| (seed, &part))) {
-            let faults = if seed < 2 { Faults::late(seed) } else { Faults::all(seed) };
-            let mut blocks = FaultyBlocks::new(index.file.blocks().expect("a driver"), faults);
-            let slot = |_| {
-                let mut pending = Pending::new();
-                pending.ask_payloads(true);
-                Slot { index: &index.index, pending, query: 0, began: Instant::now() }
-            };
-            let mut slots: Vec<Slot<'_>> = (0..5).map(slot).collect();
-            let (next, ends) = (AtomicUsize::new(0), Mutex::new([0, 0]));
-            let found = |query: usize, slot: &Slot<'_>, error: Option<RunError<SearchError>>| {
-                let mut ends = ends.lock().unwrap();
-                if error.is_none() {
-                    assert_eq!(answered(&slot.pending), wanted[query], "{}: seed {seed}, query {query}", path.display());
-                }
-                ends[usize::from(error.is_some())] += 1;
-            };
-            run(&mut blocks, &mut slots, &mut All { queries: &queries, params: &params, only: None, next: &next, found: &found })
-                .expect("a driver that goes on");
-            let [sound, failed] = ends.into_inner().unwrap();
-            assert_eq!(sound + failed, queries.len());
+            let injected = if seed < 2 { Faults::late(seed) } else { Faults::all(seed) };
+            let mut blocks = FaultyBlocks::new(index.file.blocks().expect("a driver"), injected);
+            let name = format!("{}: seed {seed}", path.display());
+            let [_, failed] = faults::ends(index, &mut blocks, &queries, &params, &wanted, &name);
             assert_eq!(failed > 0, seed >= 2, "seed {seed}: {failed} failed");
         }
     }

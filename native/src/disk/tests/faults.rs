@@ -38,7 +38,14 @@ fn coded(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Runs all queries over a driver; each ends in the wanted answer or in an error. Returns how many of both.
-fn ends(index: &DiskIndex, blocks: &mut dyn Blocks, queries: &Queries, params: &SearchParams, wanted: &Answers, name: &str) -> [usize; 2] {
+pub(super) fn ends(
+    index: &DiskIndex,
+    blocks: &mut dyn Blocks,
+    queries: &Queries,
+    params: &SearchParams,
+    wanted: &Answers,
+    name: &str,
+) -> [usize; 2] {
     let slot = |_| {
         let mut pending = Pending::new();
         pending.ask_payloads(true);
