@@ -10,6 +10,8 @@ use crate::par::Par;
 #[cfg(feature = "codes")]
 use crate::quant::Coarse;
 #[cfg(feature = "codes")]
+use crate::quant::Space;
+#[cfg(feature = "codes")]
 use crate::quant::coarse::Method;
 use crate::quant::{CodeLayout, Prepared};
 use alloc::vec;
@@ -155,13 +157,22 @@ impl NodeCodes {
         &self.bytes[node as usize * self.stride..][..self.stride]
     }
 
-    /// Candidates of a walk for `k` hits that the records rank, where that is another number than for four bits.
+    /// Candidates of a walk for `k` hits that the records rank at most, where that is another number than for four bits.
     pub(super) fn rerank_count(&self, k: usize) -> Option<usize> {
         let _ = k;
         match &self.table {
             CodeTable::U4(_) => None,
             #[cfg(feature = "codes")]
             CodeTable::Coarse(coarse) => Some(coarse.rerank_count(k)),
+        }
+    }
+
+    /// How far an estimated distance of `node` may be off: what is ranked.
+    #[cfg(feature = "codes")]
+    pub(super) fn tolerance(&self, space: &Space, query: &Prepared, node: u32) -> f32 {
+        match &self.table {
+            CodeTable::U4(_) => f32::INFINITY,
+            CodeTable::Coarse(coarse) => coarse.tolerance(space, query, self.row(node)),
         }
     }
 

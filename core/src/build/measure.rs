@@ -218,8 +218,9 @@ impl Bench<'_> {
         probe.found[1] = probe.found[0];
         if !self.exact() && self.params.originals {
             let space = self.records.space;
-            let factors = |node| Ok::<_, Infallible>(space.layout.factors(self.records.record(node)));
-            let Ok(()) = keep_in_doubt(space, &worker.query, &mut worker.found, K, factors);
+            let factors = |node| space.layout.factors(self.records.record(node));
+            let Worker { query, found, .. } = &mut *worker;
+            let Ok(()) = keep_in_doubt::<Infallible>(found, K, &|near| Ok(space.tolerance(query, &factors(near.node), near.distance)));
             probe.again[1] += worker.found.len() as u32;
             let own = worker.query.length_sq;
             for found in &mut worker.found {
@@ -246,12 +247,17 @@ impl Bench<'_> {
         let limits = Limits { hidden: probe.node, ..limits };
         self.step(&view, worker, entry, limits, &mut probe.stats);
         worker.found.extend(worker.beam.pool.iter().take(self.rerank()));
-        if let Some(Coded { view, .. }) = self.coded(view) {
+        if let Some(coded) = self.coded(view) {
+            #[cfg(feature = "codes")]
+            {
+                let Worker { query, found, .. } = &mut *worker;
+                let Ok(()) = keep_in_doubt::<Infallible>(found, K, &|near| Ok(coded.codes.tolerance(self.records.space, query, near.node)));
+            }
             // The codes guided the walk; the records rank.
             worker.nodes.clear();
             worker.nodes.extend(worker.found.iter().map(|found| found.node));
             worker.distances.resize(worker.nodes.len(), 0.0);
-            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
+            let Ok(()) = coded.view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
             worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
             crate::graph::sort(&mut worker.found);
             probe.again = [worker.found.len() as u32; 2];

@@ -10,13 +10,12 @@ use crate::search::{Layout, QualityRow, SearchError};
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Candidates that a walk for `k` hits ranks again unless it is told: from the originals, or from records where codes guide it.
+    /// Candidates that a walk for `k` hits ranks again unless it is told, at most: from the originals, or from records where codes guide it.
     ///
     /// # Errors
     /// A damaged block.
     pub fn rerank_count(&self, k: usize) -> Result<usize, SearchError> {
-        let params = crate::search::SearchParams::default().k(k);
-        Ok(self.loaded()?.coarse.as_ref().map_or_else(|| params.rerank_count(), |coarse| coarse.rerank_count(k)))
+        self.candidates(&crate::search::SearchParams::default().k(k))
     }
 }
 

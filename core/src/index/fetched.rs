@@ -40,7 +40,7 @@ impl<'a> Rows<'a> {
         there.then(|| self.row(row)).transpose()
     }
 
-    fn row(&self, row: u32) -> Result<&'a [u8], Corrupt> {
+    pub(super) fn row(&self, row: u32) -> Result<&'a [u8], Corrupt> {
         let Some(held) = self.held else { return self.section.row(row) };
         let (place, stride) = (self.place(held, row)?, self.section.table().stride as usize);
         held.bytes().get(place..place + stride).ok_or_else(|| corrupt_row(&self.section, row, "row beyond the end of the block"))

@@ -413,9 +413,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         crate::graph::sort(found);
         let candidates = &pending.candidates;
         let place = |row| candidates.partition_point(|candidate| candidate.near.node < row);
-        let factors = |row| Ok::<_, Corrupt>(candidates[place(row)].factors);
         if pending.in_doubt {
-            keep_in_doubt(&loaded.space, &pending.scratch.query, found, pending.params.k, factors)?;
+            let (space, query) = (&loaded.space, &pending.scratch.query);
+            keep_in_doubt::<Corrupt>(found, pending.params.k, &|near| {
+                Ok(space.tolerance(query, &candidates[place(near.node)].factors, near.distance))
+            })?;
         }
         sort::by_key(found, |near| near.node);
         pending.candidates.retain(|candidate| found.binary_search_by_key(&candidate.near.node, |near| near.node).is_ok());

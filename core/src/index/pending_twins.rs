@@ -12,8 +12,9 @@ use crate::error::Corrupt;
 use crate::format::Kind;
 use crate::graph::Neighbor;
 use crate::quant::record::DUPLICATE_FOLLOWS;
-use crate::search::SearchError;
+use crate::search::doubt::keep_in_doubt;
 use crate::search::pending::{Candidate, Pending, Run, Stage};
+use crate::search::{Scratch, SearchError};
 
 /// Blocks of a run that are asked for at once, at most.
 const RUN_BLOCKS_MAX: u64 = 64;
@@ -25,12 +26,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         let records = self.records(loaded)?;
         let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
         let among = pending.is_among();
-        let Pending { scratch, candidates, params, twins, runs, missing, .. } = &mut *pending;
+        let Pending { scratch, candidates, params, twins, runs, missing, held, in_doubt, .. } = &mut *pending;
         let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
-        candidates.clear();
+        scratch.found.clear();
         missing.clear();
         for found in scratch.beam.pool.iter() {
-            if candidates.len() >= params.rerank.unwrap_or(0) {
+            if scratch.found.len() >= params.rerank.unwrap_or(0) {
                 break;
             }
             // Of a walk among rows each stands for one of them.
@@ -55,9 +56,18 @@ impl<B: AsRef<[u8]>> Index<B> {
                 run.lives == Some(true)
             };
             if lives {
-                candidates.push(Candidate::row(found.node));
+                scratch.found.push(found);
             }
         }
+        let guide = self.guide(loaded, records);
+        if let Some(coarse) = guide.coarse.filter(|_| *in_doubt && missing.is_empty()) {
+            let codes = Rows { section: guide.rows.section, held: (!self.is_at_hand(Kind::CodesRows)).then_some(&*held) };
+            let Scratch { found, query, .. } = scratch;
+            let tolerance = |near: &Neighbor| Ok(coarse.tolerance(records.space, query, codes.row(near.node)?));
+            keep_in_doubt::<Corrupt>(found, params.k, &tolerance)?;
+        }
+        candidates.clear();
+        candidates.extend(scratch.found.iter().map(|found| Candidate::row(found.node)));
         pending.twins.clear();
         if pending.missing.is_empty() {
             pending.run_blocks = 1;

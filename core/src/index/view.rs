@@ -70,7 +70,8 @@ impl<'a> Guide<'a> {
         self.codes.is_some()
     }
 
-    /// Candidates that are computed again, with the default filled in.
+    /// Candidates that are computed again at most, with the default filled in: of those the ones in doubt are, where codes know their error and no
+    /// number was asked for.
     pub(super) fn rerank_count(&self, params: &SearchParams) -> usize {
         #[cfg(feature = "codes")]
         if let Some(coarse) = self.coarse {

@@ -122,6 +122,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         if guide.is_coarse() {
             let Scratch { found, distances, query, buffers, .. } = scratch;
+            #[cfg(feature = "codes")]
+            if let Some(coarse) = guide.coarse.filter(|_| params.rerank.is_none()) {
+                let tolerance = |near: &Neighbor| Ok(coarse.tolerance(records.space, query, guide.rows.record(near.node)?));
+                keep_in_doubt::<Corrupt>(found, params.k, &tolerance)?;
+            }
             distances.resize(found.len(), 0.0);
             records.distances(query, found.iter().map(|found| Ok(found.node)), buffers, distances)?;
             found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
@@ -133,8 +138,9 @@ impl<B: AsRef<[u8]>> Index<B> {
         };
         let originals = Originals { section, element: self.element(), metric: self.metric() };
         if params.rerank.is_none() {
+            let Scratch { found, query, .. } = scratch;
             let factors = |node| Ok::<_, Corrupt>(records.space.layout.factors(records.record(node)?));
-            keep_in_doubt(records.space, &scratch.query, &mut scratch.found, params.k, factors)?;
+            keep_in_doubt::<Corrupt>(found, params.k, &|near| Ok(records.space.tolerance(query, &factors(near.node)?, near.distance)))?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();
         let ahead = |found: &[Neighbor], at: usize| {

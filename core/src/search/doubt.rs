@@ -1,4 +1,4 @@
-//! Which rows need their originals: those in doubt after a walk, by the likely error of their codes,
+//! Which rows have to be looked at more closely: those in doubt after a walk, by the likely error of their codes,
 //! and those that a scan cannot rule out, by the largest.
 
 use crate::format::Metric;
@@ -8,22 +8,15 @@ use crate::quant::{Encoding, Factors, Prepared, Space};
 use crate::simd;
 use alloc::vec::Vec;
 
-/// Keeps of `found`, nearest first, those that may be among the `k` nearest by their originals:
-/// the first `k`, and whatever their tolerances ([`Space::tolerance`]) leave in doubt.
+/// Keeps of `found`, nearest first, those that may be among the `k` nearest once their distances are computed from something better:
+/// the first `k`, and whatever `tolerance`, how far a distance may be off, leaves in doubt. An infinite tolerance leaves all.
 ///
 /// # Errors
-/// What `factors`, asked for the rows in `found`, reports.
-pub(crate) fn keep_in_doubt<E>(
-    space: &Space,
-    query: &Prepared,
-    found: &mut Vec<Neighbor>,
-    k: usize,
-    factors: impl Fn(u32) -> Result<Factors, E>,
-) -> Result<(), E> {
+/// What `tolerance`, asked for those in `found`, reports.
+pub(crate) fn keep_in_doubt<E>(found: &mut Vec<Neighbor>, k: usize, tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>) -> Result<(), E> {
     if found.len() <= k {
         return Ok(());
     }
-    let tolerance = |near: &Neighbor| Ok(space.tolerance(query, &factors(near.node)?, near.distance));
     let mut reach = f32::NEG_INFINITY;
     for near in &found[..k] {
         reach = reach.max(near.distance + tolerance(near)?);
@@ -130,8 +123,8 @@ mod tests {
         let rows = [(1.0, 0.5), (1.01, 0.01), (1.05, 0.01), (1.6, 0.01), (1.62, 0.2), (9.0, 0.01)];
         let scale = |node: u32| rows[node as usize].1 / (4.0 / 12.0f32.sqrt());
         let mut found: Vec<Neighbor> = (0..).zip(rows).map(|(node, (distance, _))| Neighbor { distance, node }).collect();
-        let factors = |node| Ok::<_, ()>(Factors { scale: scale(node), norm: 0, length_sq: 1.0, flags: 0 });
-        keep_in_doubt(&space, &query, &mut found, 2, factors).unwrap();
+        let factors = |node| Factors { scale: scale(node), norm: 0, length_sq: 1.0, flags: 0 };
+        keep_in_doubt::<()>(&mut found, 2, &|near| Ok(space.tolerance(&query, &factors(near.node), near.distance))).unwrap();
         assert_eq!(found.iter().map(|near| near.node).collect::<Vec<_>>(), [0, 1, 2, 4]);
     }
 }

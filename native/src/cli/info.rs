@@ -171,7 +171,8 @@ fn write_text(
     writeln!(out, "  {}, of which every search needs {}", output::bytes(superblock.file_bytes), output::bytes(superblock.hot.1))?;
     writeln!(out, "  build {:016x}, identity {}", superblock.build_id, hex(&superblock.identity))?;
     if let Some((codes, bytes, rerank)) = codes(index) {
-        writeln!(out, "  walks are guided by {codes}, {bytes} bytes a row; records rank the best {rerank} for 10 hits")?;
+        let which = if codes.starts_with("rabitq") { "up to" } else { "the best" };
+        writeln!(out, "  walks are guided by {codes}, {bytes} bytes a row; records rank {which} {rerank} for 10 hits")?;
     }
     if !meta.is_empty() {
         writeln!(out, "  {}", meta.escape_debug().to_string().replace("\\\"", "\""))?;

@@ -47,7 +47,7 @@ fn what_codes_find_has_the_distances_that_records_and_originals_give() {
 
 #[test]
 fn a_quality_table_is_kept_by_the_walks_that_it_was_measured_with() {
-    for (codes, rerank) in SOME.into_iter().zip([20, 150, 40, 20, 100]) {
+    for (codes, rerank) in SOME.into_iter().zip([20, 300, 80, 40, 100]) {
         let (_, coded, queries) = pair_of(codes, Metric::L2, true);
         for wanted in [0.9f32, 0.99] {
             let found = recall(&coded, DIMENSIONS, &queries, &SearchParams::recall(wanted).plan(Plan::Walk));
@@ -55,7 +55,34 @@ fn a_quality_table_is_kept_by_the_walks_that_it_was_measured_with() {
         }
         let table = coded.quality().expect("a table");
         assert!(table.iter().all(|row| row.rerank == rerank), "every walk is ranked by records");
-        assert_eq!(coded.rerank_count(10), Ok(rerank as usize), "{codes:?}: and a search ranks as many");
+        assert_eq!(coded.rerank_count(10), Ok(rerank as usize), "{codes:?}: and a search ranks no more");
+    }
+}
+
+#[test]
+fn records_rank_those_whose_estimates_leave_them_in_doubt() {
+    for (codes, metric) in
+        SOME.into_iter().flat_map(|codes| [Metric::L2, Metric::Cosine, Metric::InnerProduct].map(|metric| (codes, metric)))
+    {
+        let (_, coded, queries) = pair_of(codes, metric, false);
+        let most = coded.rerank_count(10).expect("a sound file");
+        let (mut ranked, mut all, mut same, mut hits) = (0, 0, 0, 0);
+        for query in queries.chunks(DIMENSIONS) {
+            let [(few, found), (every, wanted)] = [walk(400), walk(400).rerank(most)].map(|params| {
+                let (mut scratch, mut hits) = Default::default();
+                let stats = coded.search(Query::F32(query), &params.k(10), &mut scratch, &mut hits).expect("a sound file");
+                (stats.distances, hits)
+            });
+            (ranked, all) = (ranked + few, all + every);
+            hits += wanted.len();
+            same += wanted.iter().filter(|wanted| found.contains(wanted)).count();
+        }
+        if matches!(codes, Codes::U4 | Codes::Pq32 | Codes::Pq64 | Codes::Pq128) {
+            assert_eq!((ranked, same), (all, hits), "{codes:?} {metric}: codes that do not know their error");
+        } else {
+            assert!(ranked < all, "{codes:?} {metric}: {ranked} of {all} distances");
+            assert!(same as f64 >= 0.998 * hits as f64, "{codes:?} {metric}: {same} of {hits} stay");
+        }
     }
 }
 

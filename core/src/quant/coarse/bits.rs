@@ -20,11 +20,17 @@ use crate::quant::rabitq::{self, Factors};
 use crate::quant::rotation::Rotation;
 use crate::quant::scalar::{limit, round_ties_even};
 use crate::seed;
+use crate::simd;
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes of the factors.
 const TAIL_BYTES: usize = 16;
+
+/// Standard deviations by which an estimate is in doubt: what is kept errs by 0.9 of them, since a query near a row errs less. With one bit of a
+/// million rows of 1,024 dimensions 1.5 finds 0.9998 of what ranking 400 candidates would, in 109 records a query, where the best 150 find
+/// 0.9999; 1.2 finds 0.9988, in 70.
+const DEVIATIONS: f32 = 1.5;
 
 /// Rows that the centre is taken over at most.
 const SAMPLE: usize = 50_000;
@@ -93,12 +99,17 @@ impl Bits {
 
     /// Under L2 and cosine the query is centred as rows are; a dot product is that with the centre and that with the rest of the row.
     pub(super) fn prepare(&self, space: &Space, query: &mut CoarseQuery) {
-        let CoarseQuery { values, words, planes, scale, middle, norm, .. } = query;
-        if space.metric == Metric::InnerProduct {
+        let CoarseQuery { values, words, planes, scale, middle, norm, length, .. } = query;
+        let product = space.metric == Metric::InnerProduct;
+        if product {
             *norm = values.iter().zip(&self.centre).map(|(&q, &c)| f64::from(q) * f64::from(c)).sum::<f64>() as f32;
         } else {
             values.iter_mut().zip(&self.centre).for_each(|(q, centre)| *q -= centre);
-            *norm = values.iter().map(|&q| f64::from(q) * f64::from(q)).sum::<f64>() as f32;
+        }
+        let squared = values.iter().map(|&q| f64::from(q) * f64::from(q)).sum::<f64>() as f32;
+        *length = simd::sqrtf(squared);
+        if !product {
+            *norm = squared;
         }
         self.rotation.rotate(values);
         if self.bits == 1 {
@@ -149,6 +160,13 @@ impl Bits {
                 Metric::InnerProduct => 1.0 - (query.norm + product),
             };
         }
+    }
+
+    /// What the estimate of a row's distance errs by in few cases.
+    pub(super) fn tolerance(&self, space: &Space, query: &CoarseQuery, row: &[u8]) -> f32 {
+        let (Factors { error, .. }, _) = read(&row[self.factors()..][..TAIL_BYTES]);
+        let product = DEVIATIONS * error * query.length;
+        if space.metric == Metric::L2 { 2.0 * product } else { product }
     }
 
     pub(super) fn check(&self, row: &[u8]) -> Result<(), &'static str> {

@@ -73,13 +73,14 @@ impl Method {
         }
     }
 
-    /// Candidates for 10 hits that are ranked again by records unless a search or a file says otherwise: docs/research/codes.md.
+    /// Candidates for 10 hits that are ranked again by records unless a search or a file says otherwise, at most (codes of parts: all of them):
+    /// docs/research/codes.md.
     #[must_use]
     pub fn rerank(self) -> u32 {
         match self {
-            Self::RaBitQ { bits: 1 } => 150,
-            Self::RaBitQ { bits: 2 } => 40,
-            Self::RaBitQ { .. } => 20,
+            Self::RaBitQ { bits: 1 } => 300,
+            Self::RaBitQ { bits: 2 } => 80,
+            Self::RaBitQ { .. } => 40,
             Self::Product { .. } => 100,
         }
     }
@@ -114,6 +115,8 @@ pub(crate) struct CoarseQuery {
     middle: f32,
     /// Squared norm, or under inner product the product with the centre.
     norm: f32,
+    /// Length of what is multiplied with the rows of bits.
+    length: f32,
 }
 
 impl Coarse {
@@ -244,6 +247,18 @@ impl Coarse {
         match &self.table {
             Table::Bits(_) => None,
             Table::Product(product) => Some(product.error),
+        }
+    }
+
+    /// How far the estimate of a row's distance lies from that to its record in few cases; infinite where parts are coded, which keep no
+    /// number for that.
+    ///
+    /// # Panics
+    /// If `row` is not [`Coarse::stride`] long.
+    pub(crate) fn tolerance(&self, space: &Space, query: &Prepared, row: &[u8]) -> f32 {
+        match &self.table {
+            Table::Bits(bits) => bits.tolerance(space, &query.coarse, row),
+            Table::Product(_) => f32::INFINITY,
         }
     }
 
