@@ -268,7 +268,12 @@ fn main() -> Result<()> {
     let curves: Vec<(&str, &str)> = codes.into_iter().chain(alone).collect();
     let distances = Axis::new("distances a query", Scale::Log, &[500.0, 1000.0, 2000.0, 4000.0]);
     study.by_recall("codes", "recall by bytes of code a vector", "1024 f32", &curves, &distances, "distances")?;
-    let more = [("pq64", "64-byte codes and graph"), ("rabitq1", "1-bit codes and graph"), ("rabitq2", "2-bit codes and graph")];
+    let more = [
+        ("pq64 200", "64-byte codes and graph, 200 ranked"),
+        ("rabitq1", "1-bit codes and graph"),
+        ("rabitq2", "2-bit codes and graph"),
+        ("rabitq4", "4-bit rotated codes and graph"),
+    ];
     let all: Vec<(&str, &str)> = more.into_iter().chain(plans).collect();
     study.projections("1024 f32", &all, &fits)?;
     study.builds(&["1024 f32", "96 u8"]);

@@ -5,7 +5,7 @@
 //! lies along `r`; a second tile whose `r'` is not along `r` is then a better one (Sun et al. 2023, "SOAR", arXiv 2404.00774, section 3).
 //! Slots that a block of 32 has left over are given to those rows that lie nearest without being there.
 
-use super::cluster::{Centroids, Rows, Worker};
+use super::cluster::{Centroids, NOBODY, Rows, Worker};
 use crate::format::Metric;
 use crate::graph::Neighbor;
 use crate::par::Par;
@@ -34,8 +34,7 @@ pub(super) struct Tile {
 
 /// Puts every row into tiles, which come in a chain: each beside one that is near it.
 pub(super) fn assign<P: Par>(rows: &Rows<'_>, centroids: &Centroids, par: &P, workers: &mut [Worker]) -> Vec<Tile> {
-    let none = Neighbor { distance: f32::INFINITY, node: u32::MAX };
-    let mut choices: Vec<(u32, [Neighbor; CHOICES])> = (0..rows.count() as u32).map(|row| (row, [none; CHOICES])).collect();
+    let mut choices: Vec<(u32, [Neighbor; CHOICES])> = (0..rows.count() as u32).map(|row| (row, [NOBODY; CHOICES])).collect();
     centroids.nearest(rows, &mut choices, par, workers);
     let mut scratch = vec![Prepared::new(); par.threads()];
     par.chunks(&mut choices, 64, &mut scratch, |_, choices, query| {

@@ -4,6 +4,7 @@
 //! drawn by a seed; a centroid is coded as a record, so that distances are exact integer products; a row belongs to the nearest and of
 //! two as near to the smaller; a mean sums its rows in their order in f64; rounds are counted. Centroids without rows are left out.
 
+use super::groups::Groups;
 use crate::distance::Kernels;
 use crate::format::Metric;
 use crate::graph::Neighbor;
@@ -20,9 +21,13 @@ const ROUNDS: usize = 8;
 /// Rows of the sample for each centroid.
 const SAMPLE: usize = 32;
 /// Rows whose distances are computed while a piece of the centroids lies in the cache.
-const TOGETHER: usize = 32;
+pub(super) const TOGETHER: usize = 32;
 /// Centroids of such a piece.
 const PIECE: usize = 128;
+/// More centroids than this are looked for in groups: from 2.4 million rows on, in tiles of 144. Below, every centroid is compared, which finds a little more.
+const GROUPED: usize = 16_384;
+/// No centroid.
+pub(super) const NOBODY: Neighbor = Neighbor { distance: f32::INFINITY, node: u32::MAX };
 /// A tile with this many times the rows it should have is divided.
 const LARGE: usize = 4;
 
@@ -66,7 +71,7 @@ pub(in crate::build) fn compact_in(metric: Metric) -> Metric {
 #[derive(Clone, Debug, Default)]
 pub(in crate::build) struct Centroids {
     pub(in crate::build) records: Vec<u8>,
-    stride: usize,
+    pub(super) stride: usize,
 }
 
 /// A centroid with each of the rows that it owns, and the record that it becomes.
@@ -75,11 +80,11 @@ type Group<'a> = (&'a [(u32, u32)], Vec<u8>);
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 pub(in crate::build) struct Worker {
-    queries: Vec<Prepared>,
-    pools: Vec<Pool>,
-    dots: Vec<i32>,
-    distances: Vec<f32>,
-    places: Vec<usize>,
+    pub(super) queries: Vec<Prepared>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) dots: Vec<i32>,
+    pub(super) distances: Vec<f32>,
+    pub(super) places: Vec<usize>,
 }
 
 impl Centroids {
@@ -108,7 +113,8 @@ impl Centroids {
         rows.space.distance(query, &rows.space.layout.factors(record), rows.space.dot(rows.kernels, query, record))
     }
 
-    /// For each of `asked`, rows and room for their answers, the nearest centroids, nearest first, of two as near the smaller.
+    /// For each of `asked`, rows and room for their answers, the nearest centroids, nearest first, of two as near the smaller. Where there
+    /// are many centroids, the nearest of those in groups near the row: [`super::groups`].
     pub(in crate::build) fn nearest<P: Par, const N: usize>(
         &self,
         rows: &Rows<'_>,
@@ -116,6 +122,9 @@ impl Centroids {
         par: &P,
         workers: &mut [Worker],
     ) {
+        if self.count() > GROUPED {
+            return Groups::of(self, rows, par, workers).nearest(rows, asked, par, workers);
+        }
         par.chunks(asked, TOGETHER, workers, |_, asked, worker| {
             let Worker { queries, pools, dots, distances, places } = worker;
             queries.resize_with(TOGETHER, Prepared::new);
@@ -137,9 +146,7 @@ impl Centroids {
                 }
             }
             for ((_, nearest), pool) in asked.iter_mut().zip(pools.iter()) {
-                let none = Neighbor { distance: f32::INFINITY, node: u32::MAX };
-                nearest.fill(none);
-                nearest.iter_mut().zip(pool.iter()).for_each(|(place, near)| *place = near);
+                answer(pool, nearest);
             }
         });
     }
@@ -165,6 +172,12 @@ impl Centroids {
         moved.extend(jobs.into_iter().filter_map(|(group, record)| group.first().map(|owner| (owner.0 as usize, record))));
         moved.iter().for_each(|(centroid, record)| self.set(*centroid, record));
     }
+}
+
+/// Gives out what a pool holds; [`NOBODY`] where it holds less.
+pub(super) fn answer(pool: &Pool, nearest: &mut [Neighbor]) {
+    nearest.fill(NOBODY);
+    nearest.iter_mut().zip(pool.iter()).for_each(|(place, near)| *place = near);
 }
 
 /// A record for coordinates as [`coordinates`] gives them.
@@ -197,7 +210,8 @@ pub(in crate::build) type Tell<'a> = dyn FnMut() -> bool + 'a;
 /// Passes that [`centroids`] tells of.
 pub(in crate::build) const PASSES: u64 = ROUNDS as u64 + 1;
 
-/// Centroids of about `count` tiles. `None` when `tell` says so. `O(rows * count * dimensions)`.
+/// Centroids of about `count` tiles. `None` when `tell` says so. `O(rows * count * dimensions)`, of more than [`GROUPED`] tiles
+/// `O(rows * sqrt(count) * dimensions)`.
 pub(in crate::build) fn centroids<P: Par>(
     rows: &Rows<'_>,
     count: usize,
@@ -240,7 +254,7 @@ pub(in crate::build) fn centroids<P: Par>(
 }
 
 /// Centroids of some rows alone, those without rows left out.
-fn divide<P: Par>(rows: &Rows<'_>, members: &[u32], count: usize, seed: u64, par: &P, workers: &mut [Worker]) -> Centroids {
+pub(super) fn divide<P: Par>(rows: &Rows<'_>, members: &[u32], count: usize, seed: u64, par: &P, workers: &mut [Worker]) -> Centroids {
     let mut parts = Centroids { records: Vec::new(), stride: rows.space.layout.stride };
     for row in seed::sample(seed, members.len() as u64, count) {
         parts.records.extend_from_slice(rows.record(members[row as usize]));
@@ -256,9 +270,8 @@ fn divide<P: Par>(rows: &Rows<'_>, members: &[u32], count: usize, seed: u64, par
 }
 
 /// (nearest centroid, row) of each row of `asked`, sorted.
-fn owners<P: Par>(centroids: &Centroids, rows: &Rows<'_>, asked: &[u32], par: &P, workers: &mut [Worker]) -> Vec<(u32, u32)> {
-    let none = Neighbor { distance: f32::INFINITY, node: u32::MAX };
-    let mut nearest: Vec<(u32, [Neighbor; 1])> = asked.iter().map(|&row| (row, [none])).collect();
+pub(super) fn owners<P: Par>(centroids: &Centroids, rows: &Rows<'_>, asked: &[u32], par: &P, workers: &mut [Worker]) -> Vec<(u32, u32)> {
+    let mut nearest: Vec<(u32, [Neighbor; 1])> = asked.iter().map(|&row| (row, [NOBODY])).collect();
     centroids.nearest(rows, &mut nearest, par, workers);
     let mut owned: Vec<(u32, u32)> = nearest.iter().map(|(row, [near])| (near.node, *row)).collect();
     owned.sort_unstable();

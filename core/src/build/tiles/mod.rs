@@ -5,6 +5,7 @@
 
 pub(super) mod assign;
 pub(super) mod cluster;
+mod groups;
 mod measure;
 #[cfg(test)]
 mod tests;

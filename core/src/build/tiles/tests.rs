@@ -16,7 +16,7 @@ const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 const ELEMENTS: [Element; 3] = [Element::F32, Element::U8, Element::I8];
 
 /// Runs chunks from the last one to the first, each with the scratch of another thread than its neighbour.
-struct Backwards(usize);
+pub(super) struct Backwards(pub(super) usize);
 
 impl Par for Backwards {
     fn threads(&self) -> usize {
@@ -32,7 +32,7 @@ impl Par for Backwards {
 }
 
 /// Records as a file has them.
-struct Set {
+pub(super) struct Set {
     metric: Metric,
     bytes: Vec<u8>,
     places: Vec<usize>,
@@ -43,7 +43,7 @@ struct Set {
 
 impl Set {
     /// Rows around `groups` centres; after the first `differ` they repeat.
-    fn new(metric: Metric, element: Element, rows: usize, groups: u64, differ: usize) -> Self {
+    pub(super) fn new(metric: Metric, element: Element, rows: usize, groups: u64, differ: usize) -> Self {
         const DIMENSIONS: usize = 12;
         let kernels = Kernels::best();
         let mut random = SplitMix::new(31);
@@ -73,7 +73,7 @@ impl Set {
         Self { metric, bytes, places, compact: Space { metric: compact_in(metric), ..space.clone() }, space }
     }
 
-    fn rows(&self, kernels: &'static Kernels) -> Rows<'_> {
+    pub(super) fn rows(&self, kernels: &'static Kernels) -> Rows<'_> {
         Rows { places: &self.places, bytes: &self.bytes, space: &self.compact, kernels }
     }
 
