@@ -10,10 +10,9 @@ use crate::par::Par;
 #[cfg(feature = "codes")]
 use crate::quant::Coarse;
 #[cfg(feature = "codes")]
-use crate::quant::Space;
-#[cfg(feature = "codes")]
 use crate::quant::coarse::Method;
-use crate::quant::{CodeLayout, Prepared};
+use crate::quant::{CodeLayout, Prepared, Space};
+use crate::search::SearchParams;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -157,22 +156,27 @@ impl NodeCodes {
         &self.bytes[node as usize * self.stride..][..self.stride]
     }
 
-    /// Candidates of a walk for `k` hits that the records rank at most, where that is another number than for four bits.
-    pub(super) fn rerank_count(&self, k: usize) -> Option<usize> {
-        let _ = k;
+    /// Candidates of a walk for `k` hits that records rank: at least, and at most. As an open file's.
+    pub(super) fn ranked(&self, k: usize) -> (usize, usize) {
         match &self.table {
-            CodeTable::U4(_) => None,
+            CodeTable::U4(_) => (SearchParams::default().k(k).rerank_count(), usize::MAX),
             #[cfg(feature = "codes")]
-            CodeTable::Coarse(coarse) => Some(coarse.rerank_count(k)),
+            CodeTable::Coarse(coarse) => {
+                let most = coarse.rerank_count(k);
+                (if coarse.knows_errors() { k } else { most }, most)
+            }
         }
     }
 
-    /// How far an estimated distance of `node` may be off: what is ranked.
-    #[cfg(feature = "codes")]
-    pub(super) fn tolerance(&self, space: &Space, query: &Prepared, node: u32) -> f32 {
+    /// How far an estimated distance of `node` may be off.
+    pub(super) fn tolerance(&self, space: &Space, query: &Prepared, node: u32, distance: f32) -> f32 {
         match &self.table {
-            CodeTable::U4(_) => f32::INFINITY,
-            CodeTable::Coarse(coarse) => coarse.tolerance(space, query, self.row(node)),
+            CodeTable::U4(layout) => layout.factors(self.row(node)).tolerance(space, query, distance),
+            #[cfg(feature = "codes")]
+            CodeTable::Coarse(coarse) => {
+                let _ = distance;
+                coarse.tolerance(space, query, self.row(node))
+            }
         }
     }
 

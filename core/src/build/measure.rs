@@ -220,7 +220,7 @@ impl Bench<'_> {
             let space = self.records.space;
             let factors = |node| space.layout.factors(self.records.record(node));
             let Worker { query, found, .. } = &mut *worker;
-            let Ok(()) = keep_in_doubt::<Infallible>(found, K, &|near| Ok(space.tolerance(query, &factors(near.node), near.distance)));
+            let Ok(()) = keep_in_doubt::<Infallible>(found, K, K, &|near| Ok(space.tolerance(query, &factors(near.node), near.distance)));
             probe.again[1] += worker.found.len() as u32;
             let own = worker.query.length_sq;
             for found in &mut worker.found {
@@ -246,18 +246,17 @@ impl Bench<'_> {
         let limits = setting.limits(K, self.params.metric, layer.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         self.step(&view, worker, entry, limits, &mut probe.stats);
-        worker.found.extend(worker.beam.pool.iter().take(self.rerank()));
-        if let Some(coded) = self.coded(view) {
-            #[cfg(feature = "codes")]
-            {
-                let Worker { query, found, .. } = &mut *worker;
-                let Ok(()) = keep_in_doubt::<Infallible>(found, K, &|near| Ok(coded.codes.tolerance(self.records.space, query, near.node)));
-            }
+        let (least, most) = self.codes.map_or((K, usize::MAX), |codes| codes.ranked(K));
+        worker.found.extend(worker.beam.pool.iter().take(most));
+        if let Some(Coded { view, codes }) = self.coded(view) {
+            let Worker { query, found, .. } = &mut *worker;
+            let tolerance = |near: &Neighbor| Ok(codes.tolerance(view.records.space, query, near.node, near.distance));
+            let Ok(()) = keep_in_doubt::<Infallible>(found, K, least, &tolerance);
             // The codes guided the walk; the records rank.
             worker.nodes.clear();
             worker.nodes.extend(worker.found.iter().map(|found| found.node));
             worker.distances.resize(worker.nodes.len(), 0.0);
-            let Ok(()) = coded.view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
+            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
             worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
             crate::graph::sort(&mut worker.found);
             probe.again = [worker.found.len() as u32; 2];
@@ -274,7 +273,8 @@ impl Bench<'_> {
         let limits = setting.limits(K, self.params.metric, records.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         let graph = Surrounded { records, neighbors };
-        let Ok(()) = sweep.search(&graph, records.kernels, query, [0], RERANK, limits, &mut probe.stats);
+        let keep = if self.params.originals { RERANK.max(limits.ef) } else { RERANK };
+        let Ok(()) = sweep.search(&graph, records.kernels, query, [0], keep, limits, &mut probe.stats);
         found.extend(sweep.nearest.iter());
     }
 
@@ -295,9 +295,10 @@ impl Bench<'_> {
         };
     }
 
-    /// Candidates computed again.
+    /// Candidates computed again, as a file's table says it.
     fn rerank(&self) -> usize {
-        self.codes.filter(|_| cfg!(feature = "codes")).and_then(|codes| codes.rerank_count(K)).unwrap_or(RERANK)
+        let ranked = self.codes.filter(|_| cfg!(feature = "codes")).map(|codes| codes.ranked(K));
+        ranked.map_or(RERANK, |(least, most)| if most == usize::MAX { least } else { most })
     }
 
     /// The layer with what guides its walks, if not the records.

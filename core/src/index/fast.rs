@@ -151,8 +151,10 @@ impl<B: AsRef<[u8]>> Index<B> {
         scratch.sweep.query.prepare(&loaded.space, self.kernels, &loaded.rotation, &scratch.query);
         let entry = edges.table().extra as u32;
         loop {
-            // Tombstones are expanded like others, so the nearest of all may have to be more than those that are ranked.
-            let keep = if live < rows { params.rerank_count().max(limits.ef) } else { params.rerank_count() };
+            // Tombstones are expanded like others, so the nearest of all may have to be more than those that are ranked; and how many
+            // originals rank is a matter of what their codes leave in doubt.
+            let more = live < rows || (refine == Refine::Originals && params.rerank.is_none());
+            let keep = if more { params.rerank_count().max(limits.ef) } else { params.rerank_count() };
             scratch.sweep.search(&graph, self.kernels, &scratch.query, [entry], keep, limits, &mut stats)?;
             hits.clear();
             core::mem::swap(&mut scratch.beam.pool, &mut scratch.sweep.nearest);

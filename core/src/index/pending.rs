@@ -415,7 +415,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let place = |row| candidates.partition_point(|candidate| candidate.near.node < row);
         if pending.in_doubt {
             let (space, query) = (&loaded.space, &pending.scratch.query);
-            keep_in_doubt::<Corrupt>(found, pending.params.k, &|near| {
+            keep_in_doubt::<Corrupt>(found, pending.params.k, pending.params.k, &|near| {
                 Ok(space.tolerance(query, &candidates[place(near.node)].factors, near.distance))
             })?;
         }

@@ -26,12 +26,14 @@ impl<B: AsRef<[u8]>> Index<B> {
         let records = self.records(loaded)?;
         let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
         let among = pending.is_among();
-        let Pending { scratch, candidates, params, twins, runs, missing, held, in_doubt, .. } = &mut *pending;
+        let Pending { scratch, candidates, params, twins, runs, missing, held, .. } = &mut *pending;
         let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
+        let guide = self.guide(loaded, records);
+        let (least, most) = guide.ranked(params);
         scratch.found.clear();
         missing.clear();
         for found in scratch.beam.pool.iter() {
-            if scratch.found.len() >= params.rerank.unwrap_or(0) {
+            if scratch.found.len() >= most {
                 break;
             }
             // Of a walk among rows each stands for one of them.
@@ -59,12 +61,11 @@ impl<B: AsRef<[u8]>> Index<B> {
                 scratch.found.push(found);
             }
         }
-        let guide = self.guide(loaded, records);
-        if let Some(coarse) = guide.coarse.filter(|_| *in_doubt && missing.is_empty()) {
+        if missing.is_empty() {
             let codes = Rows { section: guide.rows.section, held: (!self.is_at_hand(Kind::CodesRows)).then_some(&*held) };
             let Scratch { found, query, .. } = scratch;
-            let tolerance = |near: &Neighbor| Ok(coarse.tolerance(records.space, query, codes.row(near.node)?));
-            keep_in_doubt::<Corrupt>(found, params.k, &tolerance)?;
+            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, codes.row(near.node)?, near.distance));
+            keep_in_doubt(found, params.k, least, &tolerance)?;
         }
         candidates.clear();
         candidates.extend(scratch.found.iter().map(|found| Candidate::row(found.node)));

@@ -33,13 +33,15 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(self.guide(loaded, self.records(loaded)?).is_coarse())
     }
 
-    /// Candidates of a walk whose records are read to rank them, at most.
+    /// Candidates of a walk whose records are read to rank them: as many by codes of four bits or of parts, but for those that the error of four
+    /// bits leaves in doubt; by RaBitQ's at most.
     ///
     /// # Errors
     /// A damaged block.
     pub fn candidates(&self, params: &SearchParams) -> Result<usize, SearchError> {
         let loaded = self.loaded()?;
-        Ok(self.guide(loaded, self.records(loaded)?).rerank_count(params))
+        let (least, most) = self.guide(loaded, self.records(loaded)?).ranked(params);
+        Ok(if most == usize::MAX { least.max(params.rerank_count()) } else { most })
     }
 
     /// Begins a walk.
@@ -63,7 +65,6 @@ impl<B: AsRef<[u8]>> Index<B> {
         };
         let walking = Walking { limits, entries: [entry, entry], wanted: params.k.min(live), begun: false, upper, layers: 0 };
         pending.in_doubt = pending.params.rerank.is_none();
-        pending.params.rerank = Some(guide.rerank_count(&pending.params));
         pending.runs.clear();
         pending.run_blocks = 1;
         self.walk_on(loaded, guide, walking, pending)
@@ -91,7 +92,6 @@ impl<B: AsRef<[u8]>> Index<B> {
             return Ok(());
         }
         pending.in_doubt = params.rerank.is_none();
-        pending.params.rerank = Some(guide.rerank_count(&params));
         let wanted = params.k.min(rows.len());
         pending.walk = Some(Walking { limits, entries, wanted, begun: true, upper: None, layers: 0 });
         self.want_found(loaded, pending)

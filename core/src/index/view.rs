@@ -70,14 +70,40 @@ impl<'a> Guide<'a> {
         self.codes.is_some()
     }
 
-    /// Candidates that are computed again at most, with the default filled in: of those the ones in doubt are, where codes know their error and no
-    /// number was asked for.
-    pub(super) fn rerank_count(&self, params: &SearchParams) -> usize {
+    /// How many candidates are computed again: at least, and at most, of which those beyond the least are that are in doubt.
+    ///
+    /// | guided by | least | most |
+    /// |---|---|---|
+    /// | records, where originals rank | `k` | all that the walk has |
+    /// | four bits | `max(20, 2 k)` | all that the walk has |
+    /// | RaBitQ | `k` | [`Coarse::rerank_count`] |
+    /// | parts | that number | that number |
+    ///
+    /// A number that was asked for is both, but for originals, which are never read without doubt unless it was.
+    pub(super) fn ranked(&self, params: &SearchParams) -> (usize, usize) {
+        let k = params.k;
+        if let Some(asked) = params.rerank {
+            return (asked.max(k), asked.max(k));
+        }
         #[cfg(feature = "codes")]
         if let Some(coarse) = self.coarse {
-            return params.rerank.unwrap_or_else(|| coarse.rerank_count(params.k)).max(params.k);
+            let most = coarse.rerank_count(k).max(k);
+            return (if coarse.knows_errors() { k } else { most }, most);
         }
-        params.rerank_count()
+        (if self.codes.is_some() { params.rerank_count() } else { k }, usize::MAX)
+    }
+
+    /// How far the distance of a row, from what guides the walk, may lie from the one that ranks it.
+    pub(super) fn tolerance(&self, query: &Prepared, row: &[u8], distance: f32) -> f32 {
+        let space = self.rows.space;
+        #[cfg(feature = "codes")]
+        if let Some(coarse) = self.coarse {
+            return coarse.tolerance(space, query, row);
+        }
+        match self.codes {
+            Some(codes) => codes.factors(row).tolerance(space, query, distance),
+            None => space.tolerance(query, &space.layout.factors(row), distance),
+        }
     }
 
     /// Turns the query into what the codes are compared with.

@@ -8,6 +8,7 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
+use crate::quant::Prepared;
 use crate::search::doubt::keep_in_doubt;
 use crate::search::quality::Setting;
 use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
@@ -112,21 +113,22 @@ impl<B: AsRef<[u8]>> Index<B> {
             return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
         }
         scratch.found.clear();
+        let (least, most) = guide.ranked(params);
         for found in scratch.beam.pool.iter() {
-            if scratch.found.len() >= guide.rerank_count(params) {
+            if scratch.found.len() >= most {
                 break;
             }
             if ranker.lives(found.node)? {
                 scratch.found.push(found);
             }
         }
+        let in_doubt = |guide: Guide<'_>, least, found: &mut Vec<Neighbor>, query: &Prepared| {
+            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, guide.rows.record(near.node)?, near.distance));
+            keep_in_doubt(found, params.k, least, &tolerance)
+        };
         if guide.is_coarse() {
             let Scratch { found, distances, query, buffers, .. } = scratch;
-            #[cfg(feature = "codes")]
-            if let Some(coarse) = guide.coarse.filter(|_| params.rerank.is_none()) {
-                let tolerance = |near: &Neighbor| Ok(coarse.tolerance(records.space, query, guide.rows.record(near.node)?));
-                keep_in_doubt::<Corrupt>(found, params.k, &tolerance)?;
-            }
+            in_doubt(guide, least, found, query)?;
             distances.resize(found.len(), 0.0);
             records.distances(query, found.iter().map(|found| Ok(found.node)), buffers, distances)?;
             found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
@@ -138,9 +140,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         };
         let originals = Originals { section, element: self.element(), metric: self.metric() };
         if params.rerank.is_none() {
-            let Scratch { found, query, .. } = scratch;
-            let factors = |node| Ok::<_, Corrupt>(records.space.layout.factors(records.record(node)?));
-            keep_in_doubt::<Corrupt>(found, params.k, &|near| Ok(records.space.tolerance(query, &factors(near.node)?, near.distance)))?;
+            in_doubt(Guide::records(records), params.k, &mut scratch.found, &scratch.query)?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();
         let ahead = |found: &[Neighbor], at: usize| {

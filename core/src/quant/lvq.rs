@@ -14,8 +14,10 @@
 //! Like a record's, the norm is that of the *decoded* vector, so an estimate lies above the distance by what the codes err: a stop
 //! rule that multiplies distances ends a walk later, not earlier, than the records would.
 
+use crate::format::Metric;
 use crate::quant::scalar::round_ties_even;
 use crate::quant::{Encoding, Prepared, Space};
+use crate::simd;
 
 /// Bytes behind the codes.
 pub const TAIL_BYTES: usize = 16;
@@ -64,6 +66,21 @@ impl CodeFactors {
             Encoding::Scaled => space.scaled(query, product, self.norm),
             _ => space.exact(query, product.into(), self.norm.into()),
         }
+    }
+
+    /// How far `distance`, computed from these codes, lies from the one computed from the record in few cases: two standard deviations of
+    /// errors of half a step at most, evenly spread and unrelated to the row's difference from the query (see [`Space::tolerance`]). Rows that
+    /// repeat their coordinates break that, so it may add to what is ranked, never take away.
+    #[must_use]
+    pub(crate) fn tolerance(&self, space: &Space, query: &Prepared, distance: f32) -> f32 {
+        // Integer rows are not normalized.
+        let unit = if space.encoding == Encoding::Scaled || self.norm <= 0.0 { 1.0 } else { self.norm };
+        let squared = match space.metric {
+            Metric::L2 => 4.0 * distance,
+            Metric::Cosine => 2.0 * distance / unit,
+            Metric::InnerProduct => query.norm as f32,
+        };
+        2.0 * self.scale * simd::sqrtf(squared / 12.0)
     }
 }
 

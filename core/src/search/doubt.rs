@@ -9,12 +9,18 @@ use crate::simd;
 use alloc::vec::Vec;
 
 /// Keeps of `found`, nearest first, those that may be among the `k` nearest once their distances are computed from something better:
-/// the first `k`, and whatever `tolerance`, how far a distance may be off, leaves in doubt. An infinite tolerance leaves all.
+/// the first `least`, no fewer than `k`, and whatever `tolerance`, how far a distance may be off, leaves in doubt.
 ///
 /// # Errors
 /// What `tolerance`, asked for those in `found`, reports.
-pub(crate) fn keep_in_doubt<E>(found: &mut Vec<Neighbor>, k: usize, tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>) -> Result<(), E> {
-    if found.len() <= k {
+pub(crate) fn keep_in_doubt<E>(
+    found: &mut Vec<Neighbor>,
+    k: usize,
+    least: usize,
+    tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>,
+) -> Result<(), E> {
+    let least = least.max(k);
+    if found.len() <= least {
         return Ok(());
     }
     let mut reach = f32::NEG_INFINITY;
@@ -22,8 +28,8 @@ pub(crate) fn keep_in_doubt<E>(found: &mut Vec<Neighbor>, k: usize, tolerance: &
         reach = reach.max(near.distance + tolerance(near)?);
     }
     // Tolerances differ from row to row, so a later row may be in doubt where an earlier one is not.
-    let mut kept = k;
-    for at in k..found.len() {
+    let mut kept = least;
+    for at in least..found.len() {
         let near = found[at];
         if near.distance - tolerance(&near)? <= reach {
             found[kept] = near;
@@ -124,7 +130,10 @@ mod tests {
         let scale = |node: u32| rows[node as usize].1 / (4.0 / 12.0f32.sqrt());
         let mut found: Vec<Neighbor> = (0..).zip(rows).map(|(node, (distance, _))| Neighbor { distance, node }).collect();
         let factors = |node| Factors { scale: scale(node), norm: 0, length_sq: 1.0, flags: 0 };
-        keep_in_doubt::<()>(&mut found, 2, &|near| Ok(space.tolerance(&query, &factors(near.node), near.distance))).unwrap();
+        keep_in_doubt::<()>(&mut found, 2, 0, &|near| Ok(space.tolerance(&query, &factors(near.node), near.distance))).unwrap();
         assert_eq!(found.iter().map(|near| near.node).collect::<Vec<_>>(), [0, 1, 2, 4]);
+        let mut found: Vec<Neighbor> = (0..).zip(rows).map(|(node, (distance, _))| Neighbor { distance, node }).collect();
+        keep_in_doubt::<()>(&mut found, 2, 4, &|near| Ok(space.tolerance(&query, &factors(near.node), near.distance))).unwrap();
+        assert_eq!(found.iter().map(|near| near.node).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 }

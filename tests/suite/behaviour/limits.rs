@@ -215,7 +215,7 @@ fn a_scan_of_some_rows_gives_the_first_of_a_scan_of_all() {
     }
 }
 
-/// By default only those of the best 20 are ranked again that the error of their codes leaves in doubt.
+/// By default only those of the candidates are ranked again that the error of their codes leaves in doubt.
 #[test]
 fn originals_that_are_not_in_doubt_would_not_have_changed_the_answer() {
     const DIMENSIONS: usize = 24;
@@ -233,7 +233,7 @@ fn originals_that_are_not_in_doubt_would_not_have_changed_the_answer() {
                 let stats = index.search(Query::F32(query), params, &mut Scratch::new(), &mut hits).expect("a sound query");
                 (hits, stats.distances)
             };
-            let ((hits, some), (truth, all)) = (answer(&walk(60)), answer(&walk(60).rerank(20)));
+            let ((hits, some), (truth, all)) = (answer(&walk(60)), answer(&walk(60).rerank(60)));
             spared += all - some;
             other += usize::from(hits != truth);
         }

@@ -82,6 +82,24 @@ fn nasty_sets_are_whole_and_found_by_codes_and_layouts_of_every_kind() {
     }
 }
 
+/// Nearly all rows of a cluster have the same codes there: what tells them apart are the originals of as many as that leaves in doubt.
+#[test]
+fn in_two_far_clusters_a_search_finds_what_it_was_asked_for() {
+    const DIMENSIONS: usize = 8;
+    let mut rows = clusters(800, DIMENSIONS, 2, 0.5, 5);
+    rows[400 * DIMENSIONS..].iter_mut().for_each(|value| *value += 100.0);
+    let queries: Vec<f32> = rows.chunks(DIMENSIONS).step_by(17).flatten().map(|value| value + 0.01).collect();
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        for (codes, layout) in [(Codes::None, Layout::Lean), (Codes::U4, Layout::Lean), (Codes::None, Layout::Fast)] {
+            let (index, _) = built(DIMENSIONS, &rows, &params(metric).codes(codes).layout(layout));
+            let found = recall(&index, DIMENSIONS, &queries, &SearchParams::recall(0.99).plan(Plan::Walk).layout(layout));
+            // Four bits say nothing at all of such rows.
+            let least = if codes == Codes::U4 { 0.87 } else { 0.975 };
+            assert!(found >= least, "{metric} {codes:?} {layout:?}: {found}");
+        }
+    }
+}
+
 #[test]
 fn sorted_rows_are_found_as_any_others() {
     for reversed in [false, true] {

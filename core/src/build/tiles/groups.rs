@@ -15,7 +15,7 @@ use core::ops::Range;
 /// Groups whose members a row is compared with.
 const PROBED: usize = 32;
 /// Decides which centroids lead groups at first.
-const SEED: u64 = 0x0067_726F_7570_73;
+const SEED: u64 = 0x6772_6F75_7073;
 
 /// Centroids by group.
 #[derive(Debug)]

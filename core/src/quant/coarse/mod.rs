@@ -250,8 +250,12 @@ impl Coarse {
         }
     }
 
-    /// How far the estimate of a row's distance lies from that to its record in few cases; infinite where parts are coded, which keep no
-    /// number for that.
+    /// Whether the error of each row is known.
+    pub(crate) fn knows_errors(&self) -> bool {
+        matches!(self.table, Table::Bits(_))
+    }
+
+    /// How far the estimate of a row's distance lies from that to its record in few cases; infinite where that is not known.
     ///
     /// # Panics
     /// If `row` is not [`Coarse::stride`] long.
