@@ -275,7 +275,6 @@ fn build_file<P: Par, S: Sink>(
     let mut graph = link::link(records, &arranged.layer_sizes, params, par, &mut |done| progress(Stage::Link, done as u64, nodes))
         .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
-    graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
     let order = order::breadth_first(&graph.layers[0]);
     let built = finish::Built { input, params, arranged: &arranged, records, graph: &graph, order, mended, parts: 0 };
     #[cfg(feature = "filter")]

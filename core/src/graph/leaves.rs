@@ -10,19 +10,21 @@
 //! ([`LEAF_ALPHA`]): that neighbour itself may fall when the leaves come together.
 //!
 //! The result does not depend on the number of threads: what a node keeps are the smallest of a
-//! set of (distance, node), whatever order its leaves come in.
+//! set of (distance, node), whatever order its leaves come in. What nodes keep, choose and end up with lies in one
+//! place ([`super::slots`]), without distances.
 
 use super::back;
-use super::layer::{Layer, LayerView, Records};
-use super::partition::{Assigner, Carving, carve};
+use super::layer::{Layer, Records};
+use super::partition::{Assigner, Carving, Leaves, carve};
 use super::pool::Pool;
+use super::ruler::Ruler;
 use super::select::{Selection, Selector};
+use super::slots::{Rows, Slots};
 use super::{Buffers, Neighbor};
 use crate::format::Metric;
 use crate::par::Par;
 use crate::quant::Prepared;
 use crate::sort;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -51,8 +53,10 @@ const LEAF_ALPHA: f32 = 1.2;
 /// Rows of a matrix whose mirror images are written together, so that a cache line is filled at one go.
 const MIRRORED: usize = 16;
 
-/// Leaves of one step, whose finds are merged before the next.
-const STEP_LEAVES: usize = 64;
+/// Leaves of one step for each thread, whose finds are taken in before the next: a fraction of the matrix that the thread has.
+const STEP_LEAVES: usize = 16;
+/// Tasks of one step at most, in which nodes take in what was found.
+const STEP_TASKS: usize = 256;
 /// Nodes of one step.
 const STEP_NODES: usize = 1 << 14;
 /// Nodes of one task.
@@ -63,28 +67,32 @@ const TASK_NODES: usize = 32;
 struct Worker {
     query: Prepared,
     buffers: Buffers,
+    ruler: Ruler,
     selector: Selector,
     nearest: Pool,
     candidates: Vec<Neighbor>,
-    kept: Vec<Neighbor>,
+    list: Vec<Neighbor>,
+    others: Vec<u32>,
     /// The records of a leaf, side by side.
     bytes: Vec<u8>,
     /// Distances of all pairs of a leaf.
     matrix: Vec<f32>,
 }
 
-/// A leaf with the edges found in it.
+/// What the nodes of a leaf found in it.
 #[derive(Debug, Default)]
 struct Found {
     leaf: usize,
-    edges: Vec<(u32, u64)>,
+    near: Vec<Neighbor>,
+    /// Where that of each node ends.
+    ends: Vec<usize>,
 }
 
 /// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
 /// `progress(done)` is told in nodes and may stop the build: then `None` is returned.
 ///
-/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice; 16 bytes a
-/// slot for what nodes keep of their leaves, beside two layers.
+/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice. Memory, for each node: 4
+/// bytes a leaf that it joins, beside a [row](super::slots), of which 4 bytes a slot stay.
 pub fn build<P: Par>(
     records: Records<'_>,
     nodes: usize,
@@ -103,59 +111,71 @@ pub fn build<P: Par>(
     let leaves = carve(records, nodes, carving, par, &mut assigners, &mut |done| tell(0, done))?;
     drop(assigners);
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut kept = Kept::new(nodes, params.degree * 2);
-    let mut found: Vec<Found> = (0..STEP_LEAVES).map(|_| Found::default()).collect();
-    for first in (0..leaves.len()).step_by(STEP_LEAVES) {
-        tell(1, (nodes as u64 * 4 * first as u64 / leaves.len() as u64) as usize)?;
-        let found = &mut found[..STEP_LEAVES.min(leaves.len() - first)];
-        (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
-        par.chunks(found, 1, &mut workers, |_, found, worker| {
-            for Found { leaf, edges } in found {
-                // A lone leaf has to bring all that its nodes will ever see.
-                let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
-                worker.search_leaf(records, &leaves[*leaf], params, most, edges);
-            }
-        });
-        found.iter().flat_map(|found| &found.edges).for_each(|&(node, key)| kept.offer(node, key));
-    }
-    drop((leaves, found));
+    let mut slots = Slots::new(nodes, params.degree, records.space.layout.stride);
+    search_leaves(records, &leaves, params, &mut slots, par, &mut workers, &mut |share| tell(1, 4 * share))?;
+    drop(leaves);
 
-    let mut chosen = Layer::new(nodes, params.degree);
-    let mut lists: Vec<Vec<Neighbor>> = Vec::new();
     for range in steps(nodes, STEP_NODES) {
         tell(5, range.start * 2)?;
-        let view = LayerView { layer: &chosen, records, nodes };
-        lists.resize_with(range.len(), Vec::new);
-        par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, worker| {
-            for (node, list) in (range.start + task * TASK_NODES..).zip(lists) {
-                worker.candidates.clear();
-                worker.candidates.extend(kept.of(node));
-                let Ok(()) = worker.selector.select(&view, &worker.candidates, params.degree, params.selection, list);
+        slots.each(range, TASK_NODES, par, &mut workers, |mut rows, worker| {
+            for node in rows.nodes.start as u32..rows.nodes.end as u32 {
+                let mut row = rows.row(node);
+                worker.ruler.measure(records, node, row.held(), &mut worker.candidates);
+                worker.candidates.truncate(params.degree * 2);
+                let Worker { selector, candidates, list, .. } = worker;
+                let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
+                row.choose(list);
             }
         });
-        range.clone().zip(&lists).for_each(|(node, list)| chosen.set(node as u32, list));
     }
-    drop(kept);
 
-    let mut layer = Layer::new(nodes, params.degree);
-    let mut back: Vec<(u32, u64)> = Vec::new();
+    let mut back: Vec<(u32, u32)> = Vec::new();
     // Each step looks at all edges, so there are a bounded number of them.
     for range in steps(nodes, STEP_NODES.max(nodes / 64)) {
         tell(7, range.start)?;
-        gather_back(&chosen, range.clone(), &mut back);
-        let view = LayerView { layer: &chosen, records, nodes };
-        lists.resize_with(range.len(), Vec::new);
-        par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, worker| {
-            for (node, list) in (range.start + task * TASK_NODES..).zip(lists) {
-                worker.join(&view, &back, node as u32, params.selection, list);
-                if let Some(above) = above.filter(|above| node < above.rows()) {
-                    add_ways_out(above.edges(node as u32), params.degree, list);
+        gather_back(&slots, &range, &mut back);
+        slots.each(range, TASK_NODES, par, &mut workers, |mut rows, worker| {
+            for node in rows.nodes.start as u32..rows.nodes.end as u32 {
+                let mut row = rows.row(node);
+                worker.join(records, row.held(), &back, node, params);
+                if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
+                    worker.ruler.measure(records, node, above.neighbors(node), &mut worker.candidates);
+                    add_ways_out(&worker.candidates, params.degree, &mut worker.list);
                 }
+                row.finish(&worker.list);
             }
         });
-        range.clone().zip(&lists).for_each(|(node, list)| layer.set(node as u32, list));
     }
-    Some(layer)
+    Some(slots.into_layer())
+}
+
+/// Searches all leaves; nodes take in what they find. `tell(done)` is told in nodes.
+fn search_leaves<P: Par>(
+    records: Records<'_>,
+    leaves: &Leaves,
+    params: &LeafParams,
+    slots: &mut Slots,
+    par: &P,
+    workers: &mut [Worker],
+    tell: &mut dyn FnMut(usize) -> Option<()>,
+) -> Option<()> {
+    // A lone leaf has to bring all that its nodes will ever see.
+    let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
+    let nodes = slots.nodes();
+    let step = STEP_LEAVES * par.threads();
+    let mut found: Vec<Found> = (0..step.min(leaves.len())).map(|_| Found::default()).collect();
+    for first in (0..leaves.len()).step_by(step) {
+        tell((nodes as u64 * first as u64 / leaves.len() as u64) as usize)?;
+        let found = &mut found[..step.min(leaves.len() - first)];
+        (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
+        par.chunks(found, 1, workers, |_, found, worker| {
+            found.iter_mut().for_each(|found| worker.search_leaf(records, leaves.nodes(found.leaf), params, most, found));
+        });
+        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, |mut rows, worker| {
+            found.iter().for_each(|found| worker.take_in(records, leaves.nodes(found.leaf), found, &mut rows));
+        });
+    }
+    Some(())
 }
 
 /// Nodes in steps that progress can be told of.
@@ -163,71 +183,38 @@ fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
     (0..nodes).step_by(step).map(move |start| start..(start + step).min(nodes))
 }
 
-/// Edges of `chosen` that lead to `targets`, as (target, distance and source), sorted.
-fn gather_back(chosen: &Layer, targets: Range<usize>, back: &mut Vec<(u32, u64)>) {
+/// Edges from chosen nodes among `targets` back to those who chose them, as (target, source), sorted.
+fn gather_back(slots: &Slots, targets: &Range<usize>, back: &mut Vec<(u32, u32)>) {
     back.clear();
-    for source in 0..chosen.rows() as u32 {
-        let reached = chosen.edges(source).filter(|edge| targets.contains(&(edge.node as usize)));
-        back.extend(reached.map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source }.key())));
+    for source in 0..slots.nodes() as u32 {
+        let reached = slots.chosen(source).iter().filter(|&&target| targets.contains(&(target as usize)));
+        back.extend(reached.map(|&target| (target, source)));
     }
     sort::by_key(back, |edge| *edge);
 }
 
 /// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
 /// them in lists of its first nodes, which found no nearer ones.)
-pub(crate) fn add_ways_out(above: impl Iterator<Item = Neighbor>, degree: usize, list: &mut Vec<Neighbor>) {
+pub(crate) fn add_ways_out(above: &[Neighbor], degree: usize, list: &mut Vec<Neighbor>) {
     let own = list.len();
     for edge in above {
-        if list.len() < degree && !list[..own].contains(&edge) {
-            list.push(edge);
+        if list.len() < degree && !list[..own].contains(edge) {
+            list.push(*edge);
         }
     }
     super::sort(list);
 }
 
-/// The nearest that each node kept so far: `most` slots a node, ascending, free ones last.
-struct Kept {
-    keys: Vec<u64>,
-    most: usize,
-}
-
-/// A free slot; no distance is NaN, so no key is this large.
-const FREE: u64 = u64::MAX;
-
-impl Kept {
-    fn new(nodes: usize, most: usize) -> Self {
-        Self { keys: vec![FREE; nodes * most], most }
-    }
-
-    fn slots(&self, node: usize) -> Range<usize> {
-        node * self.most..(node + 1) * self.most
-    }
-
-    /// Takes `key` in if it is among the nearest and not there yet.
-    fn offer(&mut self, node: u32, key: u64) {
-        let slots = self.slots(node as usize);
-        let slots = &mut self.keys[slots];
-        let at = slots.partition_point(|&held| held < key);
-        if slots.get(at).is_some_and(|&held| held != key) {
-            slots.copy_within(at..slots.len() - 1, at + 1);
-            slots[at] = key;
-        }
-    }
-
-    fn of(&self, node: usize) -> impl Iterator<Item = Neighbor> + '_ {
-        self.keys[self.slots(node)].iter().take_while(|&&key| key != FREE).map(|&key| Neighbor::from_key(key))
-    }
-}
-
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, u64)>) {
-        edges.clear();
+    /// Computes all pairs of `leaf`, and what each node finds there: at most `most`.
+    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, found: &mut Found) {
+        found.near.clear();
+        found.ends.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
         self.fill_matrix(records, leaf, stride);
-        for (i, &node) in leaf.iter().enumerate() {
+        for i in 0..size {
             self.nearest.reset(params.near);
             let distances = &self.matrix[i * stride..][..size];
             for (j, &distance) in (0..).zip(distances) {
@@ -235,17 +222,31 @@ impl Worker {
                     self.nearest.insert(Neighbor { distance, node: j }.key());
                 }
             }
-            self.kept.clear();
+            self.list.clear();
             for candidate in self.nearest.iter() {
                 let others = &self.matrix[candidate.node as usize * stride..][..size];
-                if self.kept.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
-                    self.kept.push(candidate);
-                    if self.kept.len() == most {
+                if self.list.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
+                    self.list.push(candidate);
+                    if self.list.len() == most {
                         break;
                     }
                 }
             }
-            edges.extend(self.kept.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept }.key())));
+            found.near.extend(self.list.iter().map(|kept| Neighbor { node: leaf[kept.node as usize], ..*kept }));
+            found.ends.push(found.near.len());
+        }
+    }
+
+    /// Takes what was found in `leaf` into those of `rows` whose nodes are in it.
+    fn take_in(&mut self, records: Records<'_>, leaf: &[u32], found: &Found, rows: &mut Rows<'_>) {
+        let [first, end] = [rows.nodes.start, rows.nodes.end].map(|bound| leaf.partition_point(|&node| (node as usize) < bound));
+        for at in first..end {
+            let node = leaf[at];
+            let mut row = rows.row(node);
+            let start = if at == 0 { 0 } else { found.ends[at - 1] };
+            for near in &found.near[start..found.ends[at]] {
+                row.offer(records, node, *near, &mut self.ruler, &mut self.candidates);
+            }
         }
     }
 
@@ -275,11 +276,14 @@ impl Worker {
         }
     }
 
-    /// The chosen neighbours of `node` and the edges back to it, pruned if they are too many.
-    fn join(&mut self, view: &LayerView<'_>, back: &[(u32, u64)], node: u32, selection: Selection, list: &mut Vec<Neighbor>) {
-        let start = back.partition_point(|edge| edge.0 < node);
-        let back = &back[start..];
+    /// Makes `list` of whom `node` chose and of those who chose it, pruned if they are too many.
+    fn join(&mut self, records: Records<'_>, chosen: &[u32], back: &[(u32, u32)], node: u32, params: &LeafParams) {
+        let back = &back[back.partition_point(|edge| edge.0 < node)..];
         let back = &back[..back.partition_point(|edge| edge.0 == node)];
-        back::join(view, node, back, selection, &mut self.selector, &mut self.candidates, list);
+        self.others.clear();
+        self.others.extend_from_slice(chosen);
+        self.others.extend(back.iter().map(|edge| edge.1).filter(|source| !chosen.contains(source)));
+        self.ruler.measure(records, node, &self.others, &mut self.candidates);
+        back::prune(records, &self.candidates, params.degree, params.selection, &mut self.selector, &mut self.list);
     }
 }
