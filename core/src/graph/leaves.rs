@@ -13,17 +13,16 @@
 //! set of (distance, node), whatever order its leaves come in. What nodes keep, choose and end up with lies in one
 //! place ([`super::slots`]), without distances.
 
+use super::Neighbor;
 use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
 use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
-use super::slots::{Rows, Slots};
-use super::{Buffers, Neighbor};
+use super::slots::Slots;
 use crate::format::Metric;
 use crate::par::Par;
-use crate::quant::Prepared;
 use crate::sort;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
@@ -65,8 +64,6 @@ const TASK_NODES: usize = 32;
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 struct Worker {
-    query: Prepared,
-    buffers: Buffers,
     ruler: Ruler,
     selector: Selector,
     nearest: Pool,
@@ -79,13 +76,11 @@ struct Worker {
     matrix: Vec<f32>,
 }
 
-/// What the nodes of a leaf found in it.
+/// A leaf, and whom its nodes found in it: a node and its neighbour each, by node.
 #[derive(Debug, Default)]
 struct Found {
     leaf: usize,
-    near: Vec<Neighbor>,
-    /// Where that of each node ends.
-    ends: Vec<usize>,
+    edges: Vec<(u32, Neighbor)>,
 }
 
 /// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
@@ -117,7 +112,7 @@ pub fn build<P: Par>(
 
     for range in steps(nodes, STEP_NODES) {
         tell(5, range.start * 2)?;
-        slots.each(range, TASK_NODES, par, &mut workers, |mut rows, worker| {
+        slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
             for node in rows.nodes.start as u32..rows.nodes.end as u32 {
                 let mut row = rows.row(node);
                 worker.ruler.measure(records, node, row.held(), &mut worker.candidates);
@@ -134,7 +129,7 @@ pub fn build<P: Par>(
     for range in steps(nodes, STEP_NODES.max(nodes / 64)) {
         tell(7, range.start)?;
         gather_back(&slots, &range, &mut back);
-        slots.each(range, TASK_NODES, par, &mut workers, |mut rows, worker| {
+        slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
             for node in rows.nodes.start as u32..rows.nodes.end as u32 {
                 let mut row = rows.row(node);
                 worker.join(records, row.held(), &back, node, params);
@@ -162,17 +157,25 @@ fn search_leaves<P: Par>(
     // A lone leaf has to bring all that its nodes will ever see.
     let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
     let nodes = slots.nodes();
-    let step = STEP_LEAVES * par.threads();
+    let step = STEP_LEAVES * par.threads().max(1);
     let mut found: Vec<Found> = (0..step.min(leaves.len())).map(|_| Found::default()).collect();
     for first in (0..leaves.len()).step_by(step) {
         tell((nodes as u64 * first as u64 / leaves.len() as u64) as usize)?;
         let found = &mut found[..step.min(leaves.len() - first)];
         (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
         par.chunks(found, 1, workers, |_, found, worker| {
-            found.iter_mut().for_each(|found| worker.search_leaf(records, leaves.nodes(found.leaf), params, most, found));
+            for Found { leaf, edges } in found {
+                worker.search_leaf(records, leaves.nodes(*leaf), params, most, edges);
+            }
         });
-        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, |mut rows, worker| {
-            found.iter().for_each(|found| worker.take_in(records, leaves.nodes(found.leaf), found, &mut rows));
+        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
+            let Range { start, end } = rows.nodes;
+            for Found { edges, .. } in &*found {
+                let edges = &edges[edges.partition_point(|edge| (edge.0 as usize) < start)..];
+                for &(node, near) in edges.iter().take_while(|edge| (edge.0 as usize) < end) {
+                    rows.row(node).offer(records, node, near, &mut worker.ruler, &mut worker.candidates);
+                }
+            }
         });
     }
     Some(())
@@ -206,15 +209,14 @@ pub(crate) fn add_ways_out(above: &[Neighbor], degree: usize, list: &mut Vec<Nei
 }
 
 impl Worker {
-    /// Computes all pairs of `leaf`, and what each node finds there: at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, found: &mut Found) {
-        found.near.clear();
-        found.ends.clear();
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node finds there: at most `most`.
+    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, Neighbor)>) {
+        edges.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
         self.fill_matrix(records, leaf, stride);
-        for i in 0..size {
+        for (i, &node) in leaf.iter().enumerate() {
             self.nearest.reset(params.near);
             let distances = &self.matrix[i * stride..][..size];
             for (j, &distance) in (0..).zip(distances) {
@@ -232,21 +234,7 @@ impl Worker {
                     }
                 }
             }
-            found.near.extend(self.list.iter().map(|kept| Neighbor { node: leaf[kept.node as usize], ..*kept }));
-            found.ends.push(found.near.len());
-        }
-    }
-
-    /// Takes what was found in `leaf` into those of `rows` whose nodes are in it.
-    fn take_in(&mut self, records: Records<'_>, leaf: &[u32], found: &Found, rows: &mut Rows<'_>) {
-        let [first, end] = [rows.nodes.start, rows.nodes.end].map(|bound| leaf.partition_point(|&node| (node as usize) < bound));
-        for at in first..end {
-            let node = leaf[at];
-            let mut row = rows.row(node);
-            let start = if at == 0 { 0 } else { found.ends[at - 1] };
-            for near in &found.near[start..found.ends[at]] {
-                row.offer(records, node, *near, &mut self.ruler, &mut self.candidates);
-            }
+            edges.extend(self.list.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept })));
         }
     }
 
@@ -260,13 +248,14 @@ impl Worker {
             self.matrix.resize(stride * size, 0.0);
         }
         let own = Records { bytes: &self.bytes, ..records };
+        let Ruler { query, buffers, .. } = &mut self.ruler;
         for start in (0..size).step_by(MIRRORED) {
             let rows = start..(start + MIRRORED).min(size);
             for i in rows.clone() {
-                own.prepare(i as u32, &mut self.query);
-                self.buffers.places.clear();
-                self.buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
-                own.distances_at(&self.query, &mut self.buffers, &mut self.matrix[i * stride..][i + 1..size]);
+                own.prepare(i as u32, query);
+                buffers.places.clear();
+                buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
+                own.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
             }
             for j in start + 1..size {
                 for i in start..rows.end.min(j) {
@@ -282,7 +271,7 @@ impl Worker {
         let back = &back[..back.partition_point(|edge| edge.0 == node)];
         self.others.clear();
         self.others.extend_from_slice(chosen);
-        self.others.extend(back.iter().map(|edge| edge.1).filter(|source| !chosen.contains(source)));
+        self.others.extend(back.iter().map(|edge| edge.1).filter(|&source| chosen.iter().all(|&node| node != source)));
         self.ruler.measure(records, node, &self.others, &mut self.candidates);
         back::prune(records, &self.candidates, params.degree, params.selection, &mut self.selector, &mut self.list);
     }

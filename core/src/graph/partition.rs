@@ -75,18 +75,18 @@ impl Leaves {
 
     /// Makes a leaf of the nodes at `places`, unless there are fewer than two.
     fn close(&mut self, places: Range<usize>) {
-        let nodes = &mut self.nodes[places.clone()];
-        sort::by_key(nodes, |node| *node);
+        let Range { start, end } = places;
+        sort::by_key(&mut self.nodes[start..end], |node| *node);
         // Small groups that stand together may share nodes.
-        let mut kept = 0;
-        for at in 0..nodes.len() {
-            if kept == 0 || nodes[kept - 1] != nodes[at] {
-                nodes[kept] = nodes[at];
+        let mut kept = start;
+        for at in start..end {
+            if at == start || self.nodes[kept - 1] != self.nodes[at] {
+                self.nodes[kept] = self.nodes[at];
                 kept += 1;
             }
         }
-        if kept > 1 {
-            self.places.push(places.start..places.start + kept);
+        if kept > start + 1 {
+            self.places.push(start..kept);
         }
     }
 }
@@ -113,28 +113,30 @@ pub(super) fn carve<P: Par>(
     let (mut first, mut placed) = (0, 0);
     let mut round = 0;
     while let Some(Group { places, depth }) = open.pop() {
-        if places.len() <= carving.leaf {
-            placed += places.len();
+        let size = places.end - places.start;
+        if size <= carving.leaf {
+            placed += size;
             leaves.close(places);
             continue;
         }
         // Only the first carving gives a node several places.
         let (fanout, depth) = (if depth == 0 { carving.fanout } else { 1 }, depth + 1);
         if depth > DEPTH_MAX {
-            let pieces = places.clone().step_by(carving.leaf);
-            open.extend(pieces.map(|start| Group { places: start..(start + carving.leaf).min(places.end), depth }));
+            for start in places.clone().step_by(carving.leaf) {
+                open.push(Group { places: start..(start + carving.leaf).min(places.end), depth });
+            }
             continue;
         }
         let group = &leaves.nodes[places.clone()];
         // Half full on average, so that few have to be carved again.
-        let leaders = (group.len() * fanout).div_ceil((carving.leaf / 2).max(1)).clamp(2, LEADERS_MAX).max(fanout);
-        let drawn = seed::sample(seed::hash(carving.seed, 0x006C_6561_6465_7273, round), group.len() as u64, leaders);
+        let leaders = (size * fanout).div_ceil((carving.leaf / 2).max(1)).clamp(2, LEADERS_MAX).max(fanout);
+        let drawn = seed::sample(seed::hash(carving.seed, 0x006C_6561_6465_7273, round), size as u64, leaders);
         round += 1;
         // Side by side they stay in the cache.
         let mut near = Vec::with_capacity(drawn.len() * records.space.layout.stride);
         drawn.iter().for_each(|&at| near.extend_from_slice(records.record(group[at as usize])));
         let near = Records { bytes: &near, ..records };
-        let mut joined = vec![0; group.len() * fanout];
+        let mut joined = vec![0; size * fanout];
         for (step, joined) in group.chunks(STEP_NODES).zip(joined.chunks_mut(STEP_NODES * fanout)) {
             progress((3 * first + placed / carving.fanout.max(1)) / 4)?;
             par.chunks(joined, TASK_NODES * fanout, workers, |task, joined, worker| {
@@ -157,9 +159,11 @@ pub(super) fn carve<P: Par>(
         if depth == 1 {
             leaves.nodes = parted;
         } else {
-            leaves.nodes[places].copy_from_slice(&parted);
+            leaves.nodes[places].iter_mut().zip(&parted).for_each(|(node, parted)| *node = *parted);
         }
-        open.extend(groups.into_iter().map(|group| Group { places: start + group.start..start + group.end, depth }));
+        for group in groups {
+            open.push(Group { places: start + group.start..start + group.end, depth });
+        }
     }
     Some(leaves)
 }

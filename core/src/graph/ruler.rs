@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 /// Scratch of [`Ruler::measure`].
 #[derive(Debug, Default)]
 pub(crate) struct Ruler {
-    query: Prepared,
-    buffers: Buffers,
+    pub(super) query: Prepared,
+    pub(super) buffers: Buffers,
     distances: Vec<f32>,
 }
 

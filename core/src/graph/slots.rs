@@ -84,7 +84,7 @@ impl Slots {
         task: usize,
         par: &P,
         workers: &mut [W],
-        work: impl Fn(Rows<'_>, &mut W) + Sync,
+        work: &(dyn Fn(Rows<'_>, &mut W) + Sync),
     ) {
         let shape = self.shape;
         let words = &mut self.words[nodes.start * shape.words..nodes.end * shape.words];
@@ -139,26 +139,27 @@ impl Row<'_> {
         if self.head[1] > 0 && found.key() >= (u64::from(self.head[1]) << 32 | u64::from(self.slots[most - 1])) {
             return;
         }
-        if self.held().contains(&found.node) {
+        let count = self.head[0] as usize;
+        if self.held().iter().any(|&node| node == found.node) {
             return;
         }
-        let count = self.head[0] as usize;
         if let Some(slot) = self.slots.get_mut(count) {
             *slot = found.node;
             self.head[0] += 1;
             return;
         }
         ruler.measure(records, node, self.held(), held);
-        let at = held.partition_point(|near| near.key() < found.key());
-        held.insert(at, found);
+        held.push(found);
+        super::sort(held);
         self.slots.iter_mut().zip(&held[..most]).for_each(|(slot, near)| *slot = near.node);
-        self.head.copy_from_slice(&[most as u32, (held[most - 1].key() >> 32) as u32]);
+        self.head[0] = most as u32;
+        self.head[1] = (held[most - 1].key() >> 32) as u32;
     }
 
     /// Sets whom the node chose.
     pub(super) fn choose(&mut self, chosen: &[Neighbor]) {
         self.slots.iter_mut().zip(chosen).for_each(|(slot, near)| *slot = near.node);
-        self.head.copy_from_slice(&[chosen.len() as u32, 0]);
+        self.head[0] = chosen.len() as u32;
     }
 
     /// Sets the list, beside whom the node chose.
@@ -210,7 +211,7 @@ mod tests {
             let mut slots = Slots::new(rows.len(), degree, record_bytes);
             let width = slots.shape.words - HEAD;
             prop_assert!((2 * degree..=3 * degree).contains(&width), "{}", width);
-            slots.each(0..1, 1, &Serial, &mut [()], |mut rows, ()| {
+            slots.each(0..1, 1, &Serial, &mut [()], &|mut rows, ()| {
                 for other in &others {
                     let found = *offered.iter().find(|near| near.node == *other).unwrap();
                     rows.row(0).offer(records, 0, found, &mut Ruler::default(), &mut Vec::new());
@@ -229,7 +230,7 @@ mod tests {
         let nodes = 5;
         let near = |nodes: Range<u32>| nodes.map(|node| Neighbor { distance: 0.0, node }).collect::<Vec<_>>();
         let mut slots = Slots::new(nodes, 4, 64);
-        slots.each(0..nodes, 2, &Serial, &mut [()], |mut rows, ()| {
+        slots.each(0..nodes, 2, &Serial, &mut [()], &|mut rows, ()| {
             for node in rows.nodes.start as u32..rows.nodes.end as u32 {
                 rows.row(node).choose(&near(10 * node..10 * node + node));
                 rows.row(node).finish(&near(100 * node..100 * node + 4 - node));

@@ -17,9 +17,9 @@ pub const PARTS_MIN: u32 = 3;
 pub const PARTS_MAX: u32 = 65_535;
 
 /// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (of two threads: half
-/// of the slots of 32 leaves of 1,000 nodes, 8 bytes each, in arrays that may have grown by as much again).
+/// of the slots of 32 leaves of 1,000 nodes, 12 bytes each, in arrays that may have grown by half too much).
 fn fixed_bytes(degree: u64) -> u64 {
-    (16 << 20) + degree * (256 << 10)
+    (16 << 20) + degree * (288 << 10)
 }
 
 /// Room for parts that come out larger than others, of what an even split would have, in percent.
