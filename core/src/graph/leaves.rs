@@ -14,13 +14,12 @@
 //! place ([`super::slots`]), without distances.
 
 use super::Neighbor;
-use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
 use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
-use super::slots::Slots;
+use super::slots::{Row, Slots};
 use crate::format::Metric;
 use crate::par::Par;
 use crate::sort;
@@ -110,36 +109,23 @@ pub fn build<P: Par>(
     search_leaves(records, &leaves, params, &mut slots, par, &mut workers, &mut |share| tell(1, 4 * share))?;
     drop(leaves);
 
-    for range in steps(nodes, STEP_NODES) {
-        tell(5, range.start * 2)?;
-        slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
-            for node in rows.nodes.start as u32..rows.nodes.end as u32 {
-                let mut row = rows.row(node);
-                worker.ruler.measure(records, node, row.held(), &mut worker.candidates);
-                worker.candidates.truncate(params.degree * 2);
-                let Worker { selector, candidates, list, .. } = worker;
-                let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
-                row.choose(list);
-            }
-        });
-    }
-
     let mut back: Vec<(u32, u32)> = Vec::new();
-    // Each step looks at all edges, so there are a bounded number of them.
-    for range in steps(nodes, STEP_NODES.max(nodes / 64)) {
-        tell(7, range.start)?;
-        gather_back(&slots, &range, &mut back);
-        slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
-            for node in rows.nodes.start as u32..rows.nodes.end as u32 {
-                let mut row = rows.row(node);
-                worker.join(records, row.held(), &back, node, params);
-                if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
-                    worker.ruler.measure(records, node, above.neighbors(node), &mut worker.candidates);
-                    add_ways_out(&worker.candidates, params.degree, &mut worker.list);
-                }
-                row.finish(&worker.list);
+    for joining in [false, true] {
+        // Where edges back are joined each step looks at all edges, so there are a bounded number of them.
+        for range in steps(nodes, if joining { STEP_NODES.max(nodes / 64) } else { STEP_NODES }) {
+            if joining {
+                tell(7, range.start)?;
+                gather_back(&slots, &range, &mut back);
+            } else {
+                tell(5, range.start * 2)?;
             }
-        });
+            let back = joining.then_some(&back[..]);
+            slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
+                for node in rows.nodes.start as u32..rows.nodes.end as u32 {
+                    worker.choose(records, above, back, params, node, &mut rows.row(node));
+                }
+            });
+        }
     }
     Some(slots.into_layer())
 }
@@ -190,8 +176,11 @@ fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
 fn gather_back(slots: &Slots, targets: &Range<usize>, back: &mut Vec<(u32, u32)>) {
     back.clear();
     for source in 0..slots.nodes() as u32 {
-        let reached = slots.chosen(source).iter().filter(|&&target| targets.contains(&(target as usize)));
-        back.extend(reached.map(|&target| (target, source)));
+        for &target in slots.chosen(source) {
+            if targets.contains(&(target as usize)) {
+                back.push((target, source));
+            }
+        }
     }
     sort::by_key(back, |edge| *edge);
 }
@@ -265,14 +254,46 @@ impl Worker {
         }
     }
 
-    /// Makes `list` of whom `node` chose and of those who chose it, pruned if they are too many.
-    fn join(&mut self, records: Records<'_>, chosen: &[u32], back: &[(u32, u32)], node: u32, params: &LeafParams) {
-        let back = &back[back.partition_point(|edge| edge.0 < node)..];
-        let back = &back[..back.partition_point(|edge| edge.0 == node)];
-        self.others.clear();
-        self.others.extend_from_slice(chosen);
-        self.others.extend(back.iter().map(|edge| edge.1).filter(|&source| chosen.iter().all(|&node| node != source)));
-        self.ruler.measure(records, node, &self.others, &mut self.candidates);
-        back::prune(records, &self.candidates, params.degree, params.selection, &mut self.selector, &mut self.list);
+    /// Chooses the neighbours of `node` of what it found; or, where edges `back` are given, of whom it chose and of those who chose it, if they
+    /// are too many.
+    fn choose(
+        &mut self,
+        records: Records<'_>,
+        above: Option<&Layer>,
+        back: Option<&[(u32, u32)]>,
+        params: &LeafParams,
+        node: u32,
+        row: &mut Row<'_>,
+    ) {
+        let Self { ruler, selector, candidates, list, others, .. } = self;
+        others.clear();
+        others.extend_from_slice(row.held());
+        if let Some(back) = back {
+            let back = &back[back.partition_point(|edge| edge.0 < node)..];
+            for &(_, source) in back.iter().take_while(|edge| edge.0 == node) {
+                if !row.holds(source) {
+                    others.push(source);
+                }
+            }
+        }
+        ruler.measure(records, node, others, candidates);
+        if back.is_none() {
+            candidates.truncate(params.degree * 2);
+        }
+        if back.is_some() && candidates.len() <= params.degree {
+            list.clear();
+            list.extend_from_slice(candidates);
+        } else {
+            let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
+        }
+        if back.is_none() {
+            row.choose(list);
+            return;
+        }
+        if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
+            ruler.measure(records, node, above.neighbors(node), candidates);
+            add_ways_out(candidates, params.degree, list);
+        }
+        row.finish(list);
     }
 }

@@ -132,6 +132,11 @@ impl Row<'_> {
         &self.slots[..self.head[0] as usize]
     }
 
+    /// Whether `node` is in it.
+    pub(super) fn holds(&self, node: u32) -> bool {
+        self.held().contains(&node)
+    }
+
     /// Takes in what the node of the row found, unless it is there, or too far to count.
     pub(super) fn offer(&mut self, records: Records<'_>, node: u32, found: Neighbor, ruler: &mut Ruler, held: &mut Vec<Neighbor>) {
         let most = 2 * self.degree;
@@ -140,7 +145,7 @@ impl Row<'_> {
             return;
         }
         let count = self.head[0] as usize;
-        if self.held().iter().any(|&node| node == found.node) {
+        if self.holds(found.node) {
             return;
         }
         if let Some(slot) = self.slots.get_mut(count) {
