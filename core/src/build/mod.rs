@@ -3,8 +3,8 @@
 //! The same input, parameters and seed give the same bytes, on any machine, with any number of
 //! threads and any kernels: distances are exact integers, chunks have fixed sizes, every order is
 //! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
-//! records (about one byte an element), the graph (eight bytes a slot) and, while rows are linked, what each
-//! keeps of its leaves (sixteen bytes a slot); where asked, codes.
+//! records (about one byte an element), the graph (four bytes a slot) and, while rows are linked, what each finds in its
+//! leaves (nine to twelve bytes a slot) and its places there; where asked, codes.
 
 mod codes;
 #[cfg(feature = "filter")]
@@ -275,7 +275,6 @@ fn build_file<P: Par, S: Sink>(
     let mut graph = link::link(records, &arranged.layer_sizes, params, par, &mut |done| progress(Stage::Link, done as u64, nodes))
         .ok_or(BuildError::Interrupted)?;
     let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
-    graph.layers.iter_mut().for_each(crate::graph::layer::Layer::drop_distances);
     let order = order::breadth_first(&graph.layers[0]);
     let built = finish::Built { input, params, arranged: &arranged, records, graph: &graph, order, mended, parts: 0 };
     #[cfg(feature = "filter")]

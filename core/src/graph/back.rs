@@ -1,7 +1,7 @@
 //! Edges back: whom a node chose as a neighbour gets that node for a candidate.
 
 use super::Neighbor;
-use super::layer::LayerView;
+use super::layer::{Measured, Records};
 use super::select::{Selection, Selector};
 use crate::sort;
 use alloc::vec::Vec;
@@ -40,8 +40,10 @@ pub(super) fn by_target<'a>(back: &mut [Back], merges: &'a mut Vec<Merge>) -> &'
 }
 
 /// The neighbours of `node` and the edges back to it, pruned if they are too many.
+#[expect(clippy::too_many_arguments, reason = "a step of builds, with their scratch")]
 pub(super) fn join(
-    view: &LayerView<'_>,
+    layer: &Measured,
+    records: Records<'_>,
     node: u32,
     back: &[Back],
     selection: Selection,
@@ -50,14 +52,26 @@ pub(super) fn join(
     joined: &mut Vec<Neighbor>,
 ) {
     candidates.clear();
-    candidates.extend(view.layer.edges(node));
+    candidates.extend(layer.edges(node));
     candidates.extend(back.iter().map(|edge| Neighbor::from_key(edge.1)));
     super::sort(candidates);
     candidates.dedup();
-    if candidates.len() <= view.layer.degree() {
-        joined.clear();
-        joined.extend_from_slice(candidates);
+    prune(records, candidates, layer.layer.degree(), selection, selector, joined);
+}
+
+/// What a list of `degree` slots takes of `candidates`, which ascend: all, if they fit.
+pub(crate) fn prune(
+    records: Records<'_>,
+    candidates: &[Neighbor],
+    degree: usize,
+    selection: Selection,
+    selector: &mut Selector,
+    pruned: &mut Vec<Neighbor>,
+) {
+    if candidates.len() <= degree {
+        pruned.clear();
+        pruned.extend_from_slice(candidates);
     } else {
-        let Ok(()) = selector.select(view, candidates, view.layer.degree(), selection, joined);
+        let Ok(()) = selector.select(&records, candidates, degree, selection, pruned);
     }
 }

@@ -14,7 +14,7 @@
 
 use super::back::{self, Back, Merge};
 use super::beam::{Beam, Limits};
-use super::layer::{Layer, LayerView, Records};
+use super::layer::{Layer, LayerView, Measured, Records};
 use super::select::{Nodes, Selection, Selector};
 use super::{Graph, Neighbor, Stats};
 use crate::par::Par;
@@ -98,8 +98,7 @@ pub fn build<P: Par>(
 ) -> Option<Hierarchy> {
     let total = sizes.first().copied().unwrap_or(0);
     let degree = |layer: usize| if layer == 0 { params.m * 2 } else { params.m };
-    let layers = sizes.iter().enumerate().map(|(l, &size)| Layer::new(size, degree(l))).collect();
-    let mut graph = Hierarchy { layers };
+    let mut layers: Vec<Measured> = sizes.iter().enumerate().map(|(l, &size)| Measured::new(size, degree(l))).collect();
     let mut links: Vec<Links> = Vec::new();
     let mut merges: Vec<Merge> = Vec::new();
     let mut back: Vec<Back> = Vec::new();
@@ -112,18 +111,18 @@ pub fn build<P: Par>(
         par.chunks(&mut links[..batch], TASK_NODES, workers, |task, links, worker| {
             for (offset, links) in links.iter_mut().enumerate() {
                 let node = (prefix + task * TASK_NODES + offset) as u32;
-                worker.insert(&graph, records, sizes, params, prefix, node, links);
+                worker.insert(&layers, records, sizes, params, prefix, node, links);
             }
         });
         for layer in 0..sizes.len() {
-            connect(&mut graph, records, layer, prefix, params, par, workers, &links[..batch], &mut back, &mut merges);
+            connect(&mut layers, records, layer, prefix, params, par, workers, &links[..batch], &mut back, &mut merges);
         }
         prefix += batch;
         if progress(prefix).is_break() {
             return None;
         }
     }
-    Some(graph)
+    Some(Hierarchy { layers: layers.into_iter().map(|measured| measured.layer).collect() })
 }
 
 impl Worker {
@@ -131,7 +130,7 @@ impl Worker {
     #[expect(clippy::too_many_arguments, reason = "a step of the build, called in one place")]
     fn insert(
         &mut self,
-        graph: &Hierarchy,
+        layers: &[Measured],
         records: Records<'_>,
         sizes: &[usize],
         params: &HnswParams,
@@ -141,7 +140,7 @@ impl Worker {
     ) {
         links.0.resize_with(sizes.len(), Vec::new);
         links.0.iter_mut().for_each(Vec::clear);
-        let view = |layer: usize| LayerView { layer: &graph.layers[layer], records, nodes: prefix.min(sizes[layer]) };
+        let view = |layer: usize| LayerView { layer: &layers[layer].layer, records, nodes: prefix.min(sizes[layer]) };
         let Ok(()) = view(0).prepare(node, &mut self.query);
         let mut stats = Stats::default();
         self.candidates.clear();
@@ -187,7 +186,7 @@ impl Worker {
 /// Writes the batch's links of one layer, then the edges back.
 #[expect(clippy::too_many_arguments, reason = "a step of the build, called in one place")]
 fn connect<P: Par>(
-    graph: &mut Hierarchy,
+    layers: &mut [Measured],
     records: Records<'_>,
     layer: usize,
     prefix: usize,
@@ -198,24 +197,24 @@ fn connect<P: Par>(
     back: &mut Vec<Back>,
     merges: &mut Vec<Merge>,
 ) {
-    let size = graph.layers[layer].rows();
+    let measured = &mut layers[layer];
+    let size = measured.layer.rows();
     back.clear();
     for (offset, links) in links.iter().enumerate().take(size.saturating_sub(prefix)) {
         let source = (prefix + offset) as u32;
         let chosen = &links.0[layer];
-        graph.layers[layer].set(source, chosen);
+        measured.set(source, chosen);
         back.extend(back::edges(source, chosen));
     }
     let merges = back::by_target(back, merges);
-    let view = LayerView { layer: &graph.layers[layer], records, nodes: size };
-    let back = &back[..];
+    let (frozen, back) = (&*measured, &back[..]);
     par.chunks(merges, TASK_NODES, workers, |_, merges, Worker { selector, candidates, .. }| {
         for Merge { target, range, merged } in merges {
-            back::join(&view, *target, &back[range.clone()], params.selection, selector, candidates, merged);
+            back::join(frozen, records, *target, &back[range.clone()], params.selection, selector, candidates, merged);
         }
     });
     for merge in merges {
-        graph.layers[layer].set(merge.target, &merge.merged);
+        measured.set(merge.target, &merge.merged);
     }
 }
 

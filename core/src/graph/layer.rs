@@ -8,13 +8,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-/// Adjacency of equal slots, each neighbour with its distance so that a list can be pruned again
-/// without computing it. A list ascends by (distance, node).
+/// Adjacency of equal slots. A list ascends by (distance, node).
 #[derive(Debug)]
 pub struct Layer {
     degree: usize,
     nodes: Vec<u32>,
-    distances: Vec<f32>,
     counts: Vec<u16>,
 }
 
@@ -22,7 +20,13 @@ impl Layer {
     /// `rows` nodes without neighbours, `degree` slots each.
     #[must_use]
     pub fn new(rows: usize, degree: usize) -> Self {
-        Self { degree, nodes: vec![super::NONE; rows * degree], distances: vec![0.0; rows * degree], counts: vec![0; rows] }
+        Self { degree, nodes: vec![super::NONE; rows * degree], counts: vec![0; rows] }
+    }
+
+    /// A layer of so many neighbours a node, which are at the front of its `degree` slots.
+    pub(super) fn from_parts(degree: usize, nodes: Vec<u32>, counts: Vec<u16>) -> Self {
+        debug_assert_eq!(nodes.len(), counts.len() * degree);
+        Self { degree, nodes, counts }
     }
 
     /// Slots of a node.
@@ -45,27 +49,39 @@ impl Layer {
         &self.nodes[start..start + usize::from(self.counts[node as usize])]
     }
 
-    /// Neighbours of `node` with their distances.
-    pub fn edges(&self, node: u32) -> impl Iterator<Item = Neighbor> + '_ {
-        let start = node as usize * self.degree;
-        let distances = &self.distances[start..];
-        self.neighbors(node).iter().zip(distances).map(|(&node, &distance)| Neighbor { distance, node })
-    }
-
     /// Replaces the neighbours of `node`; at most `degree` are taken.
     pub fn set(&mut self, node: u32, neighbors: &[Neighbor]) {
         let start = node as usize * self.degree;
         let count = neighbors.len().min(self.degree);
-        for (slot, neighbor) in neighbors[..count].iter().enumerate() {
-            self.nodes[start + slot] = neighbor.node;
-            self.distances[start + slot] = neighbor.distance;
-        }
+        self.nodes[start..].iter_mut().zip(&neighbors[..count]).for_each(|(slot, neighbor)| *slot = neighbor.node);
         self.counts[node as usize] = count as u16;
     }
+}
 
-    /// Frees the distances, which only a build needs.
-    pub fn drop_distances(&mut self) {
-        self.distances = Vec::new();
+/// A layer that holds the distance of each neighbour, so that lists which change all the time are pruned again without computing it.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) layer: Layer,
+    distances: Vec<f32>,
+}
+
+impl Measured {
+    /// `rows` nodes without neighbours, `degree` slots each.
+    pub(super) fn new(rows: usize, degree: usize) -> Self {
+        Self { layer: Layer::new(rows, degree), distances: vec![0.0; rows * degree] }
+    }
+
+    /// Neighbours of `node` with their distances.
+    pub(super) fn edges(&self, node: u32) -> impl Iterator<Item = Neighbor> + '_ {
+        let distances = &self.distances[node as usize * self.layer.degree..];
+        self.layer.neighbors(node).iter().zip(distances).map(|(&node, &distance)| Neighbor { distance, node })
+    }
+
+    /// Replaces the neighbours of `node`; at most `degree` are taken.
+    pub(super) fn set(&mut self, node: u32, neighbors: &[Neighbor]) {
+        let distances = &mut self.distances[node as usize * self.layer.degree..][..self.layer.degree];
+        distances.iter_mut().zip(neighbors).for_each(|(slot, neighbor)| *slot = neighbor.distance);
+        self.layer.set(node, neighbors);
     }
 }
 
@@ -121,6 +137,38 @@ pub struct LayerView<'a> {
     pub nodes: usize,
 }
 
+/// Nodes and how far apart they are, without edges: all that a choice among known candidates asks for.
+impl Graph for Records<'_> {
+    type Error = Infallible;
+
+    fn nodes(&self) -> usize {
+        self.rows()
+    }
+
+    fn neighbors(&self, _: u32, _: &mut Vec<u32>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    #[inline]
+    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
+        let stride = self.space.layout.stride;
+        buffers.places.clear();
+        buffers.places.extend(nodes.iter().map(|&node| node as usize * stride));
+        self.distances_at(query, buffers, out);
+        Ok(())
+    }
+
+    fn prefetch(&self, _: u32) {}
+}
+
+impl Nodes for Records<'_> {
+    #[inline]
+    fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Infallible> {
+        Records::prepare(self, node, query);
+        Ok(())
+    }
+}
+
 impl Graph for LayerView<'_> {
     type Error = Infallible;
 
@@ -136,11 +184,7 @@ impl Graph for LayerView<'_> {
 
     #[inline]
     fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
-        let stride = self.records.space.layout.stride;
-        buffers.places.clear();
-        buffers.places.extend(nodes.iter().map(|&node| node as usize * stride));
-        self.records.distances_at(query, buffers, out);
-        Ok(())
+        self.records.distances(query, nodes, buffers, out)
     }
 
     #[inline]
@@ -154,7 +198,6 @@ impl Graph for LayerView<'_> {
 impl Nodes for LayerView<'_> {
     #[inline]
     fn prepare(&self, node: u32, query: &mut Prepared) -> Result<(), Infallible> {
-        self.records.prepare(node, query);
-        Ok(())
+        Nodes::prepare(&self.records, node, query)
     }
 }

@@ -10,19 +10,19 @@
 //! ([`LEAF_ALPHA`]): that neighbour itself may fall when the leaves come together.
 //!
 //! The result does not depend on the number of threads: what a node keeps are the smallest of a
-//! set of (distance, node), whatever order its leaves come in.
+//! set of (distance, node), whatever order its leaves come in. What nodes keep, choose and end up with lies in one
+//! place ([`super::slots`]), without distances.
 
-use super::back;
-use super::layer::{Layer, LayerView, Records};
-use super::partition::{Assigner, Carving, carve};
+use super::Neighbor;
+use super::layer::{Layer, Records};
+use super::partition::{Assigner, Carving, Leaves, carve};
 use super::pool::Pool;
+use super::ruler::Ruler;
 use super::select::{Selection, Selector};
-use super::{Buffers, Neighbor};
+use super::slots::{Row, Slots};
 use crate::format::Metric;
 use crate::par::Par;
-use crate::quant::Prepared;
 use crate::sort;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -51,8 +51,10 @@ const LEAF_ALPHA: f32 = 1.2;
 /// Rows of a matrix whose mirror images are written together, so that a cache line is filled at one go.
 const MIRRORED: usize = 16;
 
-/// Leaves of one step, whose finds are merged before the next.
-const STEP_LEAVES: usize = 64;
+/// Leaves of one step for each thread, whose finds are taken in before the next: a fraction of the matrix that the thread has.
+const STEP_LEAVES: usize = 16;
+/// Tasks of one step at most, in which nodes take in what was found.
+const STEP_TASKS: usize = 256;
 /// Nodes of one step.
 const STEP_NODES: usize = 1 << 14;
 /// Nodes of one task.
@@ -61,30 +63,30 @@ const TASK_NODES: usize = 32;
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 struct Worker {
-    query: Prepared,
-    buffers: Buffers,
+    ruler: Ruler,
     selector: Selector,
     nearest: Pool,
     candidates: Vec<Neighbor>,
-    kept: Vec<Neighbor>,
+    list: Vec<Neighbor>,
+    others: Vec<u32>,
     /// The records of a leaf, side by side.
     bytes: Vec<u8>,
     /// Distances of all pairs of a leaf.
     matrix: Vec<f32>,
 }
 
-/// A leaf with the edges found in it.
+/// A leaf, and whom its nodes found in it: a node and its neighbour each, by node.
 #[derive(Debug, Default)]
 struct Found {
     leaf: usize,
-    edges: Vec<(u32, u64)>,
+    edges: Vec<(u32, Neighbor)>,
 }
 
 /// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
 /// `progress(done)` is told in nodes and may stop the build: then `None` is returned.
 ///
-/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice; 16 bytes a
-/// slot for what nodes keep of their leaves, beside two layers.
+/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice. Memory, for each node: 4
+/// bytes a leaf that it joins, beside a [row](super::slots), of which 4 bytes a slot stay.
 pub fn build<P: Par>(
     records: Records<'_>,
     nodes: usize,
@@ -103,59 +105,66 @@ pub fn build<P: Par>(
     let leaves = carve(records, nodes, carving, par, &mut assigners, &mut |done| tell(0, done))?;
     drop(assigners);
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut kept = Kept::new(nodes, params.degree * 2);
-    let mut found: Vec<Found> = (0..STEP_LEAVES).map(|_| Found::default()).collect();
-    for first in (0..leaves.len()).step_by(STEP_LEAVES) {
-        tell(1, (nodes as u64 * 4 * first as u64 / leaves.len() as u64) as usize)?;
-        let found = &mut found[..STEP_LEAVES.min(leaves.len() - first)];
+    let mut slots = Slots::new(nodes, params.degree, records.space.layout.stride);
+    search_leaves(records, &leaves, params, &mut slots, par, &mut workers, &mut |share| tell(1, 4 * share))?;
+    drop(leaves);
+
+    let mut back: Vec<(u32, u32)> = Vec::new();
+    for joining in [false, true] {
+        // Where edges back are joined each step looks at all edges, so there are a bounded number of them.
+        for range in steps(nodes, if joining { STEP_NODES.max(nodes / 64) } else { STEP_NODES }) {
+            if joining {
+                tell(7, range.start)?;
+                gather_back(&slots, &range, &mut back);
+            } else {
+                tell(5, range.start * 2)?;
+            }
+            let back = joining.then_some(&back[..]);
+            slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
+                for node in rows.nodes.start as u32..rows.nodes.end as u32 {
+                    worker.choose(records, above, back, params, node, &mut rows.row(node));
+                }
+            });
+        }
+    }
+    Some(slots.into_layer())
+}
+
+/// Searches all leaves; nodes take in what they find. `tell(done)` is told in nodes.
+fn search_leaves<P: Par>(
+    records: Records<'_>,
+    leaves: &Leaves,
+    params: &LeafParams,
+    slots: &mut Slots,
+    par: &P,
+    workers: &mut [Worker],
+    tell: &mut dyn FnMut(usize) -> Option<()>,
+) -> Option<()> {
+    // A lone leaf has to bring all that its nodes will ever see.
+    let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
+    let nodes = slots.nodes();
+    let step = STEP_LEAVES * par.threads().max(1);
+    let mut found: Vec<Found> = (0..step.min(leaves.len())).map(|_| Found::default()).collect();
+    for first in (0..leaves.len()).step_by(step) {
+        tell((nodes as u64 * first as u64 / leaves.len() as u64) as usize)?;
+        let found = &mut found[..step.min(leaves.len() - first)];
         (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
-        par.chunks(found, 1, &mut workers, |_, found, worker| {
+        par.chunks(found, 1, workers, |_, found, worker| {
             for Found { leaf, edges } in found {
-                // A lone leaf has to bring all that its nodes will ever see.
-                let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
-                worker.search_leaf(records, &leaves[*leaf], params, most, edges);
+                worker.search_leaf(records, leaves.nodes(*leaf), params, most, edges);
             }
         });
-        found.iter().flat_map(|found| &found.edges).for_each(|&(node, key)| kept.offer(node, key));
-    }
-    drop((leaves, found));
-
-    let mut chosen = Layer::new(nodes, params.degree);
-    let mut lists: Vec<Vec<Neighbor>> = Vec::new();
-    for range in steps(nodes, STEP_NODES) {
-        tell(5, range.start * 2)?;
-        let view = LayerView { layer: &chosen, records, nodes };
-        lists.resize_with(range.len(), Vec::new);
-        par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, worker| {
-            for (node, list) in (range.start + task * TASK_NODES..).zip(lists) {
-                worker.candidates.clear();
-                worker.candidates.extend(kept.of(node));
-                let Ok(()) = worker.selector.select(&view, &worker.candidates, params.degree, params.selection, list);
-            }
-        });
-        range.clone().zip(&lists).for_each(|(node, list)| chosen.set(node as u32, list));
-    }
-    drop(kept);
-
-    let mut layer = Layer::new(nodes, params.degree);
-    let mut back: Vec<(u32, u64)> = Vec::new();
-    // Each step looks at all edges, so there are a bounded number of them.
-    for range in steps(nodes, STEP_NODES.max(nodes / 64)) {
-        tell(7, range.start)?;
-        gather_back(&chosen, range.clone(), &mut back);
-        let view = LayerView { layer: &chosen, records, nodes };
-        lists.resize_with(range.len(), Vec::new);
-        par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, worker| {
-            for (node, list) in (range.start + task * TASK_NODES..).zip(lists) {
-                worker.join(&view, &back, node as u32, params.selection, list);
-                if let Some(above) = above.filter(|above| node < above.rows()) {
-                    add_ways_out(above.edges(node as u32), params.degree, list);
+        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
+            let Range { start, end } = rows.nodes;
+            for Found { edges, .. } in &*found {
+                let edges = &edges[edges.partition_point(|edge| (edge.0 as usize) < start)..];
+                for &(node, near) in edges.iter().take_while(|edge| (edge.0 as usize) < end) {
+                    rows.row(node).offer(records, node, near, &mut worker.ruler, &mut worker.candidates);
                 }
             }
         });
-        range.clone().zip(&lists).for_each(|(node, list)| layer.set(node as u32, list));
     }
-    Some(layer)
+    Some(())
 }
 
 /// Nodes in steps that progress can be told of.
@@ -163,65 +172,34 @@ fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
     (0..nodes).step_by(step).map(move |start| start..(start + step).min(nodes))
 }
 
-/// Edges of `chosen` that lead to `targets`, as (target, distance and source), sorted.
-fn gather_back(chosen: &Layer, targets: Range<usize>, back: &mut Vec<(u32, u64)>) {
+/// Edges from chosen nodes among `targets` back to those who chose them, as (target, source), sorted.
+fn gather_back(slots: &Slots, targets: &Range<usize>, back: &mut Vec<(u32, u32)>) {
     back.clear();
-    for source in 0..chosen.rows() as u32 {
-        let reached = chosen.edges(source).filter(|edge| targets.contains(&(edge.node as usize)));
-        back.extend(reached.map(|edge| (edge.node, Neighbor { distance: edge.distance, node: source }.key())));
+    for source in 0..slots.nodes() as u32 {
+        for &target in slots.chosen(source) {
+            if targets.contains(&(target as usize)) {
+                back.push((target, source));
+            }
+        }
     }
     sort::by_key(back, |edge| *edge);
 }
 
 /// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
 /// them in lists of its first nodes, which found no nearer ones.)
-pub(crate) fn add_ways_out(above: impl Iterator<Item = Neighbor>, degree: usize, list: &mut Vec<Neighbor>) {
+pub(crate) fn add_ways_out(above: &[Neighbor], degree: usize, list: &mut Vec<Neighbor>) {
     let own = list.len();
     for edge in above {
-        if list.len() < degree && !list[..own].contains(&edge) {
-            list.push(edge);
+        if list.len() < degree && !list[..own].contains(edge) {
+            list.push(*edge);
         }
     }
     super::sort(list);
 }
 
-/// The nearest that each node kept so far: `most` slots a node, ascending, free ones last.
-struct Kept {
-    keys: Vec<u64>,
-    most: usize,
-}
-
-/// A free slot; no distance is NaN, so no key is this large.
-const FREE: u64 = u64::MAX;
-
-impl Kept {
-    fn new(nodes: usize, most: usize) -> Self {
-        Self { keys: vec![FREE; nodes * most], most }
-    }
-
-    fn slots(&self, node: usize) -> Range<usize> {
-        node * self.most..(node + 1) * self.most
-    }
-
-    /// Takes `key` in if it is among the nearest and not there yet.
-    fn offer(&mut self, node: u32, key: u64) {
-        let slots = self.slots(node as usize);
-        let slots = &mut self.keys[slots];
-        let at = slots.partition_point(|&held| held < key);
-        if slots.get(at).is_some_and(|&held| held != key) {
-            slots.copy_within(at..slots.len() - 1, at + 1);
-            slots[at] = key;
-        }
-    }
-
-    fn of(&self, node: usize) -> impl Iterator<Item = Neighbor> + '_ {
-        self.keys[self.slots(node)].iter().take_while(|&&key| key != FREE).map(|&key| Neighbor::from_key(key))
-    }
-}
-
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node keeps there: at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, u64)>) {
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node finds there: at most `most`.
+    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, Neighbor)>) {
         edges.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
@@ -235,17 +213,17 @@ impl Worker {
                     self.nearest.insert(Neighbor { distance, node: j }.key());
                 }
             }
-            self.kept.clear();
+            self.list.clear();
             for candidate in self.nearest.iter() {
                 let others = &self.matrix[candidate.node as usize * stride..][..size];
-                if self.kept.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
-                    self.kept.push(candidate);
-                    if self.kept.len() == most {
+                if self.list.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
+                    self.list.push(candidate);
+                    if self.list.len() == most {
                         break;
                     }
                 }
             }
-            edges.extend(self.kept.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept }.key())));
+            edges.extend(self.list.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept })));
         }
     }
 
@@ -259,13 +237,14 @@ impl Worker {
             self.matrix.resize(stride * size, 0.0);
         }
         let own = Records { bytes: &self.bytes, ..records };
+        let Ruler { query, buffers, .. } = &mut self.ruler;
         for start in (0..size).step_by(MIRRORED) {
             let rows = start..(start + MIRRORED).min(size);
             for i in rows.clone() {
-                own.prepare(i as u32, &mut self.query);
-                self.buffers.places.clear();
-                self.buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
-                own.distances_at(&self.query, &mut self.buffers, &mut self.matrix[i * stride..][i + 1..size]);
+                own.prepare(i as u32, query);
+                buffers.places.clear();
+                buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
+                own.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
             }
             for j in start + 1..size {
                 for i in start..rows.end.min(j) {
@@ -275,11 +254,46 @@ impl Worker {
         }
     }
 
-    /// The chosen neighbours of `node` and the edges back to it, pruned if they are too many.
-    fn join(&mut self, view: &LayerView<'_>, back: &[(u32, u64)], node: u32, selection: Selection, list: &mut Vec<Neighbor>) {
-        let start = back.partition_point(|edge| edge.0 < node);
-        let back = &back[start..];
-        let back = &back[..back.partition_point(|edge| edge.0 == node)];
-        back::join(view, node, back, selection, &mut self.selector, &mut self.candidates, list);
+    /// Chooses the neighbours of `node` of what it found; or, where edges `back` are given, of whom it chose and of those who chose it, if they
+    /// are too many.
+    fn choose(
+        &mut self,
+        records: Records<'_>,
+        above: Option<&Layer>,
+        back: Option<&[(u32, u32)]>,
+        params: &LeafParams,
+        node: u32,
+        row: &mut Row<'_>,
+    ) {
+        let Self { ruler, selector, candidates, list, others, .. } = self;
+        others.clear();
+        others.extend_from_slice(row.held());
+        if let Some(back) = back {
+            let back = &back[back.partition_point(|edge| edge.0 < node)..];
+            for &(_, source) in back.iter().take_while(|edge| edge.0 == node) {
+                if !row.holds(source) {
+                    others.push(source);
+                }
+            }
+        }
+        ruler.measure(records, node, others, candidates);
+        if back.is_none() {
+            candidates.truncate(params.degree * 2);
+        }
+        if back.is_some() && candidates.len() <= params.degree {
+            list.clear();
+            list.extend_from_slice(candidates);
+        } else {
+            let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
+        }
+        if back.is_none() {
+            row.choose(list);
+            return;
+        }
+        if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
+            ruler.measure(records, node, above.neighbors(node), candidates);
+            add_ways_out(candidates, params.degree, list);
+        }
+        row.finish(list);
     }
 }

@@ -6,7 +6,7 @@
 //! builds in deterministic batches, [`reach`] mends what no walk would reach, [`order`] finds a
 //! row order that keeps neighbours close in memory.
 
-mod back;
+pub(crate) mod back;
 pub mod beam;
 #[cfg(feature = "codes")]
 pub(crate) mod extend;
@@ -17,7 +17,9 @@ pub mod order;
 mod partition;
 pub mod pool;
 pub mod reach;
+pub(crate) mod ruler;
 pub mod select;
+pub(crate) mod slots;
 #[cfg(feature = "codes")]
 pub(crate) mod surround;
 #[cfg(feature = "codes")]

@@ -8,6 +8,7 @@
 use super::beam::{Beam, Limits};
 use super::layer::LayerView;
 use super::layer::{Layer, Records};
+use super::ruler::Ruler;
 use super::select::Nodes;
 use super::{NONE, Neighbor, Stats};
 use crate::quant::Prepared;
@@ -70,7 +71,7 @@ pub fn mend(layer: &mut Layer, records: Records<'_>) -> usize {
     tree.grow(layer);
     let mut beam = Beam::default();
     let mut query = Prepared::new();
-    let mut edges = Vec::new();
+    let mut scratch = (Ruler::default(), Vec::new());
     let mut mended = 0;
     for node in 0..layer.rows() as u32 {
         if tree.reached(node) {
@@ -81,10 +82,9 @@ pub fn mend(layer: &mut Layer, records: Records<'_>) -> usize {
         // The walk starts at the entry, so whatever it finds is reached.
         let Ok(()) = beam.search(&view, &query, [0], Limits::ef(CANDIDATES), &mut Stats::default());
         let candidates: Vec<Neighbor> = beam.pool.iter().collect();
-        if link(layer, &tree, &candidates, node, &mut edges).or_else(|| link_anywhere(layer, &tree, node, &mut edges)).is_some_and(|from| {
+        let linked = link(layer, records, &tree, &candidates, node, &mut scratch);
+        if let Some(from) = linked.or_else(|| link_anywhere(layer, records, &tree, node, &mut scratch)) {
             tree.reach(node, from);
-            true
-        }) {
             mended += 1;
             tree.grow(layer);
         }
@@ -92,13 +92,16 @@ pub fn mend(layer: &mut Layer, records: Records<'_>) -> usize {
     mended
 }
 
+/// What measures a list, and the list.
+type Scratch = (Ruler, Vec<Neighbor>);
+
 /// Gives the first of `candidates` that can take it an edge to `node`.
-fn link(layer: &mut Layer, tree: &Tree, candidates: &[Neighbor], node: u32, edges: &mut Vec<Neighbor>) -> Option<u32> {
+fn link(layer: &mut Layer, records: Records<'_>, tree: &Tree, candidates: &[Neighbor], node: u32, scratch: &mut Scratch) -> Option<u32> {
     let with_room = candidates.iter().find(|c| layer.neighbors(c.node).len() < layer.degree());
     let spare = |c: &&Neighbor| layer.neighbors(c.node).iter().any(|&n| tree.parent[n as usize] != c.node);
     let chosen = *with_room.or_else(|| candidates.iter().find(spare))?;
-    edges.clear();
-    edges.extend(layer.edges(chosen.node));
+    let (ruler, edges) = scratch;
+    ruler.measure(records, chosen.node, layer.neighbors(chosen.node), edges);
     if edges.len() >= layer.degree() {
         let longest = edges.iter().rposition(|edge| tree.parent[edge.node as usize] != chosen.node)?;
         edges.remove(longest);
@@ -110,10 +113,10 @@ fn link(layer: &mut Layer, tree: &Tree, candidates: &[Neighbor], node: u32, edge
 }
 
 /// The last resort: any reached node. A leaf of the tree always has an edge to give.
-fn link_anywhere(layer: &mut Layer, tree: &Tree, node: u32, edges: &mut Vec<Neighbor>) -> Option<u32> {
+fn link_anywhere(layer: &mut Layer, records: Records<'_>, tree: &Tree, node: u32, scratch: &mut Scratch) -> Option<u32> {
     for &from in tree.queue.iter().rev() {
         let candidate = [Neighbor { distance: f32::MAX, node: from }];
-        if let Some(from) = link(layer, tree, &candidate, node, edges) {
+        if let Some(from) = link(layer, records, tree, &candidate, node, scratch) {
             return Some(from);
         }
     }

@@ -17,7 +17,7 @@
 
 use super::back::{self, Merge};
 use super::beam::{Beam, Limits};
-use super::layer::{Layer, LayerView, Records};
+use super::layer::{Layer, LayerView, Measured, Records};
 use super::select::{Nodes, Selection, Selector};
 use super::{Neighbor, Stats};
 use crate::par::Par;
@@ -77,7 +77,7 @@ pub fn build<P: Par>(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Layer> {
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut layer = Layer::new(nodes, params.degree);
+    let mut layer = Measured::new(nodes, params.degree);
     let largest = (nodes / BATCH_SHARE).max(1);
     for (pass, alpha_sq) in [1.0, params.alpha_sq].into_iter().enumerate() {
         let selection = Selection { heuristic: true, keep_pruned: false, alpha_sq };
@@ -92,12 +92,12 @@ pub fn build<P: Par>(
             progress((pass * nodes + start) / 2).is_continue().then_some(())?;
         }
     }
-    Some(layer)
+    Some(layer.layer)
 }
 
 impl Job<'_> {
     /// Links the nodes of a batch by what searches of the first `known` nodes find, and adds the edges back.
-    fn link<P: Par>(&self, layer: &mut Layer, batch: Range<usize>, known: usize, par: &P, workers: &mut [Worker]) {
+    fn link<P: Par>(&self, layer: &mut Measured, batch: Range<usize>, known: usize, par: &P, workers: &mut [Worker]) {
         let mut lists: Vec<Vec<Neighbor>> = vec![Vec::new(); batch.len()];
         let frozen = &*layer;
         par.chunks(&mut lists, TASK_NODES, workers, |task, lists, worker| {
@@ -111,10 +111,10 @@ impl Job<'_> {
             back.extend(back::edges(source as u32, list));
         }
         let merges = back::by_target(&mut back, &mut merges);
-        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
+        let frozen = &*layer;
         par.chunks(merges, TASK_NODES, workers, |_, merges, Worker { selector, candidates, .. }| {
             for Merge { target, range, merged } in merges {
-                back::join(&view, *target, &back[range.clone()], self.selection, selector, candidates, merged);
+                back::join(frozen, self.records, *target, &back[range.clone()], self.selection, selector, candidates, merged);
             }
         });
         merges.iter().for_each(|merge| layer.set(merge.target, &merge.merged));
@@ -123,8 +123,8 @@ impl Job<'_> {
 
 impl Worker {
     /// Chooses the neighbours of `node` among what a search finds and those that it has.
-    fn choose(&mut self, job: &Job<'_>, layer: &Layer, node: u32, known: usize, list: &mut Vec<Neighbor>) {
-        let view = LayerView { layer, records: job.records, nodes: known };
+    fn choose(&mut self, job: &Job<'_>, layer: &Measured, node: u32, known: usize, list: &mut Vec<Neighbor>) {
+        let view = LayerView { layer: &layer.layer, records: job.records, nodes: known };
         let mut stats = Stats::default();
         self.entries.clear();
         self.entries.push(0);
@@ -137,7 +137,7 @@ impl Worker {
         }
         let Ok(()) = view.prepare(node, &mut self.query);
         // The search takes its own neighbours for entries, too, or would not find what only it leads to.
-        self.entries.extend_from_slice(layer.neighbors(node));
+        self.entries.extend_from_slice(view.layer.neighbors(node));
         let limits = Limits { hidden: node, ..Limits::ef(job.ef) };
         let Ok(()) = self.beam.search(&view, &self.query, self.entries.iter().copied(), limits, &mut stats);
         self.candidates.clear();
@@ -145,6 +145,6 @@ impl Worker {
         self.candidates.extend(layer.edges(node));
         super::sort(&mut self.candidates);
         self.candidates.dedup();
-        let Ok(()) = self.selector.select(&view, &self.candidates, layer.degree(), job.selection, list);
+        let Ok(()) = self.selector.select(&view, &self.candidates, view.layer.degree(), job.selection, list);
     }
 }

@@ -9,11 +9,11 @@ use super::insert::SELECTION;
 use super::parts::Parts;
 use super::sync::Arc;
 use super::{Live, Shared};
+use crate::graph::NONE;
 use crate::graph::hnsw::Hierarchy;
-use crate::graph::layer::{Layer, LayerView};
-use crate::graph::select::{Nodes, Selector};
-use crate::graph::{Buffers, Graph, NONE, Neighbor};
-use crate::quant::Prepared;
+use crate::graph::layer::Layer;
+use crate::graph::ruler::Ruler;
+use crate::graph::select::Selector;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -80,11 +80,11 @@ impl Parts {
     /// A layer over the living nodes.
     fn relink(&self, shared: &Shared, layer: usize, alive: &[bool], new_node: &[u32]) -> Layer {
         let links = &self.graph.layers[layer];
-        let view = LayerView { layer: links, records: self.records(shared), nodes: links.rows() };
+        let records = self.records(shared);
         let living = (0..links.rows()).filter(|&node| alive[node]).count();
         let mut kept = Layer::new(living, links.degree());
-        let (mut selector, mut query) = (Selector::default(), Prepared::new());
-        let (mut candidates, mut distances, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut selector, mut ruler) = (Selector::default(), Ruler::default());
+        let (mut candidates, mut ordered, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
         for node in (0..links.rows() as u32).filter(|&node| alive[node as usize]) {
             candidates.clear();
             let mut repair = false;
@@ -98,14 +98,9 @@ impl Parts {
             }
             crate::sort::by_key(&mut candidates, |node| *node);
             candidates.dedup();
-            let Ok(()) = view.prepare(node, &mut query);
-            distances.resize(candidates.len(), 0.0);
-            let Ok(()) = view.distances(&query, &candidates, &mut Buffers::default(), &mut distances);
-            let measured = candidates.iter().zip(&distances).map(|(&node, &distance)| Neighbor { distance, node });
-            let mut ordered: Vec<Neighbor> = measured.collect();
-            crate::graph::sort(&mut ordered);
+            ruler.measure(records, node, &candidates, &mut ordered);
             if repair {
-                let Ok(()) = selector.select(&view, &ordered, links.degree(), SELECTION, &mut chosen);
+                let Ok(()) = selector.select(&records, &ordered, links.degree(), SELECTION, &mut chosen);
                 core::mem::swap(&mut ordered, &mut chosen);
             }
             ordered.iter_mut().for_each(|near| near.node = new_node[near.node as usize]);

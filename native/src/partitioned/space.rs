@@ -28,7 +28,7 @@ pub(super) fn need(data: &Dataset, params: &BuildParams, split: &Split) -> Need 
         // Every node twice, and those of upper layers once more.
         partitions: rows * (record * (OVERLAP as u64 + 1) - record * 7 / 8 + 48),
         lists: rows * (OVERLAP * run_bytes(split.degree)) as u64,
-        scratch: rows * (8 * degree + 2 + codes + around + 64) + columns,
+        scratch: rows * (4 * degree + 2 + codes + around + 64) + columns,
         // Blocks have a check each and are padded; of pages up to a quarter.
         output: (rows * (paged + 4 * degree * 17 / 16 + codes + around + original + 24) + columns + payloads) / 32 * 33 + (1 << 20),
     }

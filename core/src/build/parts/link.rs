@@ -4,8 +4,10 @@ use super::super::{BuildError, BuildParams, link};
 use super::Plan;
 use crate::distance::Kernels;
 use crate::graph::layer::Records;
+use crate::graph::ruler::Ruler;
 use crate::graph::{NONE, Neighbor, sort};
 use crate::par::Par;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
@@ -13,6 +15,18 @@ use core::ops::ControlFlow;
 #[must_use]
 pub fn run_bytes(degree: u32) -> usize {
     degree as usize * 8
+}
+
+/// Nodes of one step, whose lists are told before the next.
+const STEP_NODES: usize = 1 << 12;
+/// Nodes of one task.
+const TASK_NODES: usize = 64;
+
+/// Scratch of one thread.
+#[derive(Debug, Default)]
+struct Worker {
+    ruler: Ruler,
+    list: Vec<Neighbor>,
 }
 
 impl Plan {
@@ -35,19 +49,28 @@ impl Plan {
         put: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), BuildError<E>> {
         let records = Records { space: &self.space, kernels, bytes: records };
-        let degree = self.split.degree as usize;
+        let (degree, list_bytes) = (self.split.degree as usize, run_bytes(self.split.degree));
         let layer = link::link_part(records, self.arranged.nodes.len(), degree, params, par, &mut |done| progress(done as u64))
             .ok_or(BuildError::Interrupted)?;
         let part = &self.parts[part];
-        let (mut list, mut bytes) = (Vec::new(), Vec::new());
-        for slot in 0..layer.rows() as u32 {
-            list.clear();
-            list.extend(layer.edges(slot).map(|edge| Neighbor { node: self.node_of(part, edge.node), ..edge }));
-            sort(&mut list);
-            list.resize(degree, Neighbor { distance: 0.0, node: NONE });
-            bytes.clear();
-            bytes.extend(list.iter().flat_map(|edge| (u64::from(edge.distance.to_bits()) << 32 | u64::from(edge.node)).to_le_bytes()));
-            put(&bytes).map_err(|error| BuildError::Write(crate::format::WriteError::Sink(error)))?;
+        let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
+        let mut bytes = vec![0; STEP_NODES.min(layer.rows()) * list_bytes];
+        for start in (0..layer.rows()).step_by(STEP_NODES) {
+            let bytes = &mut bytes[..STEP_NODES.min(layer.rows() - start) * list_bytes];
+            par.chunks(bytes, TASK_NODES * list_bytes, &mut workers, |task, bytes, Worker { ruler, list }| {
+                for (slot, bytes) in ((start + task * TASK_NODES) as u32..).zip(bytes.chunks_exact_mut(list_bytes)) {
+                    ruler.measure(records, slot, layer.neighbors(slot), list);
+                    list.iter_mut().for_each(|edge| edge.node = self.node_of(part, edge.node));
+                    sort(list);
+                    list.resize(degree, Neighbor { distance: 0.0, node: NONE });
+                    for (edge, bytes) in list.iter().zip(bytes.as_chunks_mut::<8>().0) {
+                        *bytes = (u64::from(edge.distance.to_bits()) << 32 | u64::from(edge.node)).to_le_bytes();
+                    }
+                }
+            });
+            for list in bytes.chunks_exact(list_bytes) {
+                put(list).map_err(|error| BuildError::Write(crate::format::WriteError::Sink(error)))?;
+            }
         }
         Ok(())
     }

@@ -7,9 +7,11 @@ use crate::distance::Kernels;
 #[cfg(feature = "filter")]
 use crate::filter::ColumnInput;
 use crate::format::Sink;
+use crate::graph::back::prune;
 use crate::graph::hnsw::Hierarchy;
-use crate::graph::layer::{Layer, LayerView, Records};
+use crate::graph::layer::{Layer, Records};
 use crate::graph::leaves::add_ways_out;
+use crate::graph::ruler::Ruler;
 use crate::graph::select::{Selection, Selector};
 use crate::graph::{Neighbor, order, reach, sort};
 use crate::par::Par;
@@ -32,6 +34,7 @@ pub struct Kept<'a> {
 /// Scratch of one thread.
 #[derive(Debug, Default)]
 struct Worker {
+    ruler: Ruler,
     selector: Selector,
     candidates: Vec<Neighbor>,
 }
@@ -79,7 +82,6 @@ impl Plan {
         layers.insert(0, base.ok_or(BuildError::Interrupted)?);
         let mut graph = Hierarchy { layers };
         let mended = graph.layers.iter_mut().map(|layer| reach::mend(layer, records)).sum::<usize>();
-        graph.layers.iter_mut().for_each(Layer::drop_distances);
         let order = self.order(&graph.layers[0]);
         let parts = self.split.parts;
         let built = finish::Built { input, params, arranged: &self.arranged, records, graph: &graph, order, mended, parts };
@@ -109,9 +111,8 @@ impl Plan {
                 return None;
             }
             let end = (start + STEP_NODES).min(nodes);
-            let view = LayerView { layer: &layer, records, nodes };
             lists.resize_with(end - start, Vec::new);
-            par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, Worker { selector, candidates }| {
+            par.chunks(&mut lists, TASK_NODES, &mut workers, |task, lists, Worker { ruler, selector, candidates }| {
                 for (node, list) in (start + task * TASK_NODES..).zip(lists) {
                     candidates.clear();
                     for member in &self.members[node] {
@@ -119,14 +120,10 @@ impl Plan {
                     }
                     sort(candidates);
                     candidates.dedup();
-                    if candidates.len() <= degree {
-                        list.clear();
-                        list.extend_from_slice(candidates);
-                    } else {
-                        let Ok(()) = selector.select(&view, candidates, degree, selection, list);
-                    }
+                    prune(records, candidates, degree, selection, selector, list);
                     if let Some(above) = above.filter(|above| node < above.rows()) {
-                        add_ways_out(above.edges(node as u32), degree, list);
+                        ruler.measure(records, node as u32, above.neighbors(node as u32), candidates);
+                        add_ways_out(candidates, degree, list);
                     }
                 }
             });

@@ -2,6 +2,7 @@
 
 use super::super::{BuildParams, Codes, link};
 use super::OVERLAP;
+use crate::graph::slots::row_bytes;
 use crate::quant::RecordLayout;
 use crate::search::Layout;
 use core::fmt;
@@ -15,10 +16,10 @@ pub const PARTS_MIN: u32 = 3;
 /// Parts at most.
 pub const PARTS_MAX: u32 = 65_535;
 
-/// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (half of the
-/// slots of 64 leaves of 1,000 nodes, 16 bytes each, in arrays that may have grown by half too much).
+/// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (of two threads: half
+/// of the slots of 32 leaves of 1,000 nodes, 12 bytes each, in arrays that may have grown by half too much).
 fn fixed_bytes(degree: u64) -> u64 {
-    (16 << 20) + degree * (768 << 10)
+    (16 << 20) + degree * (288 << 10)
 }
 
 /// Room for parts that come out larger than others, of what an even split would have, in percent.
@@ -66,11 +67,11 @@ impl fmt::Display for SplitError {
 
 impl core::error::Error for SplitError {}
 
-/// Bytes that linking takes of a node with `degree` slots that joins `fanout` leaves, at the fullest of three moments: while leaves are made,
-/// whom it joins (4 bytes a leaf) and its places there (4, and as many again, as leaves grow by doubling); while they are searched, its places
-/// and what it keeps of them (16 a slot); then that and its list (8 a slot). The first counts where lists are short and leaves many.
-fn link_bytes(degree: u64, fanout: u64) -> u64 {
-    (12 * fanout).max(16 * degree + 8 * fanout).max(24 * degree) + 96
+/// Bytes that linking takes of a node with `degree` slots and a record of `record` bytes that joins `fanout` leaves, at the fullest of two
+/// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched, its places and its
+/// row. The first counts where lists are short and leaves many.
+fn link_bytes(degree: u64, fanout: u64, record: u64) -> u64 {
+    (8 * fanout).max(row_bytes(degree as usize, record as usize) as u64 + 4 * fanout) + 48
 }
 
 /// A count as the functions of a build take it.
@@ -90,7 +91,8 @@ impl Split {
     /// [`SplitError`]: what would do.
     pub fn new(rows: u64, dimensions: usize, params: &BuildParams, memory: u64, parts: Option<u32>) -> Result<Self, SplitError> {
         let degree = params.m as u64 * 2;
-        let member = RecordLayout::new(dimensions).stride as u64 + link_bytes(degree, link::part_fanout(params, nodes(rows)) as u64);
+        let record = RecordLayout::new(dimensions).stride as u64;
+        let member = record + link_bytes(degree, link::part_fanout(params, nodes(rows)) as u64, record);
         let most = usable(memory, degree) / member;
         // A part below this is hardly a graph.
         let sound = 4 * degree;
@@ -109,7 +111,7 @@ impl Split {
             // At least what a few rows need to find any room.
             members: slots.div_ceil(parts).max(sound),
             degree: degree as u32,
-            upper: usable(memory, degree) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64),
+            upper: usable(memory, degree) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64, record),
         })
     }
 
@@ -123,10 +125,10 @@ impl Split {
 #[must_use]
 pub fn in_memory_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
     let degree = params.m as u64 * 2;
-    let layout = RecordLayout::new(dimensions);
+    let record = RecordLayout::new(dimensions).stride as u64;
     let codes = if params.codes == Codes::None { 0 } else { dimensions as u64 + 64 };
     // Codes of every neighbour: a bit a dimension, padded, and factors.
     let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions as u64 / 8 + 32) } else { 0 };
-    let row = layout.stride as u64 + link_bytes(degree, link::fanout(params, nodes(rows)) as u64) * 17 / 16 + codes + around + 96;
+    let row = record + link_bytes(degree, link::fanout(params, nodes(rows)) as u64, record) * 17 / 16 + codes + around + 96;
     rows.saturating_mul(row).saturating_add(fixed_bytes(degree)) / 5 * 8
 }

@@ -212,10 +212,10 @@ fn leaves_count_where_lists_are_short_and_leaves_many() {
     let split = |params| Split::new(1_000_000, 16, params, MEMORY_MIN, None).unwrap();
     let (few, many) = (split(&few), split(&many));
     assert!(many.parts > few.parts, "{many:?}");
-    // 48 leaves a node, 12 bytes each, in what is neither left for allocators and threads nor the program's.
-    assert!(many.members * 12 * 48 <= MEMORY_MIN / 8 * 5 - (16 << 20), "{many:?}");
+    // 48 leaves a node, 8 bytes each, in what is neither left for allocators and threads nor the program's.
+    assert!(many.members * 8 * 48 <= MEMORY_MIN / 8 * 5 - (16 << 20), "{many:?}");
     let in_memory = |ef| in_memory_bytes(1_000_000, 16, &BuildParams::new(Metric::L2).m(4).ef_construction(ef));
-    assert!(in_memory(2000) > in_memory(200) + 1_000_000 * 12 * 20);
+    assert!(in_memory(2000) > in_memory(200) + 1_000_000 * 8 * 40);
 }
 
 #[test]
