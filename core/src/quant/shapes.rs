@@ -27,8 +27,7 @@ pub(crate) enum Shape {
     Tiny,
 }
 
-pub(crate) const SHAPES: [Shape; 7] =
-    [Shape::Ordinary, Shape::Equal, Shape::Zero, Shape::Spike, Shape::Sorted, Shape::Huge, Shape::Tiny];
+pub(crate) const SHAPES: [Shape; 7] = [Shape::Ordinary, Shape::Equal, Shape::Zero, Shape::Spike, Shape::Sorted, Shape::Huge, Shape::Tiny];
 
 pub(crate) fn shape() -> impl Strategy<Value = Shape> {
     prop::sample::select(&SHAPES[..])
