@@ -185,7 +185,7 @@ fn report(name: &str, queries: impl Iterator<Item = Vec<Found>>) {
         within += found.iter().filter(|found| found.within).count();
         count += found.len();
     }
-    let mut summary = |errors: &mut Vec<f64>| {
+    let summary = |errors: &mut Vec<f64>| {
         errors.sort_by(f64::total_cmp);
         let mean = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
         format!("{mean:.4}, {:.4}", errors.get(errors.len() * 95 / 100).copied().unwrap_or(0.0))
