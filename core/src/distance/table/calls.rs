@@ -189,15 +189,7 @@ impl Kernels {
     /// If the tables are no multiple of 64 bytes, or `row` is shorter than 256 bytes of factors and as many of codes as of tables.
     #[cfg(feature = "tiles")]
     #[inline]
-    pub fn estimate_neighbors(
-        &self,
-        query: Asked<'_>,
-        base: f32,
-        most: f32,
-        row: &[u8],
-        next: &[u8],
-        out: &mut [f32; COLUMNS],
-    ) -> u32 {
+    pub fn estimate_neighbors(&self, query: Asked<'_>, base: f32, most: f32, row: &[u8], next: &[u8], out: &mut [f32; COLUMNS]) -> u32 {
         assert!(query.tables.len().is_multiple_of(64));
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.estimate_neighbors)(query, base, most, row, next, out) }
