@@ -52,7 +52,6 @@ const BACKENDS: &[Backend] = &[
             ("l2_columns_f32", &[("vsubps", 4), ("vmulps", 4), ("vaddps", 4)]),
             ("dot_columns_f32", &[("vmulps", 4), ("vaddps", 4)]),
             ("widen_f16", &[("vcvtph2ps", 1)]),
-            ("fill_sign_tables", &[("vpaddb", 4)]),
             ("estimate_neighbors", &[("vpshufb", 4)]),
             ("rotate", &[("vaddps", 4), ("vsubps", 4)]),
         ],
@@ -125,7 +124,6 @@ const BACKENDS: &[Backend] = &[
             ("rows_i16_u8", &[("i16x8.extend_low_i8x16_u", 4), ("i16x8.extend_high_i8x16_u", 4), ("i32x4.dot_i16x8_s", 8)]),
             ("dots_i16_u4", &[("i16x8.extend_low_i8x16_u", 2), ("i16x8.extend_high_i8x16_u", 2), ("i32x4.dot_i16x8_s", 4)]),
             ("estimate_neighbors", &[("i8x16.swizzle", 2), ("i16x8.add", 4)]),
-            ("fill_sign_tables", &[("i8x16.splat", 5), ("i8x16.add", 4)]),
         ],
     },
 ];
