@@ -8,7 +8,7 @@ mod noise;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nearshore_core::distance::Kernels;
+use nearshore_core::distance::{Asked, Kernels};
 use noise::{floats, noise, words};
 use simsimd::{BinarySimilarity, SpatialSimilarity};
 
@@ -92,5 +92,40 @@ fn bench_walk(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench_f32, bench_bytes, bench_walk);
+/// Codes of few bits: batches of 32 rows that lie in cache, and what a query becomes for them.
+fn bench_codes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("codes");
+    for dimensions in DIMENSIONS {
+        let (query, base) = (words(5, dimensions), noise(6, ROWS * dimensions + 64));
+        let offsets: Vec<_> = (0..ROWS).map(|i| i * 21 % ROWS * dimensions).collect();
+        let (values, planes) = (floats(1, dimensions), noise(10, 4 * dimensions.div_ceil(512) * 64));
+        let signs: Vec<f32> = noise(7, 4 * dimensions).iter().map(|byte| f32::from(byte % 2) * 2.0 - 1.0).collect();
+        let row: Vec<u8> = floats(8, 64).iter().flat_map(|x| x.to_le_bytes()).chain(noise(9, 4 * dimensions)).collect();
+        let (mut out, mut counts, mut near) = ([0; ROWS], [0; ROWS], [0.0; ROWS]);
+        let (mut tables, mut turned) = (vec![0; 4 * dimensions], values.clone());
+        for kernels in Kernels::available() {
+            let id = |name: &str| BenchmarkId::new(format!("{name} {}", kernels.name()), dimensions);
+            let step = kernels.fill_sign_tables(&values, &mut tables);
+            group.throughput(Throughput::Elements(ROWS as u64));
+            group.bench_function(id("estimate_neighbors x 32"), |bench| {
+                bench.iter(|| kernels.estimate_neighbors(Asked { tables: black_box(&tables), step }, 1.0, 2.0, black_box(&row), &[], &mut near));
+            });
+            group.bench_function(id("dots_u4_u1 x 32"), |bench| {
+                bench.iter(|| kernels.dots_u4_u1(black_box(&planes), black_box(&base), black_box(&offsets), &mut counts));
+            });
+            group.bench_function(id("dots_i16_u2 x 32"), |bench| {
+                bench.iter(|| kernels.dots_i16_u2(black_box(&query), black_box(&base), black_box(&offsets), &mut out));
+            });
+            group.bench_function(id("dots_i16_u4 x 32"), |bench| {
+                bench.iter(|| kernels.dots_i16_u4(black_box(&query), black_box(&base), black_box(&offsets), &mut out));
+            });
+            group.throughput(Throughput::Elements(1));
+            group.bench_function(id("fill_sign_tables"), |bench| bench.iter(|| kernels.fill_sign_tables(black_box(&values), &mut tables)));
+            group.bench_function(id("rotate"), |bench| bench.iter(|| kernels.rotate(black_box(&signs), black_box(&mut turned))));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench_f32, bench_bytes, bench_walk, bench_codes);
 criterion_main!(benches);

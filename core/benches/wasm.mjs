@@ -24,7 +24,8 @@ function build(variant, flags) {
 
 // Runs in Node and, as text, in the page: no outer names.
 async function measure(modules, proof) {
-  const kernels = ['dot_f32', 'l2_f32', 'dot_i8', 'l2_i8', 'dot_i16_i8', 'dots_i16_i8 x 32', 'hamming', 'plain f32 loop']
+  const kernels = ['dot_f32', 'l2_f32', 'dot_i8', 'l2_i8', 'dot_i16_i8', 'dots_i16_i8 x 32', 'hamming', 'plain f32 loop',
+    'estimate x 32', 'dots u4 u1 x 32', 'dots i16 u2 x 32', 'dots i16 u4 x 32', 'fill sign tables', 'rotate']
   // A shared machine makes wall time useless; a page has nothing else.
   const clock = globalThis.process ? () => process.cpuUsage().user / 1e3 : () => performance.now()
   const lines = []
@@ -36,7 +37,8 @@ async function measure(modules, proof) {
     lines.push(`${name}: ${differ} differences from scalar over all entries and lengths; backend ${instance.exports.has_simd() ? 'wasm128' : 'scalar'}`)
     for (const [kernel, title] of proof ? [] : kernels.entries()) {
       const cells = [128, 384, 768, 1024, 1536].map((dimensions) => {
-        const times = 32 * Math.ceil(200_000 / dimensions)
+        // Those of a query take as long as tens of rows.
+        const times = 32 * Math.ceil((kernel < 12 ? 200_000 : 10_000) / dimensions)
         const rounds = Array.from({ length: 15 }, () => {
           const start = clock()
           instance.exports.distances(kernel, dimensions, times)
@@ -80,9 +82,12 @@ async function measureInPage(browser) {
   }
 }
 
+// What the download is compiled with (xtask/src/wasm.rs, Cargo.toml): what a compiler would make vectors of by itself, it does not there.
+const download =
+  '-Copt-level=2 -Cno-vectorize-loops -Cllvm-args=-inline-threshold=3 -Cllvm-args=-unroll-runtime=false -Cllvm-args=-unroll-allow-partial=false'
 const modules = [
-  ['without simd128', build('plain', '')],
-  ['with simd128', build('simd128', '-C target-feature=+simd128')],
+  ['without simd128', build('plain', download)],
+  ['with simd128', build('simd128', `${download} -Ctarget-feature=+simd128`)],
 ]
 console.log('median ns a distance at 128, 384, 768, 1024, 1536 dimensions')
 const chromium = process.argv.indexOf('--chromium')

@@ -7,7 +7,7 @@
 //! - on full-width registers only,
 //! - without a call, and in WebAssembly without storing a vector.
 //!
-//! And no f32 kernel may hold a fused multiply-add anywhere: it would round once where the others round twice.
+//! And no kernel may hold a fused multiply-add anywhere: it would round once where the others round twice.
 //! AVX-512 is looked at whether or not this machine could run it. A target that rustup lacks is named and passed over.
 
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ const BACKENDS: &[Backend] = &[
             ("l2_columns_f32", &[("vsubps", 4), ("vmulps", 4), ("vaddps", 4)]),
             ("dot_columns_f32", &[("vmulps", 4), ("vaddps", 4)]),
             ("widen_f16", &[("vcvtph2ps", 1)]),
+            ("estimate_neighbors", &[("vpshufb", 4)]),
+            ("rotate", &[("vaddps", 4), ("vsubps", 4)]),
         ],
     },
     Backend {
@@ -76,6 +78,8 @@ const BACKENDS: &[Backend] = &[
             ("dots_i16_u4", &[("vpmovzxbw", 4), ("vpdpwssd", 4)]),
             ("dots_u4_u1", &[("vpopcntq", 4)]),
             ("dots_i16_u2", &[("vpdpwssd", 4)]),
+            ("estimate_neighbors", &[("vpshufb", 2)]),
+            ("rotate", &[("vaddps", 2), ("vsubps", 2)]),
         ],
     },
     Backend {
@@ -102,6 +106,8 @@ const BACKENDS: &[Backend] = &[
             ("dots_i16_u2", &[("smlal", 16), ("smlal2", 16)]),
             ("l2_columns_f32", &[("fsub", 2), ("fmul", 2), ("fadd", 2)]),
             ("dot_columns_f32", &[("fmul", 2), ("fadd", 2)]),
+            ("estimate_neighbors", &[("tbl", 8), ("uaddw", 8), ("uaddw2", 8)]),
+            ("rotate", &[("fadd", 8), ("fsub", 8)]),
         ],
     },
     Backend {
@@ -117,6 +123,7 @@ const BACKENDS: &[Backend] = &[
             ("rows_i16_i8", &[("i16x8.extend_low_i8x16_s", 4), ("i16x8.extend_high_i8x16_s", 4), ("i32x4.dot_i16x8_s", 8)]),
             ("rows_i16_u8", &[("i16x8.extend_low_i8x16_u", 4), ("i16x8.extend_high_i8x16_u", 4), ("i32x4.dot_i16x8_s", 8)]),
             ("dots_i16_u4", &[("i16x8.extend_low_i8x16_u", 2), ("i16x8.extend_high_i8x16_u", 2), ("i32x4.dot_i16x8_s", 4)]),
+            ("estimate_neighbors", &[("i8x16.swizzle", 2), ("i16x8.add", 4)]),
         ],
     },
 ];
@@ -255,10 +262,8 @@ fn mnemonic(line: &str) -> &str {
 fn faults(backend: &Backend, entry: &str, needs: &[(&str, usize)], body: &[&str]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut say = |what: String| faults.push(format!("{} {entry}: {what}", backend.name));
-    if entry.ends_with("f32") {
-        for line in body.iter().filter(|line| FUSED.iter().any(|fused| mnemonic(line).contains(fused))) {
-            say(format!("fused multiply-add: {line}"));
-        }
+    for line in body.iter().filter(|line| FUSED.iter().any(|fused| mnemonic(line).contains(fused))) {
+        say(format!("fused multiply-add: {line}"));
     }
     let count = |lines: &[&str], name: &str| lines.iter().filter(|line| mnemonic(line) == name && line.contains(backend.width)).count();
     let loops = loops(body);

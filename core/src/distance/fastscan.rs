@@ -5,7 +5,7 @@
 //! locality is not enough", section 4; beside a graph's nodes: Gou et al. 2025, SymphonyQG, arXiv 2411.12229, section 3).
 #![forbid(unsafe_code)]
 
-use crate::simd::{BYTES, COLUMNS, Simd, prefetch_line, round_ties_even};
+use crate::simd::{BYTES, COLUMNS, ROUNDING, Simd, prefetch_line};
 
 /// Dimensions of a look-up.
 pub(crate) const GROUP: usize = 4;
@@ -26,7 +26,7 @@ pub(crate) const FACTOR_BYTES: usize = 2 * 4 * COLUMNS;
 /// # Panics
 /// If there are not 16 bytes of tables for each four coordinates.
 #[inline(always)]
-pub(super) fn fill<S: Simd>(_: S, query: &[f32], tables: &mut [u8]) -> f32 {
+pub(super) fn fill<S: Simd>(simd: S, query: &[f32], tables: &mut [u8]) -> f32 {
     assert_eq!(query.len() / GROUP * TABLE_BYTES, tables.len());
     let mut largest = [0.0f32; 8];
     for eight in query.as_chunks::<8>().0 {
@@ -40,39 +40,25 @@ pub(super) fn fill<S: Simd>(_: S, query: &[f32], tables: &mut [u8]) -> f32 {
     // Where the query is the mean itself every sum is zero.
     let divisor = if step > 0.0 { step } else { 1.0 };
     for (sixteen, tables) in query.as_chunks::<16>().0.iter().zip(tables.as_chunks_mut::<64>().0) {
-        let coordinates = sixteen.map(|x| round_ties_even(x / divisor) as i32 as u8);
+        // The low byte of a sum that leaves no bits for a fraction is the rounded coordinate modulo 256; a cast to an integer, which saturates,
+        // is a branch each.
+        let coordinates = sixteen.map(|x| (x / divisor + ROUNDING).to_bits() as u8);
         for (four, table) in coordinates.as_chunks::<GROUP>().0.iter().zip(tables.as_chunks_mut::<TABLE_BYTES>().0) {
             // Modulo 256: what is taken away comes back, and every sum fits.
             let least = four.iter().fold(EXCESS as u8, |least, &x| least.wrapping_sub(x));
-            let [a, b, c, d] = four.map(|x| x.wrapping_mul(2));
-            for (place, sum) in table.iter_mut().enumerate() {
-                let pairs = (a & PLUS[0][place]).wrapping_add(b & PLUS[1][place]);
-                *sum = least.wrapping_add(pairs).wrapping_add(c & PLUS[2][place]).wrapping_add(d & PLUS[3][place]);
-            }
+            simd.sums_of_subsets(least, four.map(|x| x.wrapping_mul(2)), table);
         }
     }
     step
 }
 
-/// For each bit of a place in a table, the places in which it is 1.
-const PLUS: [[u8; TABLE_BYTES]; GROUP] = {
-    let mut plus = [[0; TABLE_BYTES]; GROUP];
-    let mut at = 0;
-    while at < GROUP * TABLE_BYTES {
-        let (bit, place) = (at / TABLE_BYTES, at % TABLE_BYTES);
-        plus[bit][place] = if place >> bit & 1 == 1 { 0xff } else { 0 };
-        at += 1;
-    }
-    plus
-};
-
 /// What a query looks signs up in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
-    /// Filled by [`fill`].
-    pub(crate) tables: &'a [u8],
-    /// What a coordinate was rounded to.
-    pub(crate) step: f32,
+pub struct Asked<'a> {
+    /// 16 bytes for each four coordinates, filled by [`Kernels::fill_sign_tables`](crate::distance::Kernels::fill_sign_tables).
+    pub tables: &'a [u8],
+    /// What a coordinate was rounded to, as that returned it.
+    pub step: f32,
 }
 
 /// `out[i] = base + (add[i] + multiply[i] * (step * sum[i]))`, where `sum[i]` is that of the query's coordinates under the signs of

@@ -31,4 +31,6 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "tiles")]
+pub use fastscan::Asked;
 pub use table::Kernels;

@@ -12,7 +12,8 @@
 //!         +12  u32  zero
 //! ```
 //! Like a record's, the norm is that of the *decoded* vector, so an estimate lies above the distance by what the codes err: a stop
-//! rule that multiplies distances ends a walk later, not earlier, than the records would.
+//! rule that multiplies distances ends a walk later, not earlier, than the records would. How far it may lie from the distance to the
+//! record is [`CodeFactors::bound`].
 
 use crate::format::Metric;
 use crate::quant::scalar::round_ties_even;
@@ -82,6 +83,35 @@ impl CodeFactors {
         };
         2.0 * self.scale * simd::sqrtf(squared / 12.0)
     }
+
+    /// How far `distance`, computed from these codes, may lie from the one computed from the record that they were made of: certain, for
+    /// any query.
+    ///
+    /// A coordinate errs by half a step at most, so what the codes stand for, `x`, lies within `r = sqrt(D) / 2 * scale` of the record, and
+    ///
+    /// | metric | bound | by |
+    /// |---|---|---|
+    /// | squared L2 | `r (2 sqrt(distance) + r)`; half of it under cosine, of distances doubled | the triangle of query, row and `x` |
+    /// | inner product | `r \|q\|` | Cauchy-Schwarz |
+    /// | cosine of integer rows | `sqrt(2) r / \|x\|`, or 2 where `r` is no smaller than `\|x\|` | the chord of the angle whose sine is `r / \|x\|` |
+    ///
+    /// On top come the roundings of both computations, as where scans rule rows out: a hundredth of `r`, and millionths of the squared norms.
+    #[must_use]
+    pub fn bound(&self, space: &Space, query: &Prepared, distance: f32) -> f32 {
+        let dimensions = space.layout.dimensions as f32;
+        let r = 0.505 * simd::sqrtf(dimensions) * self.scale;
+        let (asked, length) = (query.norm as f32, simd::sqrtf(self.norm));
+        let rounding = 2e-6 + 1e-8 * dimensions;
+        let slack = rounding * (asked + (length + r) * (length + r));
+        let squared = |distance: f32| r * (2.0 * simd::sqrtf(distance + slack) + r) + slack;
+        match space.metric {
+            Metric::L2 => squared(distance),
+            Metric::InnerProduct => r * simd::sqrtf(asked) + rounding + slack,
+            Metric::Cosine if space.encoding == Encoding::Scaled => 0.5 * squared(2.0 * distance),
+            Metric::Cosine if r < length => core::f32::consts::SQRT_2 * r / length + rounding,
+            Metric::Cosine => 2.0,
+        }
+    }
 }
 
 impl CodeLayout {
@@ -146,8 +176,10 @@ impl CodeLayout {
 mod tests {
     use super::*;
     use crate::distance::Kernels;
-    use crate::format::{Element, Metric};
+    use crate::format::Element;
     use crate::quant::RecordLayout;
+    #[cfg(feature = "codes")]
+    use crate::quant::shapes;
     use crate::vectors::Query;
     use alloc::vec;
     use alloc::vec::Vec;
@@ -201,6 +233,38 @@ mod tests {
                 prop_assert!((f64::from(factors.norm) - norm).abs() <= 1e-6 * norm.max(1e-3) + 1e-3);
                 prop_assert!(layout.ends_in_zeros(&row));
                 prop_assert!(row[layout.factors + 12..].iter().all(|&byte| byte == 0), "bytes beside the fields");
+            }
+        }
+    }
+
+    #[cfg(feature = "codes")]
+    proptest! {
+        #[test]
+        fn every_estimate_lies_within_the_bound_and_the_bound_says_something(
+            space in shapes::space(1usize..200), row in shapes::shape(), asked in shapes::shape(), seed: u64, near: bool,
+        ) {
+            let dimensions = space.layout.dimensions;
+            let row = row.row(dimensions, seed);
+            let record = shapes::record(&space, &row);
+            let asked = if near { row } else { asked.row(dimensions, seed ^ 1) };
+            let query = shapes::query(&space, &asked);
+            let (layout, mut out) = (CodeLayout::new(dimensions), [0.0]);
+            let mut codes = vec![0; layout.stride];
+            layout.encode(&space, &record, &mut codes);
+            space.distances(Some(&layout), Kernels::best(), &query, &codes, &[0], &mut Vec::new(), &mut out);
+            let factors = layout.factors(&codes);
+            let bound = factors.bound(&space, &query, out[0]);
+            let by_record = space.distance(&query, &space.layout.factors(&record), space.dot(Kernels::best(), &query, &record));
+            let (q, x) = (shapes::asked(&space, &query), shapes::said(&space, &record));
+            let exact = shapes::distance(&space, &q, &x);
+            for exact in [exact, by_record.into()] {
+                let error = (f64::from(out[0]) - exact).abs();
+                prop_assert!(error <= f64::from(bound), "{} of {:?}: {} beside {exact}, bound {bound}", space.metric, space.encoding, out[0]);
+            }
+            // Where codes are exact, what is left of the bound is roundings.
+            if factors.scale == 0.0 && !(space.metric == Metric::Cosine && factors.norm == 0.0) {
+                let norms = 1.0 + shapes::dot(&q, &q) + shapes::dot(&x, &x);
+                prop_assert!(f64::from(bound) <= 1e-5 * norms, "{bound} of an exact row");
             }
         }
     }

@@ -28,6 +28,8 @@ pub mod record;
 #[cfg(feature = "tiles")]
 pub mod rotation;
 pub mod scalar;
+#[cfg(all(test, feature = "codes"))]
+mod shapes;
 #[cfg(feature = "tiles")]
 pub mod signs;
 pub mod space;

@@ -1,8 +1,15 @@
 //! i8 codes with one scale a row.
 //!
+//! Uniform scalar quantization, symmetric about the mean (LVQ-8 without its offset: Aguerrebere, Bhati, Hildebrand, Tepper, Willke 2023,
+//! "Similarity search in the blink of an eye with compressed indices", section 3, which takes the mean off and cuts each row by its own
+//! range, as here). A product of two rows stays one of integers: an offset would add two sums to it.
+//!
 //! After the mean is taken off, `scale = max |x| / 127` and `code = x / scale`, rounded to the
 //! nearest even: -127..=127, never -128. The scale of a row costs 4 bytes and spares the outliers
-//! that ruin a scale of the whole file. Error of a coordinate: at most `scale / 2`.
+//! that ruin a scale of the whole file. Error of a coordinate: at most `scale / 2`; so a row lies within `r = sqrt(D) / 2 * scale` of what its
+//! codes stand for, and a distance errs by at most what `search::doubt` makes of that, by which scans rule rows out, and likely by
+//! less than [`Space::tolerance`](crate::quant::Space::tolerance), which says what needs its original. On embeddings that is a thousandth
+//! of the distance in the mean (docs/research/codes.md).
 
 use crate::distance::Kernels;
 use crate::quant::record::Factors;

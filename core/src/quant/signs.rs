@@ -14,6 +14,10 @@
 //! bracket and the factor of `<s, R q>` are two numbers a row, halved under cosine. What is left, `<s, R q>`, is looked up: a query's
 //! rotated coordinates become integers of -31 to 31, so sums are exact and the same on every machine; and since the centre is in the
 //! bracket, one preparation of the query serves all centres.
+//!
+//! **Error.** Right in the mean over rotations; the deviation is about `0.75 / sqrt(D) |r| |q - c|`, twice that of a squared distance, for the
+//! `D` rotated dimensions. It never is more than `|p s - R r| |q - c|`, where `|p s - R r|^2 = p^2 D - |r|^2`, and `p D / 2` steps of the
+//! query's integers.
 
 use crate::distance::Kernels;
 use crate::distance::fastscan::{Asked, GROUP, TABLE_BYTES};
@@ -101,7 +105,7 @@ impl Coder {
 }
 
 /// A query as the estimates want it; reused without allocating.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SignQuery {
     turned: Vec<f32>,
     tables: Vec<u8>,
@@ -128,3 +132,6 @@ impl SignQuery {
         Asked { tables: &self.tables, step: self.step }
     }
 }
+
+#[cfg(all(test, feature = "codes"))]
+mod tests;

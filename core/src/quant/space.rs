@@ -307,4 +307,44 @@ mod tests {
             assert!(worst < 0.05, "{metric}, {dimensions} dimensions: {worst}");
         }
     }
+    /// Rows as embeddings are: about one direction, most of the rest in a few others, some coordinates many times as large as most.
+    #[test]
+    fn distances_from_codes_of_rows_like_embeddings_err_by_less_than_five_percent() {
+        const ROWS: usize = 600;
+        const FACTORS: usize = 12;
+        let (kernels, dimensions) = (Kernels::best(), 384);
+        let mut source = SplitMix::new(23);
+        let directions: Vec<Vec<f32>> = (0..=FACTORS).map(|_| random(&mut source, dimensions)).collect();
+        let mut row = || {
+            let (weights, mut row) = (random(&mut source, FACTORS), random(&mut source, dimensions));
+            for (j, x) in row.iter_mut().enumerate() {
+                let along = weights.iter().zip(&directions).zip(1u8..).map(|((w, d), nth)| 3.0 * w * d[j] / f32::from(nth)).sum::<f32>();
+                *x = 0.3 * *x + along + directions[FACTORS][j];
+                *x *= if j % 97 == 5 { 12.0 } else { 1.0 };
+            }
+            row
+        };
+        let (rows, asked): (Vec<Vec<f32>>, Vec<Vec<f32>>) = ((0..ROWS).map(|_| row()).collect(), (0..20).map(|_| row()).collect());
+        let bytes: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
+        let vectors = Vectors::packed(crate::format::Element::F32, dimensions, &bytes).expect("whole rows");
+        for metric in [Metric::Cosine, Metric::L2] {
+            let mean = crate::quant::mean::mean(&vectors, metric, 0, kernels);
+            let space = Space { metric, encoding: Encoding::Scaled, layout: RecordLayout::new(dimensions), mean };
+            let (mut sum, mut worst, mut query) = (0.0, 0.0f32, Prepared::new());
+            for q in &asked {
+                query.query(&space, kernels, crate::vectors::Query::F32(q));
+                for row in &rows {
+                    let mut codes = vec![0; space.layout.factors];
+                    let factors = space.encode_f32(kernels, &mut row.clone(), &mut codes);
+                    let dot = kernels.dot_i16_i8(&query.codes, bytemuck::cast_slice(&codes));
+                    let (q_sq, row_sq) = (exact::length_sq(kernels, q), exact::length_sq(kernels, row));
+                    let wanted = exact::distance(kernels, metric, q, q_sq, row, row_sq);
+                    let share = (space.distance(&query, &factors, dot) / wanted - 1.0).abs();
+                    (sum, worst) = (sum + share, worst.max(share));
+                }
+            }
+            let mean = sum / (ROWS * asked.len()) as f32;
+            assert!(worst < 0.05 && mean < 0.01, "{metric}: {mean} in the mean, {worst} at worst");
+        }
+    }
 }

@@ -154,9 +154,31 @@ pub(crate) trait Simd: Copy + 'static {
     /// The sum of each column, modulo 2^16.
     fn sum_finds(self, finds: Self::Finds) -> [u16; COLUMNS];
 
+    /// In each place `least` and those of `four` whose bit is 1 in the place's number, modulo 256. A compiler makes vectors of it by itself, but
+    /// for WebAssembly.
+    #[inline(always)]
+    fn sums_of_subsets(self, least: u8, [a, b, c, d]: [u8; 4], to: &mut [u8; 16]) {
+        for (place, sum) in to.iter_mut().enumerate() {
+            let pairs = (a & SUBSETS[0][place]).wrapping_add(b & SUBSETS[1][place]);
+            *sum = least.wrapping_add(pairs).wrapping_add(c & SUBSETS[2][place]).wrapping_add(d & SUBSETS[3][place]);
+        }
+    }
+
     /// Eight IEEE halves as f32, exactly; a signalling NaN becomes quiet, its other bits stay.
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]);
 }
+
+/// For each of four bits the numbers below 16 in which it is 1.
+const SUBSETS: [[u8; 16]; 4] = {
+    let mut subsets = [[0; 16]; 4];
+    let mut at = 0;
+    while at < 64 {
+        let (bit, place) = (at / 16, at % 16);
+        subsets[bit][place] = if place >> bit & 1 == 1 { 0xff } else { 0 };
+        at += 1;
+    }
+    subsets
+};
 
 /// The two halves of a step of bytes.
 #[inline(always)]
@@ -177,13 +199,13 @@ pub(crate) fn words_of<const SIGNED: bool>(bytes: &[u8; 16]) -> [i16; 16] {
     }
 }
 
+/// 1.5 * 2^23: a sum with it has no bits for a fraction, so the processor rounds to the nearest integer, halves to even, as IEEE 754 says.
+pub(crate) const ROUNDING: f32 = 12_582_912.0;
+
 /// Rounds to the nearest integer, halves to even. For |x| below 2^22.
-///
-/// Adding 1.5 * 2^23 leaves no bits for a fraction; the processor rounds as IEEE 754 says.
 #[inline(always)]
 pub(crate) fn round_ties_even(x: f32) -> f32 {
-    const BIAS: f32 = 12_582_912.0;
-    (x + BIAS) - BIAS
+    (x + ROUNDING) - ROUNDING
 }
 
 /// Whether [`prefetch_line`] does anything: WebAssembly has no such hint.

@@ -5,7 +5,7 @@
 
 use core::arch::wasm32::*;
 
-use super::{BYTES, COLUMNS, LANES, Simd, WORDS, halves};
+use super::{BYTES, COLUMNS, LANES, SUBSETS, Simd, WORDS, halves};
 
 /// Proof of simd128: this module was compiled with it.
 #[derive(Clone, Copy)]
@@ -259,9 +259,24 @@ impl Simd for Wasm128 {
     }
 
     #[inline(always)]
+    fn sums_of_subsets(self, least: u8, [a, b, c, d]: [u8; 4], to: &mut [u8; 16]) {
+        let (low, high) = (i8x16_add(where_set(0, a), where_set(1, b)), i8x16_add(where_set(2, c), where_set(3, d)));
+        let sums = i8x16_add(u8x16_splat(least), i8x16_add(low, high));
+        // SAFETY: a store of 16 bytes, of any alignment, into as many.
+        unsafe { v128_store(to.as_mut_ptr().cast(), sums) };
+    }
+
+    #[inline(always)]
     fn widen_f16(self, half: &[u16; 8], out: &mut [f32; 8]) {
         super::Scalar.widen_f16(half, out); // simd128 has no conversion
     }
+}
+
+/// `x` in the places in whose number that bit is 1.
+#[inline(always)]
+fn where_set(bit: usize, x: u8) -> v128 {
+    // SAFETY: the load, of any alignment, reads the 16 bytes of the array.
+    v128_and(unsafe { v128_load(SUBSETS[bit].as_ptr().cast()) }, u8x16_splat(x))
 }
 
 /// Sixteen bytes as words.

@@ -177,7 +177,7 @@ impl Kernels {
     /// If there are not 16 bytes of tables for each four coordinates.
     #[cfg(feature = "tiles")]
     #[inline]
-    pub(crate) fn fill_sign_tables(&self, query: &[f32], tables: &mut [u8]) -> f32 {
+    pub fn fill_sign_tables(&self, query: &[f32], tables: &mut [u8]) -> f32 {
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.fill_sign_tables)(query, tables) }
     }
@@ -189,15 +189,7 @@ impl Kernels {
     /// If the tables are no multiple of 64 bytes, or `row` is shorter than 256 bytes of factors and as many of codes as of tables.
     #[cfg(feature = "tiles")]
     #[inline]
-    pub(crate) fn estimate_neighbors(
-        &self,
-        query: Asked<'_>,
-        base: f32,
-        most: f32,
-        row: &[u8],
-        next: &[u8],
-        out: &mut [f32; COLUMNS],
-    ) -> u32 {
+    pub fn estimate_neighbors(&self, query: Asked<'_>, base: f32, most: f32, row: &[u8], next: &[u8], out: &mut [f32; COLUMNS]) -> u32 {
         assert!(query.tables.len().is_multiple_of(64));
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.estimate_neighbors)(query, base, most, row, next, out) }
@@ -209,7 +201,7 @@ impl Kernels {
     /// If its length is no positive multiple of 64.
     #[cfg(feature = "tiles")]
     #[inline]
-    pub(crate) fn rotate(&self, signs: &[f32], vector: &mut [f32]) {
+    pub fn rotate(&self, signs: &[f32], vector: &mut [f32]) {
         assert!(!vector.is_empty() && vector.len().is_multiple_of(64));
         // SAFETY: a table is handed out only where its CPU features were detected.
         unsafe { (self.rotate)(signs, vector) }

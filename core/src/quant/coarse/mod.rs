@@ -18,6 +18,8 @@
 mod bits;
 mod product;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use crate::distance::Kernels;

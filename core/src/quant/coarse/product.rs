@@ -1,7 +1,8 @@
 //! Rows of one byte a part: [`pq`](crate::quant::pq), nothing beside the codes, as many bytes a row as parts.
 //!
 //! An estimate is the distance to what the codes stand for; by the triangle inequality its length errs by no more than the row lies from
-//! them, and the farthest of all rows is kept ([`Coarse::error`](super::Coarse::error)).
+//! them, and the farthest of all rows is kept ([`Coarse::error`](super::Coarse::error)). A dot product errs by that times the query's length
+//! at most. Entries of tables add half a step a part ([`Tables::value`](crate::quant::pq::Tables::value)).
 
 use super::{CoarseQuery, coordinates};
 use crate::distance::Kernels;

@@ -8,7 +8,7 @@ use crate::seed::SplitMix;
 use crate::vectors::{Query, Vectors};
 use alloc::vec;
 
-const METHODS: [Method; 5] = [
+pub(super) const METHODS: [Method; 5] = [
     Method::RaBitQ { bits: 1 },
     Method::RaBitQ { bits: 2 },
     Method::RaBitQ { bits: 4 },
@@ -49,7 +49,7 @@ fn records(metric: Metric, element: Element, dimensions: usize, count: usize) ->
 }
 
 /// Codes of all records.
-fn coded(method: Method, space: &Space, records: &[u8]) -> (Coarse, Vec<u8>) {
+pub(super) fn coded(method: Method, space: &Space, records: &[u8]) -> (Coarse, Vec<u8>) {
     let stride = space.layout.stride;
     let record = |row: u32| &records[row as usize * stride..][..stride];
     let rows = records.len() / stride;
@@ -67,7 +67,7 @@ fn coded(method: Method, space: &Space, records: &[u8]) -> (Coarse, Vec<u8>) {
 }
 
 /// Distances of all rows of codes, the same under every backend.
-fn distances(coarse: &Coarse, space: &Space, codes: &[u8], query: &[f32]) -> Vec<f32> {
+pub(super) fn distances(coarse: &Coarse, space: &Space, codes: &[u8], query: &[f32]) -> Vec<f32> {
     let places: Vec<usize> = (0..codes.len()).step_by(coarse.stride()).collect();
     let of = |kernels: &'static Kernels| {
         let (mut prepared, mut out) = (Prepared::new(), vec![f32::NAN; places.len()]);
@@ -84,11 +84,11 @@ fn distances(coarse: &Coarse, space: &Space, codes: &[u8], query: &[f32]) -> Vec
 }
 
 /// The vector and the query as codes see them, before centre and rotation.
-fn seen(space: &Space, record: &[u8], query: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn seen(space: &Space, record: &[u8], query: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut vector, mut prepared) = (Vec::new(), Prepared::new());
     coordinates(space, record, &mut vector);
     prepared.query(space, Kernels::best(), Query::F32(query));
-    let length = if is_turned(space) { prepared.length_sq.sqrt() } else { 1.0 };
+    let length = if is_turned(space) && prepared.length_sq > 0.0 { prepared.length_sq.sqrt() } else { 1.0 };
     (vector, prepared.work.iter().map(|x| x / length).collect())
 }
 
@@ -101,7 +101,7 @@ fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
@@ -137,7 +137,7 @@ fn a_distance_is_that_of_the_library_beneath() {
 }
 
 /// The distance that `rabitq` estimates from unpacked codes in f64, and what the query's rounding may add.
-fn by_hand(bits: &Bits, space: &Space, row: &[u8], vector: &[f32], asked: &[f32]) -> (f64, f64) {
+pub(super) fn by_hand(bits: &Bits, space: &Space, row: &[u8], vector: &[f32], asked: &[f32]) -> (f64, f64) {
     let centred = |x: &[f32]| x.iter().zip(&bits.centre).map(|(x, c)| x - c).collect::<Vec<f32>>();
     let (mut rest, mut query) = (centred(vector), centred(asked));
     if space.metric == Metric::InnerProduct {
