@@ -107,6 +107,12 @@ impl Fail {
         Self { code: 130, message: "interrupted; the figures are those until then".to_owned(), chain: Vec::new() }
     }
 
+    /// The same, with what follows from it.
+    #[cfg(feature = "server")]
+    pub(crate) fn and(self, what: &str) -> Self {
+        Self { message: format!("{}; {what}", self.message), ..self }
+    }
+
     /// Prints it and says how to exit.
     pub(crate) fn report(&self, verbose: bool) -> ExitCode {
         let mut err = io::stderr().lock();
