@@ -148,7 +148,7 @@ fn code_of(error: &nearshore::Error) -> u8 {
         nearshore::Error::Io { .. } => 4,
         nearshore::Error::Open { .. } | nearshore::Error::Set { .. } => 5,
         nearshore::Error::Segment { source, .. } => code_of(source),
-        nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
-        nearshore::Error::Search(_) => 3,
+        nearshore::Error::Query { source: SearchError::Corrupt(_), .. } | nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
+        nearshore::Error::Query { .. } | nearshore::Error::Search(_) => 3,
     }
 }
