@@ -19,7 +19,7 @@ use nearshore_core::vectors::Query;
 use crate::batch::{First, in_groups};
 use crate::error::Error;
 use crate::io::blocks::Method;
-use crate::io::{LoadedFile, MappedFile, memory};
+use crate::io::{LoadedFile, MappedFile, huge, memory};
 use crate::segments::{self, Stand};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
@@ -200,12 +200,12 @@ impl Index {
     }
 
     /// Makes the codes that walks by [`Layout::Fast`](nearshore_core::search::Layout) read, where the file does not have them:
-    /// [`index::Index::derive_neighbor_codes`].
+    /// [`index::Index::derive_neighbor_codes`], on huge pages where the system has them.
     ///
     /// # Errors
     /// [`Error::Search`]: a damaged block, or a file without a graph.
     pub fn derive_neighbor_codes(&mut self, par: &impl Par) -> Result<(), Error> {
-        Ok(self.index.derive_neighbor_codes(par)?)
+        Ok(self.index.derive_neighbor_codes_in(par, huge::ask)?)
     }
 
     /// Finds the nearest rows, nearest first, ties by the smaller id.
