@@ -19,6 +19,16 @@ use crate::search::{Scratch, SearchError};
 /// Blocks of a run that are asked for at once, at most.
 const RUN_BLOCKS_MAX: u64 = 64;
 
+/// The place of the run of `root`, which is added behind the others unless it is among the first `known`, which are in order.
+fn run_of(runs: &mut Vec<Run>, known: usize, root: u32) -> usize {
+    let place = runs[..known].partition_point(|run| run.root < root);
+    if runs[..known].get(place).is_some_and(|run| run.root == root) {
+        return place;
+    }
+    runs.push(Run { root, row: root, lives: None });
+    runs.len() - 1
+}
+
 impl<B: AsRef<[u8]>> Index<B> {
     /// Wants the records of what a walk found: of its best rows that live, or have a duplicate that does.
     pub(super) fn want_found(&self, loaded: &Loaded, pending: &mut Pending) -> Result<(), SearchError> {
@@ -30,16 +40,15 @@ impl<B: AsRef<[u8]>> Index<B> {
         let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
         scratch.found.clear();
         missing.clear();
+        // Those of former rounds are in order; new ones come behind them, none twice, and are put into order once.
+        let known = runs.len();
         for found in scratch.beam.pool.iter() {
             if scratch.found.len() >= params.rerank.unwrap_or(0) {
                 break;
             }
             // Of a walk among rows each stands for one of them.
             let lives = among || !ranker.is_out(found.node)? || {
-                let place = runs.partition_point(|run| run.root < found.node);
-                if runs.get(place).is_none_or(|run| run.root != found.node) {
-                    runs.insert(place, Run { root: found.node, row: found.node, lives: None });
-                }
+                let place = run_of(runs, known, found.node);
                 let run = &mut runs[place];
                 while run.lives.is_none() {
                     let Some(record) = rows.get(run.row)? else {
@@ -58,6 +67,9 @@ impl<B: AsRef<[u8]>> Index<B> {
             if lives {
                 scratch.found.push(found);
             }
+        }
+        if runs.len() > known {
+            crate::sort::by_key(runs, |run| run.root);
         }
         let guide = self.guide(loaded, records);
         if let Some(coarse) = guide.coarse.filter(|_| *in_doubt && missing.is_empty()) {
@@ -160,5 +172,22 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         pending.run_blocks = (pending.run_blocks * 2).clamp(1, RUN_BLOCKS_MAX);
         pending.await_round(stage);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_runs_move_no_others() {
+        let (mut runs, count) = (Vec::new(), 100_000u32);
+        let roots = || (0..count).map(|at| (at.wrapping_mul(7919) % count) * 2);
+        // Each goes to the end, wherever its root belongs: nothing makes room for it.
+        assert!(roots().enumerate().all(|(at, root)| run_of(&mut runs, 0, root) == at));
+        crate::sort::by_key(&mut runs, |run| run.root);
+        let known = runs.len();
+        assert!(roots().all(|root| run_of(&mut runs, known, root) == root as usize / 2));
+        assert_eq!((runs.len(), run_of(&mut runs, known, 7), run_of(&mut runs, known, u32::MAX)), (known, known, known + 1));
     }
 }
