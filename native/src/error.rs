@@ -47,6 +47,13 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<Error>,
     },
+    /// One query of several.
+    Query {
+        /// Its number.
+        query: usize,
+        /// What is wrong with it, or what its search met.
+        source: SearchError,
+    },
     /// The search was asked for the impossible, or met damage.
     Search(SearchError),
 }
@@ -68,6 +75,7 @@ impl fmt::Display for Error {
                 Self::Search(error) => write!(f, "{}: its segment {}: {error}", set.display(), path.display()),
                 other => write!(f, "{}: its segment {other}", set.display()),
             },
+            Self::Query { query, source } => write!(f, "query {query}: {source}"),
             Self::Search(error) => error.fmt(f),
         }
     }
@@ -79,7 +87,7 @@ impl std::error::Error for Error {
             Self::Io { source, .. } => Some(source),
             Self::Open { source, .. } => Some(source),
             Self::Segment { source, .. } => Some(source),
-            Self::Search(error) => Some(error),
+            Self::Query { source: error, .. } | Self::Search(error) => Some(error),
             Self::Stand { .. } | Self::Set { .. } => None,
         }
     }

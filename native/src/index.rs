@@ -16,9 +16,10 @@ use nearshore_core::par::Par;
 use nearshore_core::search::{Hit, Scratch, SearchError, SearchParams, Stats};
 use nearshore_core::vectors::Query;
 
+use crate::batch::{First, in_groups};
 use crate::error::Error;
 use crate::io::blocks::Method;
-use crate::io::{LoadedFile, MappedFile, memory};
+use crate::io::{LoadedFile, MappedFile, huge, memory};
 use crate::segments::{self, Stand};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
@@ -199,12 +200,12 @@ impl Index {
     }
 
     /// Makes the codes that walks by [`Layout::Fast`](nearshore_core::search::Layout) read, where the file does not have them:
-    /// [`index::Index::derive_neighbor_codes`].
+    /// [`index::Index::derive_neighbor_codes`], on huge pages where the system has them.
     ///
     /// # Errors
     /// [`Error::Search`]: a damaged block, or a file without a graph.
     pub fn derive_neighbor_codes(&mut self, par: &impl Par) -> Result<(), Error> {
-        Ok(self.index.derive_neighbor_codes(par)?)
+        Ok(self.index.derive_neighbor_codes_in(par, huge::ask)?)
     }
 
     /// Finds the nearest rows, nearest first, ties by the smaller id.
@@ -222,6 +223,105 @@ impl Index {
     /// As [`Index::search`], and a set that was made for another file.
     pub fn search_where(&self, query: &(impl AsQuery + ?Sized), params: &SearchParams, rows: &RowSet) -> Result<Vec<Hit>, Error> {
         self.with_scratch(|scratch, hits| self.index.search_where(query.as_query(), params, rows, scratch, hits))
+    }
+
+    /// The hits of every query, in their order, by the threads of `par`: those of [`Index::search`], whatever the number of threads.
+    ///
+    /// ```
+    /// # use nearshore::{dataset::Vectors, build::{BuildParams, Input, build}, format::Element, io::FileSink};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("example.shore");
+    /// # let rows: [f32; 6] = [0.0, 0.0, 1.0, 0.0, 0.0, 2.0];
+    /// # let vectors = Vectors::packed(Element::F32, 2, bytemuck::cast_slice(&rows)).ok_or("rows")?;
+    /// # let input = Input { vectors, ids: None, payloads: None };
+    /// # let mut go_on = |_, _, _| std::ops::ControlFlow::Continue(());
+    /// # let (sink, _) = build(&input, &BuildParams::default(), &nearshore::Pool::new(1)?, nearshore::Kernels::best(), &mut go_on, FileSink::create(&path, false)?)?;
+    /// # sink.finish()?;
+    /// use nearshore::{Index, Pool, search::SearchParams};
+    ///
+    /// let cores = Pool::new(0)?; // a thread for each; to be kept for batches to come
+    /// let queries = [[0.0f32, 1.5], [0.9, 0.0]];
+    /// let hits = Index::open(path)?.search_batch(&queries, &SearchParams::recall(0.95).k(2), &cores)?;
+    /// assert_eq!((hits[0][0].id, hits[1][0].id), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Memory: `k` hits of each query, and buffers of a search for each thread.
+    ///
+    /// # Errors
+    /// [`Error::Query`]: the first query, by number, that [`Index::search`] would refuse, and why; [`Error::Search`] for a parameter out of
+    /// range.
+    pub fn search_batch(&self, queries: &[impl AsQuery + Sync], params: &SearchParams, par: &impl Par) -> Result<Vec<Vec<Hit>>, Error> {
+        self.batch(queries, params, None, par)
+    }
+
+    /// As [`Index::search_batch`], among rows that [`index::Index::select`] selected by a condition.
+    ///
+    /// # Errors
+    /// As [`Index::search_batch`], and a set that was made for another file.
+    pub fn search_batch_where(
+        &self,
+        queries: &[impl AsQuery + Sync],
+        params: &SearchParams,
+        rows: &RowSet,
+        par: &impl Par,
+    ) -> Result<Vec<Vec<Hit>>, Error> {
+        self.batch(queries, params, Some(rows), par)
+    }
+
+    fn batch(
+        &self,
+        queries: &[impl AsQuery + Sync],
+        params: &SearchParams,
+        only: Option<&RowSet>,
+        par: &impl Par,
+    ) -> Result<Vec<Vec<Hit>>, Error> {
+        let mut answers = vec![Vec::new(); queries.len()];
+        self.search_each(&mut answers, |query| queries[query].as_query(), params, only, par, |answer, hits, _| *answer = hits.to_vec())?;
+        Ok(answers)
+    }
+
+    /// Has every place of `answers` take what the search for the query of its number finds, by the threads of `par`, among the rows of `only`
+    /// where that is given: what [`Index::search_batch`] does, for those who have queries and answers in a form of their own.
+    ///
+    /// # Errors
+    /// As [`Index::search_batch`]; which answers were taken then is open.
+    pub fn search_each<'q, A: Send>(
+        &self,
+        answers: &mut [A],
+        query: impl Fn(usize) -> Query<'q> + Sync,
+        params: &SearchParams,
+        only: Option<&RowSet>,
+        par: &impl Par,
+        take: impl Fn(&mut A, &[Hit], &Stats) + Sync,
+    ) -> Result<(), Error> {
+        params.validate()?;
+        let mut workers = self.workers(par.threads().min(answers.len()).max(1));
+        let first = First::none();
+        in_groups(answers, &mut workers, par, |start, answers, (scratch, hits)| {
+            for (number, answer) in (start..).zip(answers).take_while(|(number, _)| first.wants(*number)) {
+                let found = match only {
+                    Some(rows) => self.index.search_where(query(number), params, rows, scratch, hits),
+                    None => self.index.search(query(number), params, scratch, hits),
+                };
+                match found {
+                    Ok(stats) => take(answer, hits, &stats),
+                    Err(error) => first.fail(number, error),
+                }
+            }
+        });
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).extend(workers.into_iter().map(|(scratch, _)| scratch));
+        first.into_error().map_or(Ok(()), |(query, source)| Err(Error::Query { query, source }))
+    }
+
+    /// Buffers for so many threads: idle ones, then new ones.
+    fn workers(&self, threads: usize) -> Vec<(Scratch, Vec<Hit>)> {
+        let mut idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.len().saturating_sub(threads);
+        let mut scratches = idle.split_off(kept);
+        drop(idle);
+        scratches.resize_with(threads, Scratch::default);
+        scratches.into_iter().map(|scratch| (scratch, Vec::new())).collect()
     }
 
     fn with_scratch(&self, search: impl FnOnce(&mut Scratch, &mut Vec<Hit>) -> Result<Stats, SearchError>) -> Result<Vec<Hit>, Error> {

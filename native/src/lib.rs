@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod base64;
+mod batch;
 pub mod bench;
 pub mod collection;
 pub mod dataset;

@@ -117,6 +117,14 @@ pub(crate) fn python() -> Result<PathBuf> {
     system_program(&["python3"], &["python3"], "install Python 3, the standard library is enough")
 }
 
+/// curl, as which the documentation speaks to a server.
+///
+/// # Errors
+/// When there is none and none can be installed.
+pub(crate) fn curl() -> Result<PathBuf> {
+    system_program(&["curl"], &["curl", "ca-certificates"], "install curl, by which the pages about serving speak to a server")
+}
+
 /// A Python that has numpy, in an environment of its own: the system's is not ours to change.
 ///
 /// # Errors

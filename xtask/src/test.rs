@@ -140,6 +140,8 @@ const ELSEWHERE: [&str; 4] = ["--exclude", "xtask", "--exclude", "nearshore-wasm
 fn crates(tally: &mut Tally) -> Result<()> {
     // Some compare with the independent reader.
     setup::python()?;
+    // The commands of `docs/serving.md`, and those that the README has of it, are run as written.
+    setup::curl()?;
     for compiler in ["cc", "c++"] {
         if find(&[compiler]).is_none() {
             println!("skipped: programs for {compiler}, which is not on the PATH");

@@ -13,6 +13,8 @@ use crate::quant::Coarse;
 use crate::quant::coarse::Method;
 use crate::quant::{CodeLayout, Prepared, Space};
 use crate::search::SearchParams;
+#[cfg(feature = "codes")]
+use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -71,6 +73,16 @@ impl Codes {
             Some(method) => table.encoding == method.encoding(),
             None => *codes == Self::U4 && table.encoding == CODES_U4,
         })
+    }
+
+    /// The word for what rows of so many dimensions get: codes by parts have no more parts than a row has dimensions.
+    #[cfg(feature = "codes")]
+    #[must_use]
+    pub fn for_dimensions(self, dimensions: usize) -> Cow<'static, str> {
+        match self.method() {
+            Some(Method::Product { parts }) if parts > dimensions => alloc::format!("pq{dimensions}").into(),
+            _ => self.as_str().into(),
+        }
     }
 
     /// How rows are coded, where it is by few bits.

@@ -27,7 +27,7 @@ impl NodeNeighbors {
         let mut rank = vec![0; order.len()];
         order.iter().zip(0..).for_each(|(&node, row)| rank[node as usize] = row);
         let coder = Coder { layout, space, rotation: &rotation, kernels, rank: Some(&rank) };
-        let Ok(codes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)));
+        let Ok(codes) = coder.rows(par, &view, |node| Ok::<_, Infallible>(view.records.record(node)), |_| {});
         Self { layout, rotation, codes }
     }
 

@@ -41,7 +41,7 @@ impl Pool {
     }
 
     /// The held nodes, nearest first.
-    pub fn iter(&self) -> impl Iterator<Item = Neighbor> + '_ {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Neighbor> + '_ {
         self.keys.iter().map(|&key| Neighbor::from_key(key))
     }
 

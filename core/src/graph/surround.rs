@@ -23,9 +23,9 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Zeros: so many bytes, and what is left of the last line.
+    /// Zeros: so many bytes, and what is left of the last line. Of many the system gives the pages when they are written to.
     fn new(bytes: usize) -> Self {
-        Self { lines: vec![Line([0; 64]); bytes.div_ceil(64)] }
+        Self { lines: bytemuck::allocation::zeroed_vec(bytes.div_ceil(64)) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
@@ -60,7 +60,7 @@ pub(crate) struct Coder<'a> {
 }
 
 impl Coder<'_> {
-    /// A row for each node of `graph`, one behind the other; `record` reads what a node is. The same bytes for any number of threads.
+    /// A row for each node of `graph`, one behind the other; `record` reads what a node is, `place` sees the memory before it is written to. The same bytes for any number of threads.
     /// `O(nodes degree d log d)`.
     ///
     /// # Errors
@@ -70,6 +70,7 @@ impl Coder<'_> {
         par: &P,
         graph: &G,
         record: impl Fn(u32) -> Result<&'r [u8], G::Error> + Sync,
+        place: impl FnOnce(&mut [u8]),
     ) -> Result<Rows, G::Error>
     where
         G::Error: Send,
@@ -77,6 +78,7 @@ impl Coder<'_> {
         let stride = self.layout.stride();
         // Blocks of a row are lines, so rows are as well.
         let mut codes = Rows::new(graph.nodes() * stride);
+        place(codes.bytes_mut());
         let tasks = codes.bytes_mut().chunks_mut((TASK_NODES * stride).max(1));
         let mut tasks: Vec<Task<'_, G::Error>> = tasks.map(|rows| (rows, Ok(()))).collect();
         let mut workers: Vec<Worker> = vec![Worker::default(); par.threads()];

@@ -58,6 +58,17 @@ impl<B: AsRef<[u8]>> Index<B> {
     where
         B: Sync,
     {
+        self.derive_neighbor_codes_in(par, |_| {})
+    }
+
+    /// The same, where `place` is shown the memory, all zeros, before it is written to: to say how the system should give it.
+    ///
+    /// # Errors
+    /// As [`Index::derive_neighbor_codes`].
+    pub fn derive_neighbor_codes_in<P: Par>(&mut self, par: &P, place: impl FnOnce(&mut [u8])) -> Result<(), SearchError>
+    where
+        B: Sync,
+    {
         if self.has_neighbor_codes() || self.is_empty() {
             return Ok(());
         }
@@ -72,7 +83,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let coder = Coder { layout, space: &loaded.space, rotation: &loaded.rotation, kernels: self.kernels, rank: None };
         // By records, whatever guides other walks.
         let graph = BaseGraph { edges, guide: Guide::records(records), nodes: self.len() };
-        self.derived = Some(Arc::new(coder.rows(par, &graph, |row| records.record(row))?));
+        self.derived = Some(Arc::new(coder.rows(par, &graph, |row| records.record(row), place)?));
         Ok(())
     }
 

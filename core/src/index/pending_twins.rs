@@ -12,12 +12,22 @@ use crate::error::Corrupt;
 use crate::format::Kind;
 use crate::graph::Neighbor;
 use crate::quant::record::DUPLICATE_FOLLOWS;
-use crate::search::doubt::keep_in_doubt;
+use crate::search::doubt::Doubt;
 use crate::search::pending::{Candidate, Pending, Run, Stage};
 use crate::search::{Scratch, SearchError};
 
 /// Blocks of a run that are asked for at once, at most.
 const RUN_BLOCKS_MAX: u64 = 64;
+
+/// The place of the run of `root`, which is added behind the others unless it is among the first `known`, which are in order.
+fn run_of(runs: &mut Vec<Run>, known: usize, root: u32) -> usize {
+    let place = runs[..known].partition_point(|run| run.root < root);
+    if runs[..known].get(place).is_some_and(|run| run.root == root) {
+        return place;
+    }
+    runs.push(Run { root, row: root, lives: None });
+    runs.len() - 1
+}
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// Wants the records of what a walk found: of its best rows that live, or have a duplicate that does.
@@ -30,18 +40,24 @@ impl<B: AsRef<[u8]>> Index<B> {
         let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
         let guide = self.guide(loaded, records);
         let (least, most) = guide.ranked(params);
-        scratch.found.clear();
+        let codes = Rows { section: guide.rows.section, held: (!self.is_at_hand(Kind::CodesRows)).then_some(&*held) };
+        let Scratch { beam, found: taken, query, .. } = scratch;
+        let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, codes.row(near.node)?, near.distance));
+        let mut doubt = Doubt::new(params.k, least);
+        taken.clear();
         missing.clear();
-        for found in scratch.beam.pool.iter() {
-            if scratch.found.len() >= most {
+        // Those of former rounds are in order; new ones come behind them, none twice, and are put into order once.
+        let known = runs.len();
+        for found in beam.pool.iter() {
+            if taken.len() >= most {
                 break;
+            }
+            if !doubt.takes(taken, &found, &tolerance)? {
+                continue;
             }
             // Of a walk among rows each stands for one of them.
             let lives = among || !ranker.is_out(found.node)? || {
-                let place = runs.partition_point(|run| run.root < found.node);
-                if runs.get(place).is_none_or(|run| run.root != found.node) {
-                    runs.insert(place, Run { root: found.node, row: found.node, lives: None });
-                }
+                let place = run_of(runs, known, found.node);
                 let run = &mut runs[place];
                 while run.lives.is_none() {
                     let Some(record) = rows.get(run.row)? else {
@@ -58,17 +74,14 @@ impl<B: AsRef<[u8]>> Index<B> {
                 run.lives == Some(true)
             };
             if lives {
-                scratch.found.push(found);
+                taken.push(found);
             }
         }
-        if missing.is_empty() {
-            let codes = Rows { section: guide.rows.section, held: (!self.is_at_hand(Kind::CodesRows)).then_some(&*held) };
-            let Scratch { found, query, .. } = scratch;
-            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, codes.row(near.node)?, near.distance));
-            keep_in_doubt(found, params.k, least, &tolerance)?;
+        if runs.len() > known {
+            crate::sort::by_key(runs, |run| run.root);
         }
         candidates.clear();
-        candidates.extend(scratch.found.iter().map(|found| Candidate::row(found.node)));
+        candidates.extend(taken.iter().map(|found| Candidate::row(found.node)));
         pending.twins.clear();
         if pending.missing.is_empty() {
             pending.run_blocks = 1;
@@ -161,5 +174,22 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         pending.run_blocks = (pending.run_blocks * 2).clamp(1, RUN_BLOCKS_MAX);
         pending.await_round(stage);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_runs_move_no_others() {
+        let (mut runs, count) = (Vec::new(), 100_000u32);
+        let roots = || (0..count).map(|at| (at.wrapping_mul(7919) % count) * 2);
+        // Each goes to the end, wherever its root belongs: nothing makes room for it.
+        assert!(roots().enumerate().all(|(at, root)| run_of(&mut runs, 0, root) == at));
+        crate::sort::by_key(&mut runs, |run| run.root);
+        let known = runs.len();
+        assert!(roots().all(|root| run_of(&mut runs, known, root) == root as usize / 2));
+        assert_eq!((runs.len(), run_of(&mut runs, known, 7), run_of(&mut runs, known, u32::MAX)), (known, known, known + 1));
     }
 }

@@ -23,10 +23,6 @@ use crate::search::quality::Setting;
 use crate::search::{Layout, Scratch, SearchError, SearchParams};
 use alloc::vec::Vec;
 
-/// Nodes that are asked for ahead of a walk unless [`Pending::read_ahead`] says otherwise. On 100,000 embeddings: see
-/// `docs/research/disk.md`.
-const AHEAD: usize = 4;
-
 impl<B: AsRef<[u8]>> Index<B> {
     /// Whether walks are guided by codes, so that records are read of candidates alone.
     pub(super) fn walks_by_codes(&self, loaded: &Loaded) -> Result<bool, SearchError> {
@@ -145,7 +141,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let begun = walking.upper.is_none() && walking.begun;
         let ended = begun && scratch.beam.go_on(&graph, &scratch.query, walking.limits, stats)?;
         if begun && !ended {
-            let ahead = if *ahead == 0 { AHEAD } else { *ahead };
+            let ahead = if *ahead == 0 { Pending::READ_AHEAD } else { *ahead };
             scratch.beam.ahead(walking.limits).take(ahead).for_each(|next| graph.missing(next.node, missing));
         }
         pending.walk = Some(walking);

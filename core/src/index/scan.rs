@@ -119,11 +119,14 @@ impl Best {
             self.ties.push(found);
             return;
         }
-        let displaced = self.pool.iter().last();
+        let displaced = self.pool.iter().next_back();
         self.pool.insert(found.key());
-        let last = self.last();
-        self.ties.extend(displaced);
-        self.ties.retain(|tie| tie.distance == last);
+        // All ties are as near as the last was: they stay as long as the next one is, and none does otherwise.
+        if self.last() == last {
+            self.ties.extend(displaced);
+        } else {
+            self.ties.clear();
+        }
     }
 
     fn push_all(&self, ranker: &Ranker<'_>, hits: &mut Vec<Hit>) -> Result<(), Corrupt> {
@@ -131,5 +134,32 @@ impl Best {
             ranker.push(found, hits)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::SplitMix;
+
+    #[test]
+    fn the_best_are_the_nearest_and_all_that_tie_with_the_last() {
+        let mut random = SplitMix::new(1);
+        for (count, distances, k) in [(300, 3, 10), (300, 40, 10), (50, 1, 7), (5, 2, 9), (400, 400, 1)] {
+            let found: Vec<Neighbor> = (0..count).map(|node| Neighbor { distance: random.below(distances) as f32, node }).collect();
+            let mut best = Best { pool: Pool::default(), ties: Vec::new(), k };
+            best.pool.reset(k);
+            for (at, &neighbor) in found.iter().enumerate() {
+                best.offer(neighbor);
+                // None is kept that cannot be a hit, at any time, so none is looked at again.
+                let mut nearest: Vec<f32> = found[..=at].iter().map(|neighbor| neighbor.distance).collect();
+                nearest.sort_by(f32::total_cmp);
+                let last = nearest.get(k - 1).copied().unwrap_or(f32::INFINITY);
+                let mut kept: Vec<u32> = best.pool.iter().chain(best.ties.iter().copied()).map(|neighbor| neighbor.node).collect();
+                kept.sort_unstable();
+                let wanted = found[..=at].iter().filter(|neighbor| neighbor.distance <= last).map(|neighbor| neighbor.node);
+                assert!(kept.into_iter().eq(wanted), "{count} of {distances}, after {at}");
+            }
+        }
     }
 }

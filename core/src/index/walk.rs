@@ -8,8 +8,7 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
-use crate::quant::Prepared;
-use crate::search::doubt::keep_in_doubt;
+use crate::search::doubt::{Doubt, keep_in_doubt};
 use crate::search::quality::Setting;
 use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
@@ -114,21 +113,18 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         scratch.found.clear();
         let (least, most) = guide.ranked(params);
-        for found in scratch.beam.pool.iter() {
+        let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(&scratch.query, guide.rows.record(near.node)?, near.distance));
+        let mut doubt = Doubt::new(params.k, least);
+        for near in scratch.beam.pool.iter() {
             if scratch.found.len() >= most {
                 break;
             }
-            if ranker.lives(found.node)? {
-                scratch.found.push(found);
+            if doubt.takes(&scratch.found, &near, &tolerance)? && ranker.lives(near.node)? {
+                scratch.found.push(near);
             }
         }
-        let in_doubt = |guide: Guide<'_>, least, found: &mut Vec<Neighbor>, query: &Prepared| {
-            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, guide.rows.record(near.node)?, near.distance));
-            keep_in_doubt(found, params.k, least, &tolerance)
-        };
         if guide.is_coarse() {
             let Scratch { found, distances, query, buffers, .. } = scratch;
-            in_doubt(guide, least, found, query)?;
             distances.resize(found.len(), 0.0);
             records.distances(query, found.iter().map(|found| Ok(found.node)), buffers, distances)?;
             found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
@@ -139,8 +135,11 @@ impl<B: AsRef<[u8]>> Index<B> {
             return push_nearest(ranker, scratch.found.iter().copied(), params.k, hits);
         };
         let originals = Originals { section, element: self.element(), metric: self.metric() };
-        if params.rerank.is_none() {
-            in_doubt(Guide::records(records), params.k, &mut scratch.found, &scratch.query)?;
+        if params.rerank.is_none() && guide.is_coarse() {
+            let Scratch { found, query, .. } = scratch;
+            let guide = Guide::records(records);
+            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, records.record(near.node)?, near.distance));
+            keep_in_doubt(found, params.k, params.k, &tolerance)?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();
         let ahead = |found: &[Neighbor], at: usize| {

@@ -8,8 +8,49 @@ use crate::quant::{Encoding, Factors, Prepared, Space};
 use crate::simd;
 use alloc::vec::Vec;
 
-/// Keeps of `found`, nearest first, those that may be among the `k` nearest once their distances are computed from something better:
-/// the first `least`, no fewer than `k`, and whatever `tolerance`, how far a distance may be off, leaves in doubt.
+/// Says of candidates, nearest first, whether they may be among the `k` nearest once their distances are computed from something better.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    k: usize,
+    least: usize,
+    /// How far the first `k` may turn out to be.
+    reach: Option<f32>,
+}
+
+impl Doubt {
+    /// The first `least`, no fewer than `k`, are taken without a question.
+    pub(crate) fn new(k: usize, least: usize) -> Self {
+        Self { k, least: least.max(k), reach: None }
+    }
+
+    /// Whether `near`, behind those that were `taken`, is one of the first or in doubt by `tolerance`: how far a distance may be off.
+    ///
+    /// # Errors
+    /// What `tolerance` reports.
+    pub(crate) fn takes<E>(
+        &mut self,
+        taken: &[Neighbor],
+        near: &Neighbor,
+        tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>,
+    ) -> Result<bool, E> {
+        if taken.len() < self.least {
+            return Ok(true);
+        }
+        let reach = if let Some(reach) = self.reach {
+            reach
+        } else {
+            let mut reach = f32::NEG_INFINITY;
+            for near in &taken[..self.k] {
+                reach = reach.max(near.distance + tolerance(near)?);
+            }
+            *self.reach.insert(reach)
+        };
+        // Tolerances differ from row to row, so a later row may be in doubt where an earlier one is not.
+        Ok(near.distance - tolerance(near)? <= reach)
+    }
+}
+
+/// Keeps those of `found`, nearest first, that [`Doubt`] takes.
 ///
 /// # Errors
 /// What `tolerance`, asked for those in `found`, reports.
@@ -19,19 +60,10 @@ pub(crate) fn keep_in_doubt<E>(
     least: usize,
     tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>,
 ) -> Result<(), E> {
-    let least = least.max(k);
-    if found.len() <= least {
-        return Ok(());
-    }
-    let mut reach = f32::NEG_INFINITY;
-    for near in &found[..k] {
-        reach = reach.max(near.distance + tolerance(near)?);
-    }
-    // Tolerances differ from row to row, so a later row may be in doubt where an earlier one is not.
-    let mut kept = least;
-    for at in least..found.len() {
+    let (mut doubt, mut kept) = (Doubt::new(k, least), 0);
+    for at in 0..found.len() {
         let near = found[at];
-        if near.distance - tolerance(&near)? <= reach {
+        if doubt.takes(&found[..kept], &near, tolerance)? {
             found[kept] = near;
             kept += 1;
         }

@@ -168,7 +168,12 @@ impl Pending {
         self.with_payloads = yes;
     }
 
-    /// How many nodes ahead a walk asks for edges that are not at hand (4, and so for 0): more of them are fewer rounds and more blocks, of which more are
+    /// Nodes that are asked for ahead of a walk unless [`Pending::read_ahead`] says otherwise. On 100,000 embeddings: see
+    /// `docs/research/disk.md`.
+    #[cfg(feature = "codes")]
+    pub const READ_AHEAD: usize = 4;
+
+    /// How many nodes ahead a walk asks for edges that are not at hand ([`Pending::READ_AHEAD`], and so for 0): more of them are fewer rounds and more blocks, of which more are
     /// for nothing. Hits stay the same.
     #[cfg(feature = "codes")]
     pub fn read_ahead(&mut self, nodes: usize) {

@@ -53,6 +53,7 @@ impl From<nearshore::Error> for Failure {
             nearshore::Error::Io { .. } => Status::Io,
             nearshore::Error::Stand { .. } => Status::Unsupported,
             nearshore::Error::Open { .. } | nearshore::Error::Set { .. } | nearshore::Error::Segment { .. } => Status::Damaged,
+            nearshore::Error::Query { query, source } => return Self::from(source).of(&format!("query {query}")),
             nearshore::Error::Search(error) => return error.into(),
         };
         Self { status, message: error.to_string() }

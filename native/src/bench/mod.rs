@@ -21,12 +21,10 @@ use nearshore_core::index::Index;
 use nearshore_core::par::Par;
 use nearshore_core::search::{SearchError, SearchParams, Stats};
 
+use crate::batch::in_groups;
 use crate::dataset::truth::Truth;
 use crate::queries::Queries;
 use crate::segments::{self, Work, search_each};
-
-/// Queries that a thread takes at a time when there are several.
-const GROUP: usize = 32;
 
 /// Queries, spread over all, whose touched blocks are counted. Under a scan one stands for all.
 const COUNTED: usize = 16;
@@ -187,11 +185,10 @@ impl<'a, B: AsRef<[u8]> + Sync> Bench<'a, B> {
     fn pass(&mut self, params: &SearchParams, limit: usize, par: &impl Par) -> Result<(), QueryError> {
         let Self { segments, queries, only, answers, workers, .. } = self;
         let count = limit.min(answers.len());
-        let group = if par.threads() == 1 { count } else { GROUP };
-        par.chunks(&mut answers[..count], group, workers, |index_of_group, answers, worker| {
+        in_groups(&mut answers[..count], workers, par, |first, answers, worker| {
             let before = thread_time();
-            for (place, answer) in answers.iter_mut().enumerate() {
-                let query = queries.get(index_of_group * group + place);
+            for (number, answer) in (first..).zip(answers) {
+                let query = queries.get(number);
                 let started = Instant::now();
                 let found = search_each(segments.iter().copied(), query, params, *only, &mut worker.work, &mut worker.found);
                 answer.nanos = started.elapsed().as_nanos() as u64;

@@ -12,7 +12,7 @@ use nearshore::format::Plan;
 use nearshore::io::blocks::{BlockOptions, Method};
 use nearshore::search::quality::{Setting, TileSetting};
 use nearshore::search::{Effort, SearchParams};
-use nearshore::{DiskIndex, DiskOptions, Error, Flight, Queries};
+use nearshore::{DiskIndex, DiskOptions, Error, Flight, Queries, Segments};
 use serde_json::{Value, json};
 
 use super::args::{BenchArgs, Common};
@@ -55,6 +55,12 @@ struct Answer {
 
 pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(), Fail> {
     check_layout(&args.plan)?;
+    if Segments::is_set_at(args.file()) {
+        let (path, driver) = (args.file().display(), args.plan.driver);
+        return Err(Fail::usage(format!(
+            "{path}: a set of segments; --driver {driver} measures the reads of one file: one of its files, or --driver mmap, would be right"
+        )));
+    }
     let mut options = DiskOptions::default();
     options.blocks = BlockOptions::default().method(method);
     options.memory = args.memory.map(|memory| memory.0);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Builder, Input, Stage, Summary, build_with_columns};
+use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Summary, build_with_columns};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
@@ -73,6 +73,14 @@ pub(super) fn name_of(stage: Stage) -> &'static str {
     }
 }
 
+/// Says what codes by parts become where rows have fewer dimensions than the word has parts.
+pub(super) fn say_codes(codes: Codes, dimensions: usize, common: &Common) {
+    let (asked, made) = (codes.as_str(), codes.for_dimensions(dimensions));
+    if made != asked && !common.quiet {
+        eprintln!("--codes {asked}: rows of {dimensions} dimensions have no more parts than that, so it is {made}");
+    }
+}
+
 /// Builds all at once.
 pub(super) fn whole(
     args: &BuildArgs,
@@ -84,6 +92,7 @@ pub(super) fn whole(
 ) -> Result<(), Fail> {
     let started = Instant::now();
     let params = args.params(args.tier.of(data, args, common)?);
+    say_codes(params.codes, data.dimensions(), common);
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
         progress.tell(name_of(stage), done, Some(total));
@@ -109,7 +118,7 @@ pub(super) fn summary_json(output: &Path, params: &BuildParams, data: &Dataset, 
     json!({
         "file": output.display().to_string(), "rows": summary.rows, "dimensions": data.dimensions(), "metric": params.metric.as_str(),
         "element": data.element().as_str(), "m": params.m, "ef_construction": params.ef_construction, "builder": params.builder.as_str(), "seed": params.seed,
-        "originals": params.originals, "codes": params.codes.as_str(), "tier": params.tier.as_str(), "layout": params.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
+        "originals": params.originals, "codes": params.codes.for_dimensions(data.dimensions()), "tier": params.tier.as_str(), "layout": params.layout.as_str(), "threads": threads, "backend": Kernels::best().name(), "duplicates": summary.duplicates,
         "layers": summary.layers, "mean_degree": rounded(summary.mean_degree), "mended_edges": summary.mended,
         "file_bytes": summary.file_bytes, "build_id": format!("{:016x}", summary.build_id), "wall_seconds": rounded(wall),
         "cpu_seconds": rounded(cpu), "quality": quality_json(&summary.quality),

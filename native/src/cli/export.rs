@@ -14,6 +14,7 @@ use nearshore::{Driver, Index, Pool};
 use serde_json::json;
 
 use super::args::{CODES, Common, words};
+use super::build::say_codes;
 use super::export_web;
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
@@ -115,6 +116,7 @@ pub(crate) fn run(args: &ExportArgs, common: &Common) -> Result<(), Fail> {
         let mut params = PageParams::default();
         (params.codes, params.originals) = (args.codes.unwrap_or_default(), args.originals == "keep");
         params.page_bytes = args.page.unwrap_or(params.page_bytes);
+        say_codes(params.codes, index.dimensions(), common);
         let done = index.write_pages(&params, &pool, &mut tell, sink);
         let (sink, header) = done.map_err(|error| explain(error, args))?;
         progress.finish();
@@ -188,6 +190,14 @@ fn report_disk(args: &ExportArgs, common: &Common, header: &Header, wall: f64) -
             "{}: {} rows, {size}, in {took}; codes and graph, to stay in memory, are {front}",
             args.output.display(),
             header.superblock.rows
-        )
+        )?;
+        if header.table(Kind::Quality, 0).is_none_or(|table| table.rows == 0) {
+            let path = args.output.display();
+            writeln!(
+                out,
+                "  no recall was measured, so --recall goes by a guess: nearshore tune {path} --queries FILE -o TUNED measures it"
+            )?;
+        }
+        Ok(())
     })
 }

@@ -107,6 +107,12 @@ impl Fail {
         Self { code: 130, message: "interrupted; the figures are those until then".to_owned(), chain: Vec::new() }
     }
 
+    /// The same, with what follows from it.
+    #[cfg(feature = "server")]
+    pub(crate) fn and(self, what: &str) -> Self {
+        Self { message: format!("{}; {what}", self.message), ..self }
+    }
+
     /// Prints it and says how to exit.
     pub(crate) fn report(&self, verbose: bool) -> ExitCode {
         let mut err = io::stderr().lock();
@@ -130,8 +136,27 @@ impl From<DataError> for Fail {
     }
 }
 
+/// What would be right where the name of a folder stands for an index.
+fn not_a_folder(path: &Path) -> String {
+    let (collection, build) =
+        (path.join("collection.shore"), path.to_str().and_then(|name| name.trim_end_matches('/').strip_suffix(".build")));
+    let right = match build {
+        _ if collection.is_file() => format!("a collection of `nearshore serve`, whose index is {}", collection.display()),
+        Some(file) if path.join("lock").is_file() => {
+            format!("a build of {file} that is not done; the same `nearshore build` goes on with it")
+        }
+        _ => "the name of a .shore file, or of a set of segments, would be right".to_owned(),
+    };
+    format!("{}: is a folder; {right}", path.display())
+}
+
 impl From<nearshore::Error> for Fail {
     fn from(error: nearshore::Error) -> Self {
+        if let nearshore::Error::Io { path, .. } = &error
+            && path.is_dir()
+        {
+            return Self::usage(not_a_folder(path));
+        }
         Self { code: code_of(&error), message: error.to_string(), chain: causes(&error) }
     }
 }
@@ -142,7 +167,7 @@ fn code_of(error: &nearshore::Error) -> u8 {
         nearshore::Error::Io { .. } => 4,
         nearshore::Error::Open { .. } | nearshore::Error::Set { .. } => 5,
         nearshore::Error::Segment { source, .. } => code_of(source),
-        nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
-        nearshore::Error::Search(_) => 3,
+        nearshore::Error::Query { source: SearchError::Corrupt(_), .. } | nearshore::Error::Search(SearchError::Corrupt(_)) => 5,
+        nearshore::Error::Query { .. } | nearshore::Error::Search(_) => 3,
     }
 }

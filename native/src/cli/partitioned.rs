@@ -16,7 +16,7 @@ use nearshore::{Par as _, Pool};
 use serde_json::{Value, json};
 
 use super::args::{BuildArgs, Common};
-use super::build::{choice, explain, open, summary_json, whole, write_summary};
+use super::build::{choice, explain, open, say_codes, summary_json, whole, write_summary};
 use super::fail::Fail;
 use super::output::{check_folder, print, print_json, spare};
 use super::progress::Progress;
@@ -182,8 +182,8 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
     if bound.restart && share == Share::Others {
         return Err(Fail::usage("--restart goes with --partition plan: other shares may be at work"));
     }
-    let fresh = !folder.exists();
-    if fresh {
+    let mut fresh = Fresh((!folder.exists()).then_some(&folder));
+    if fresh.0.is_some() {
         if share == Share::Others {
             return Err(nothing_planned(&folder));
         }
@@ -215,6 +215,7 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
             (manifest, plan)
         }
         None if bound.partition.is_none() && bound.partitions.is_none() && fits(&data, &params, memory) => {
+            fresh.0 = None;
             let Work { state, spill, progress, pool, .. } = work;
             drop(spill);
             state.remove()?;
@@ -222,25 +223,42 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
             return whole(args, common, &data, &pool, &progress, sink);
         }
         None => {
+            say_codes(params.codes, data.dimensions(), common);
             let made = work.state.make_plan(&data, job, &work.pool, &mut work.told());
             match made {
                 Ok(made) => made,
                 Err(error) => {
                     // What the system refused may be gone on with; what makes no sense leaves nothing behind.
-                    if fresh && !matches!(error, PartitionedError::Io { .. }) {
-                        work.state.remove()?;
+                    if matches!(error, PartitionedError::Io { .. }) {
+                        fresh.0 = None;
                     }
                     return Err(in_words_of(error, &data, &args.output));
                 }
             }
         }
     };
+    fresh.0 = None;
     let (manifest, plan) = planned;
     if bound.partition.is_some() {
         return say(&work, &manifest, &plan, None);
     }
     work.link(&manifest, &plan, 0..plan.parts().len())?;
     work.merge(&manifest, &plan, &data, &args.output, args.force)
+}
+
+/// A folder that this build made: removed when it goes, as what failed before there was anything to go on with leaves nothing behind. Declared before
+/// what holds the folder's lock.
+struct Fresh<'a>(Option<&'a PathBuf>);
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if let Some(folder) = self.0.filter(|folder| folder.is_dir())
+            && let Ok(state) = State::open(folder, Share::Alone)
+        {
+            // What cannot be removed is known as a build's by the next one.
+            let _ = state.remove();
+        }
+    }
 }
 
 /// `nearshore build --partition I/N`: reads nothing but the folder.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nearshore::dataset::{Dataset, parse_vector};
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let asked = Asked { args, index: &index, queries: &queries, params, only: rows.as_deref() };
     let with_payload = index.iter().any(|(_, segment)| segment.reader().section(Kind::Payload, 0).is_some());
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
-    let mut read = args.plan.driver.method().map(|method| asked.read_all(method, with_payload, common.quiet)).transpose()?;
+    let mut read = args.plan.driver.method().map(|method| asked.read_all(method, with_payload, common)).transpose()?;
     let mut failed = None;
     let mut answer_all = |out: &mut dyn Write| {
         if common.json {
@@ -231,10 +232,12 @@ impl Asked<'_> {
 
     /// Answers of all queries by a driver that reads blocks as they are wanted: one segment after the other, among which the memory is shared
     /// out.
-    fn read_all(&self, method: Method, payloads: bool, quiet: bool) -> Result<Vec<Answer>, Fail> {
+    fn read_all(&self, method: Method, payloads: bool, common: &Common) -> Result<Vec<Answer>, Fail> {
         let mut answers = vec![Answer::default(); self.queries.len()];
         let segments = self.index.iter();
         let count = segments.len() as u64;
+        let (progress, done) = (Progress::new(common), AtomicU64::new(0));
+        let total = self.queries.len() as u64 * count;
         for (segment, (path, _)) in segments.enumerate() {
             let mut options = DiskOptions::default();
             options.blocks = BlockOptions::default().method(method);
@@ -245,13 +248,16 @@ impl Asked<'_> {
             if self.only.is_some() {
                 check_filter(&self.args.plan, &disk)?;
             }
-            if !quiet {
+            if !common.quiet {
                 let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.line(&self.params));
             }
             let found = Mutex::new((&mut answers, None));
             let flight = Flight { threads: 1, in_flight: disk.in_flight(), payloads };
             let only = self.only.and_then(|only| only.get(segment));
             disk.search_all(self.queries, &self.params, only, flight, &|query, ended| {
+                if total > 1 {
+                    progress.tell("searching", done.fetch_add(1, Ordering::Relaxed) + 1, Some(total));
+                }
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 let (pending, answer) = (ended.pending, &mut found.0[query]);
                 answer.found.add(segment, pending.hits(), &pending.stats(), self.params.k);
@@ -262,7 +268,8 @@ impl Asked<'_> {
                     found.1.get_or_insert((query, error));
                 }
             })?;
-            if !quiet && disk.file().replaced() > 0 {
+            progress.finish();
+            if !common.quiet && disk.file().replaced() > 0 {
                 let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.file());
             }
             match found.into_inner().unwrap_or_else(PoisonError::into_inner).1 {

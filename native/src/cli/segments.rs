@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::args::{BuildArgs, Common};
-use super::build::{cpu_seconds, explain, name_of, summary_json, write_summary};
+use super::build::{cpu_seconds, explain, name_of, say_codes, summary_json, write_summary};
 use super::fail::Fail;
 use super::output::{self, begin, bytes, print, print_json, rounded, seconds};
 use super::progress::Progress;
@@ -138,6 +138,7 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     old.retain(|path| *path != set);
     check_ids(data)?;
     let params = args.params(args.tier.of(data, args, common)?);
+    say_codes(params.codes, data.dimensions(), common);
     let (mut sinks, mut summaries) = (Vec::new(), Vec::new());
     for (segment, (rows, path)) in shares(data.rows(), count).zip(&paths).enumerate() {
         let began = Instant::now();

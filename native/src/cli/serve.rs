@@ -3,19 +3,23 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
-use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info, LiveColumn};
+use nearshore::collection::{Collection, CollectionError, CollectionOptions, Info, LiveColumn, Saved};
 use nearshore::filter::ColumnType;
 use nearshore::format::Metric;
 use nearshore::search::Layout;
-use nearshore::server::{ApiKey, FileServer, Options, Server};
+use nearshore::server::{ApiKey, FileServer, Options, Server, Unsaved};
 use serde_json::json;
 
 use super::args::{Common, words};
 use super::fail::Fail;
 use super::output::{print, print_json};
 use super::signals::stop_gracefully;
+
+/// Seconds before each further try of the save at the end.
+const TRIES: [u64; 3] = [1, 2, 4];
 
 pub(super) const EXAMPLES: &str =
     "A folder is made where there is none, and its collection at the first insert. What was inserted or deleted since the last
@@ -73,6 +77,12 @@ pub(crate) struct ServeArgs {
     /// Requests under way, up to half of them writes and a quarter reads by id; more are answered with 429
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
+    /// Connections open at once; the next one waits until one of them ends, and those without a request are closed for it
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    connections: u32,
+    /// Seconds that a connection may have no complete request under way before it is closed; more than a proxy before it has
+    #[arg(long, default_value_t = 75, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    idle_seconds: u32,
     /// MiB of a request's body; a larger one is answered with 413
     #[arg(long, default_value_t = 32, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
     body_mib: u32,
@@ -123,6 +133,8 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
     let options = Options {
         threads,
         in_flight,
+        connections: args.connections as usize,
+        idle: Duration::from_secs(args.idle_seconds.into()),
         body_bytes: (args.body_mib as usize) << 20,
         answer_bytes: (args.answer_mib as usize) << 20,
         key,
@@ -148,11 +160,27 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
     } else if !common.quiet {
         print(|out| welcome(out, &info, address, grpc))?;
     }
-    let saved = server.run().map_err(explain)?;
+    let saved = server.run().or_else(|unsaved| try_again(unsaved).map(Some))?;
     match saved {
         Some(saved) if !common.json && !common.quiet => print(|out| writeln!(out, "saved {} rows to {}", saved.rows, saved.file.display())),
         _ => Ok(()),
     }
+}
+
+/// Saves what a stop could not: the disk may have room in a moment, and nothing is lost until the last try.
+fn try_again(mut unsaved: Box<Unsaved>) -> Result<Saved, Fail> {
+    for seconds in TRIES {
+        let mut err = std::io::stderr();
+        let _ = writeln!(err, "{unsaved}; trying again in {seconds} s");
+        std::thread::sleep(Duration::from_secs(seconds));
+        unsaved = match unsaved.save() {
+            Ok(saved) => return Ok(saved),
+            Err(still) => still,
+        };
+    }
+    let changes = unsaved.changes();
+    let what = format!("the last {changes} changes are lost; the file is as it was saved before them");
+    Err(explain(unsaved.into_error()).and(&what))
 }
 
 /// `NAME` or `NAME:TYPE`.

@@ -4,13 +4,10 @@ use std::fmt;
 
 use nearshore_core::format::{Kind, Plan, Refine};
 use nearshore_core::search::quality::{Setting, TileSetting};
-use nearshore_core::search::{Layout, SearchParams};
+use nearshore_core::search::{Layout, Pending, SearchParams};
 
 use super::DiskIndex;
 use super::front::Held;
-
-/// Nodes that a walk asks for ahead unless told, as the core has it.
-const AHEAD: usize = 4;
 
 /// Rounds and reads of a search. Displays as a part of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +17,7 @@ pub struct Expected {
     pub rounds: f32,
     /// Blocks in all.
     pub reads: f32,
-    /// Whether both are bounds rather than means. Tombstones, and exact duplicates that lie in other blocks, come on top.
+    /// Whether both are bounds rather than means; means are good to a third or so. Tombstones, and exact duplicates that lie in other blocks, come on top.
     pub at_most: bool,
 }
 
@@ -51,7 +48,7 @@ impl DiskIndex {
                 .filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && (row.gamma > 0.0) == (setting.gamma > 0.0));
             let row = rows.min_by(|a, b| near(&(a.ef as f32)).total_cmp(&near(&(b.ef as f32))));
             let (hops, distances) = row.map_or((ef, 20.0 * ef), |row| (row.hops * ef / row.ef as f32, row.distances * ef / row.ef as f32));
-            let ahead = if self.read_ahead == 0 { AHEAD } else { self.read_ahead } as f32;
+            let ahead = if self.read_ahead == 0 { Pending::READ_AHEAD } else { self.read_ahead } as f32;
             // Of those that are asked for ahead about every second is expanded before others come between: fitted to 1 to 4 ahead, of more fewer are.
             let waits = hops / (1.0 + ahead / 2.0);
             match self.front.held {

@@ -30,6 +30,8 @@ pub(super) struct Front {
     pub(super) held: Held,
     /// Tombstones, where they lie behind it: every search looks at them.
     tombstones: (u64, u64),
+    /// Codes of neighbours, where they lie in it: searches whose blocks are read walk lean.
+    unread: (u64, u64),
 }
 
 impl Front {
@@ -37,10 +39,16 @@ impl Front {
     pub(super) fn all(file: &[u8]) -> Vec<Self> {
         let header_bytes = HEADER_BYTES as u64;
         let Some(header) = Header::parse(file, file.len() as u64).ok() else {
-            return vec![Self { bytes: header_bytes, held: Held::All, tombstones: (0, 0) }];
+            return vec![Self { bytes: header_bytes, held: Held::All, tombstones: (0, 0), unread: (0, 0) }];
         };
         let deleted = header.table(Kind::Deleted, 0).map(|table| (table.offset, table.end()));
-        let front = |bytes, held| Self { bytes, held, tombstones: deleted.filter(|deleted| deleted.1 > bytes).unwrap_or((0, 0)) };
+        let neighbors = header.table(Kind::NeighborCodes, 0).map(|table| (table.offset, table.end()));
+        let front = |bytes, held| Self {
+            bytes,
+            held,
+            tombstones: deleted.filter(|deleted| deleted.1 > bytes).unwrap_or((0, 0)),
+            unread: neighbors.filter(|neighbors| neighbors.1 <= bytes).unwrap_or((0, 0)),
+        };
         let begins = |kind| header.table(kind, 0).map(|table| table.offset);
         if header.superblock.plan == Plan::Tiles {
             return vec![front(begins(Kind::CodesTiles).unwrap_or(header_bytes), Held::Centroids)];
@@ -61,14 +69,14 @@ impl Front {
 }
 
 impl Front {
-    /// Where tombstones lie that are held beside it.
-    pub(super) fn tombstones(&self) -> Range<u64> {
-        self.tombstones.0..self.tombstones.1
+    /// Where in the file lies what is held.
+    pub(super) fn parts(&self) -> [Range<u64>; 3] {
+        [0..self.unread.0, self.unread.1..self.bytes, self.tombstones.0..self.tombstones.1]
     }
 
     /// Bytes held in all.
     pub(super) fn resident(&self) -> u64 {
-        self.bytes + self.tombstones.1 - self.tombstones.0
+        self.parts().iter().map(|part| part.end - part.start).sum()
     }
 }
 

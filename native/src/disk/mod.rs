@@ -103,7 +103,7 @@ impl DiskIndex {
         let front = fitting.unwrap_or(fronts[0]);
         let bytes = if fitting.is_some() {
             drop(mapped);
-            FileBytes::Loaded(LoadedFile::read(&opened, &[0..front.bytes, front.tombstones()]).map_err(io)?)
+            FileBytes::Loaded(LoadedFile::read(&opened, &front.parts()).map_err(io)?)
         } else {
             mapped.expect_random();
             FileBytes::Mapped(mapped)

@@ -9,7 +9,7 @@ use nearshore_core::build::{BuildParams, Codes, Input, PageParams, Tier, build};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::encoding::{CODES_PQ, CODES_RABITQ_1};
 use nearshore_core::format::{Element, Kind, Metric, Plan};
-use nearshore_core::search::{Hit, Scratch, Stats};
+use nearshore_core::search::{Hit, Layout, Scratch, Stats};
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Payloads, Vectors};
 
@@ -273,4 +273,37 @@ fn pages_of_a_file_for_memory_answer_as_a_build_for_a_disk() {
         assert!(right + 1 >= queries.len(), "{codes:?}: {right} answers of {} are what a scan finds", queries.len());
         same(&disk, &open(paged(&coarse, Codes::U4, 1)));
     }
+}
+
+#[test]
+fn codes_of_neighbours_are_not_held_where_nothing_reads_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = numbers(ROWS, 1);
+    let vectors = Vectors::packed(Element::F32, DIMENSIONS, bytemuck::cast_slice(&rows)).expect("whole rows");
+    let mut params = BuildParams::new(Metric::Cosine).ef_construction(40);
+    (params.layout, params.quality) = (Layout::Fast, false);
+    let input = Input { vectors, ids: None, payloads: None };
+    let go_on = &mut |_, _, _| ControlFlow::Continue(());
+    let pool = Pool::new(2).expect("threads");
+    let (bytes, _) = build::<_, Vec<u8>>(&input, &params, &pool, Kernels::best(), go_on, Vec::new()).expect("sound rows");
+    let path = folder.path().join("fast.shore");
+    std::fs::write(&path, &bytes).expect("room");
+    let index = Index::open(&path).expect("a sound file");
+    let table = |kind| *index.reader().header().table(kind, 0).expect("a table");
+    let (codes, originals) = (table(Kind::NeighborCodes), table(Kind::Originals));
+    let unread = codes.end() - codes.offset;
+    assert!(unread > 1 << 20);
+    let mut options = DiskOptions::default();
+    options.blocks = options.blocks.method(Method::Pread);
+    // Just enough without them.
+    options.memory = Some(originals.offset - unread);
+    let disk = DiskIndex::open(&path, options).expect("a sound file");
+    assert_eq!(disk.resident_bytes(), originals.offset - unread);
+    let (queries, params) = (queries(20), SearchParams::ef(40));
+    let wanted = wanted(&path, &queries, &params, None);
+    let flight = Flight { threads: 1, in_flight: 4, payloads: false };
+    disk.search_all(&queries, &params, None, flight, &|query, found| {
+        assert!(found.error.is_none() && found.pending.hits() == wanted[query].0);
+    })
+    .expect("a sound file");
 }

@@ -13,6 +13,7 @@
 pub mod blocks;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod denied;
+pub(crate) mod huge;
 mod loaded;
 mod mapped;
 pub(crate) mod memory;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{COPIES, FINISHED, LOCK, MANIFEST, OUTPUT, PLAN, PartitionedError, RECORDS, files};
+use super::{COPIES, FINISHED, LOCK, LOCK_BYTES, MANIFEST, OUTPUT, PLAN, PartitionedError, RECORDS, files};
 use crate::io::folder_of;
 
 /// Digits of a partition in the name of its lists.
@@ -56,10 +56,12 @@ pub(super) fn check(folder: &Path) -> Result<(), PartitionedError> {
         any.get_or_insert(name);
     }
     let Some(any) = any else { return Ok(()) };
-    if locked && foreign.is_none() || has_manifest(folder) {
+    let lock = if locked { fs::read(folder.join(LOCK)).map_err(io)? } else { Vec::new() };
+    // Those of earlier versions, and of a build that ended as it began, are empty.
+    if lock == LOCK_BYTES || locked && lock.is_empty() && foreign.is_none() || has_manifest(folder) {
         return Ok(());
     }
-    let name = foreign.unwrap_or(any).display().to_string();
+    let name = foreign.unwrap_or(if locked { LOCK.into() } else { any }).display().to_string();
     Err(PartitionedError::Foreign { path: folder.to_owned(), name })
 }
 

@@ -45,6 +45,8 @@ pub use manifest::{Manifest, Source};
 pub use steps::{Told, fits};
 
 const LOCK: &str = "lock";
+/// What is in it, so that a folder is known as a build's from its first moment.
+const LOCK_BYTES: &[u8] = b"nearshore build\n";
 const MANIFEST: &str = "manifest.json";
 const PLAN: &str = "plan";
 const RECORDS: &str = "records";
@@ -117,7 +119,8 @@ impl State {
     fn hold(folder: &Path, share: Share) -> Result<Self, PartitionedError> {
         let path = folder.join(LOCK);
         let lock = files::open_locked(&path, share == Share::Alone).map_err(|error| PartitionedError::io(&path, error))?;
-        let lock = lock.ok_or_else(|| PartitionedError::Busy { path: folder.to_owned() })?;
+        let mut lock = lock.ok_or_else(|| PartitionedError::Busy { path: folder.to_owned() })?;
+        mark(&mut lock).map_err(|error| PartitionedError::io(&path, error))?;
         Ok(Self { folder: folder.to_owned(), lock })
     }
 
@@ -274,6 +277,11 @@ impl State {
         let what = format!("is gone, and {} is not what became of it", output.display());
         Err(PartitionedError::Damaged { path: own, what })
     }
+}
+
+/// Says in a lock whose it is, where nothing is said. Others that share it may write the same at the same moment.
+fn mark(lock: &mut File) -> io::Result<()> {
+    if lock.metadata()?.len() == 0 { io::Write::write_all(lock, LOCK_BYTES) } else { Ok(()) }
 }
 
 /// A digest of all that a build reads of `data`.

@@ -8,6 +8,7 @@ use nearshore_core::search::{Hit, SearchError, SearchParams, Stats};
 
 use super::search::{Answer, Work};
 use super::{SegmentError, Segments};
+use crate::batch::in_groups;
 use crate::queries::Queries;
 
 /// One query in one segment.
@@ -30,10 +31,10 @@ impl Segments {
         let which = which.start.min(queries.len())..which.end.min(queries.len());
         let mut found: Vec<Found> = (0..which.len() * count).map(|_| Ok((Vec::new(), Stats::default()))).collect();
         let mut workers: Vec<Work> = (0..par.threads()).map(|_| Work::default()).collect();
-        par.chunks(&mut found, 1, &mut workers, |at, found, work| {
-            let (query, segment) = (queries.get(which.start + at / count), at % count);
-            let only = only.and_then(|only| only.get(segment));
-            for found in found {
+        in_groups(&mut found, &mut workers, par, |first, found, work| {
+            for (at, found) in (first..).zip(found) {
+                let (query, segment) = (queries.get(which.start + at / count), at % count);
+                let only = only.and_then(|only| only.get(segment));
                 let stats = work.search(&self.segments[segment].index, query, params, only);
                 *found = stats.map(|stats| (work.hits().to_vec(), stats));
             }

@@ -181,6 +181,36 @@ fn a_walk_of_a_set_finds_what_one_of_a_file_finds_and_threads_change_nothing() {
 }
 
 #[test]
+fn a_batch_of_one_file_is_its_searches_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, _) = Rows::new(Element::F32, Metric::L2, 700, 9).files(folder.path(), &[700]);
+    let queries = queries(150);
+    let mut list: Vec<Query<'_>> = (0..queries.len()).map(|query| queries.get(query)).collect();
+    let few = one.set_of_words(vec![0x9249_2492_4924_9249; 10]).unwrap();
+    for params in [SearchParams::ef(30), SearchParams::default().k(3).plan(Plan::Scan)] {
+        let alone: Vec<_> = list.iter().map(|query| one.search(query, &params).unwrap()).collect();
+        let among: Vec<_> = list.iter().map(|query| one.search_where(query, &params, &few).unwrap()).collect();
+        for pool in [1, 2, 7].map(|threads| Pool::new(threads).unwrap()) {
+            assert_eq!(one.search_batch(&list, &params, &pool).unwrap(), alone);
+            assert_eq!(one.search_batch_where(&list, &params, &few, &pool).unwrap(), among);
+            assert!(one.search_batch(&list[..0], &params, &pool).unwrap().is_empty());
+        }
+    }
+    // The first of the wrong queries is named, whoever met which first.
+    let short = [1.0; DIMENSIONS - 1];
+    for wrong in [140, 90, 91] {
+        list[wrong] = Query::F32(&short);
+    }
+    for pool in [1, 2, 7].map(|threads| Pool::new(threads).unwrap()) {
+        let failed = one.search_batch(&list, &SearchParams::default(), &pool).unwrap_err();
+        assert!(matches!(failed, Error::Query { query: 90, source: SearchError::Dimensions { .. } }), "{failed}");
+        assert!(failed.to_string().starts_with("query 90: "));
+        // What is wrong with all is no query's fault.
+        assert!(matches!(one.search_batch(&list, &SearchParams::default().k(0), &pool), Err(Error::Search(_))));
+    }
+}
+
+#[test]
 fn errors_of_searches_name_the_segment() {
     let folder = tempfile::tempdir().unwrap();
     let (_, set) = Rows::new(Element::U8, Metric::L2, 60, 7).files(folder.path(), &[20, 60]);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
 
 use super::error::ApiError;
+use super::words;
 use crate::base64;
 use crate::collection::{self, EF_MAX, K_MAX};
 use crate::filter::Value;
@@ -40,10 +41,10 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             (path, Some(missing)) => Some(format!("{path}.{missing}")),
             (path, None) => Some(path.to_owned()),
         };
-        let code = match () {
-            () if message.starts_with("unknown field") => "unknown_field",
-            () if missing.is_some() => "missing_field",
-            () => "wrong_type",
+        let (code, message) = match () {
+            () if message.starts_with("unknown field") => ("unknown_field", message),
+            () if missing.is_some() => ("missing_field", message),
+            () => ("wrong_type", words::wrong_type(&path, &message)),
         };
         ApiError { field, ..ApiError::field(code, "", message) }
     })?;
@@ -318,6 +319,34 @@ mod tests {
         assert_eq!((error.code, error.field), ("bad_filter", field("filter")));
         assert_eq!(refusal::<Ids>("{}"), ("missing_field", field("ids")));
         assert_eq!(refusal::<Ids>(r#"{"ids": [1, 2.5]}"#), ("wrong_type", field("ids[1]")));
+    }
+
+    #[test]
+    fn a_wrong_type_is_said_in_words_of_the_interface() {
+        let said = |text: &str| parse::<Search>(text.as_bytes()).unwrap_err().message;
+        assert_eq!(said(r#"{"vector": [1], "k": "5"}"#), "k must be a whole number from 1 to 10000, not the text \"5\"");
+        assert_eq!(said(r#"{"vector": [1], "k": -1}"#), "k must be a whole number from 1 to 10000, not -1");
+        assert_eq!(
+            said(r#"{"searches": [{"vector": [1], "ef": 1.5}]}"#),
+            "searches[0].ef must be a whole number from 1 to 100000, not 1.5"
+        );
+        assert_eq!(said(r#"{"vector": [1], "recall": "high"}"#), "recall must be a number above 0 and up to 1, not the text \"high\"");
+        assert_eq!(said(r#"{"vector": [1], "with_payload": 1}"#), "with_payload must be true or false, not 1");
+        assert_eq!(said(r#"{"vector": [1, null]}"#), "vector[1] must be a number, not null");
+        assert_eq!(said(r#"{"vector": 1}"#), "vector must be an array of numbers, or base64 of little-endian f32, not 1");
+        assert_eq!(said(r#"{"vector": "AAAA"}"#), "3 bytes; a multiple of 4 would be right");
+        assert_eq!(said(r#"{"searches": {"vector": [1]}}"#), "searches must be an array, not an object");
+        assert_eq!(said(r#"{"searches": [7]}"#), "searches[0] must be an object, not 7");
+        assert_eq!(said("7"), "the body must be an object, not 7");
+        let said = |text: &str| parse::<Insert>(text.as_bytes()).unwrap_err().message;
+        assert_eq!(said(r#"{"vector": [1], "id": -1}"#), "id must be a whole number from 0 to 18446744073709551615, not -1");
+        assert_eq!(said(r#"{"vector": [1], "payload": {"a": 1}}"#), "payload must be text, not an object");
+        assert_eq!(said(r#"{"vector": [1], "payload": true}"#), "payload must be text, not true");
+        assert_eq!(said(r#"{"vector": [1], "columns": [1]}"#), "columns must be an object, not an array");
+        assert_eq!(said(r#"{"vector": [1], "payload_base64": "?"}"#), "not base64 (RFC 4648, with padding)");
+        assert_eq!(said(r#"{"vector": [1], "id": 1e3}"#), "id must be a whole number from 0 to 18446744073709551615, not 1000.0");
+        let ids = parse::<Ids>(br#"{"ids": [1, "7"]}"#).unwrap_err().message;
+        assert_eq!(ids, "ids[1] must be a whole number from 0 to 18446744073709551615, not the text \"7\"");
     }
 
     #[test]

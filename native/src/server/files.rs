@@ -20,7 +20,8 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{PATIENCE, SOCKET_THREADS_MAX, listen, serve};
+use super::connections::{Bounds, Connections};
+use super::{Options, PATIENCE, SOCKET_THREADS_MAX, listen};
 
 /// What scripts of other origins may read of an answer.
 const EXPOSED: [HeaderName; 5] =
@@ -67,8 +68,10 @@ impl FileServer {
     pub fn run(self) {
         let Self { listener, folder, runtime, stop, .. } = self;
         let mut asked = stop.subscribe();
+        let Options { connections, idle, .. } = Options::default();
+        let connections = Connections::new(Bounds { most: connections, idle });
         runtime.block_on(async {
-            let serving = tokio::spawn(serve(listener, router(&folder), stop.subscribe()));
+            let serving = tokio::spawn(connections.serve(listener, router(&folder), stop.subscribe()));
             let _ = asked.wait_for(|stop| *stop).await;
             let _ = tokio::time::timeout(PATIENCE, serving).await;
         });

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::connections::Connections;
 use crate::bench::resident_bytes;
 use crate::collection::Info;
 
@@ -58,14 +59,14 @@ impl Metrics {
     }
 
     /// All of it as text.
-    pub(super) fn text(&self, info: &Info, in_flight: usize) -> String {
+    pub(super) fn text(&self, info: &Info, in_flight: usize, connections: &Connections) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = self.write(&mut text, info, in_flight);
+        let _ = self.write(&mut text, info, in_flight, connections);
         text
     }
 
-    fn write(&self, out: &mut String, info: &Info, in_flight: usize) -> std::fmt::Result {
+    fn write(&self, out: &mut String, info: &Info, in_flight: usize, connections: &Connections) -> std::fmt::Result {
         let doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (door, routes) in &*doors {
             write_door(out, *door, routes)?;
@@ -73,6 +74,8 @@ impl Metrics {
         drop(doors);
         let gauges = [
             ("nearshore_http_requests_in_flight", "Requests under way, by whichever door.", Some(in_flight as u64)),
+            ("nearshore_connections", "Connections open, by whichever door.", Some(connections.open() as u64)),
+            ("nearshore_connections_max", "Connections that may be open; the next one waits.", Some(connections.most() as u64)),
             ("nearshore_rows", "Rows that searches find.", Some(info.rows)),
             ("nearshore_tombstones", "Deleted rows that still take memory.", Some(info.tombstones)),
             ("nearshore_unsaved_changes", "Rows inserted and deleted since the last save.", Some(info.unsaved)),

@@ -11,6 +11,7 @@
 
 mod answer;
 mod body;
+mod connections;
 mod error;
 mod files;
 #[cfg(feature = "grpc")]
@@ -23,11 +24,14 @@ mod metrics;
 mod places;
 mod room;
 mod routes;
+mod unsaved;
+mod words;
 mod work;
 
 pub use files::FileServer;
 pub use key::ApiKey;
 pub use routes::ROUTES;
+pub use unsaved::Unsaved;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -35,12 +39,11 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::collection::{Collection, CollectionError, Saved};
+use crate::collection::{Collection, Saved};
+use connections::{Bounds, Connections};
 use lanes::Lanes;
 use load::Budget;
 use metrics::Metrics;
@@ -62,6 +65,10 @@ pub struct Options {
     pub threads: usize,
     /// Requests under way, up to half of them writes and a quarter reads by id; more are told to come again.
     pub in_flight: usize,
+    /// Connections open at once, by whichever door; the next one waits until one of them ends.
+    pub connections: usize,
+    /// How long a connection may have no request under way, one whose head is not complete included, before it is closed.
+    pub idle: Duration,
     /// Bytes of a body; those that wait together have 8 times as many.
     pub body_bytes: usize,
     /// Bytes of an answer; those that wait to be sent have 8 times as many together.
@@ -78,6 +85,9 @@ impl Default for Options {
         Self {
             threads: 0,
             in_flight: 256,
+            connections: 512,
+            // Longer than proxies keep theirs (a minute), so that it is they who close.
+            idle: Duration::from_secs(75),
             body_bytes: 32 << 20,
             answer_bytes: 64 << 20,
             key: None,
@@ -93,6 +103,7 @@ struct Context {
     lanes: Lanes,
     metrics: Metrics,
     places: Places,
+    connections: Arc<Connections>,
     bodies: Arc<Budget>,
     answers: Arc<Budget>,
     options: Options,
@@ -165,8 +176,8 @@ impl Server {
     /// changed. `None` where there was nothing to save.
     ///
     /// # Errors
-    /// What the save reports; the rows are lost then, and the older file is untouched.
-    pub fn run(self) -> Result<Option<Saved>, CollectionError> {
+    /// What the save reports. The older file is untouched, and the rows are still there to be saved by another try.
+    pub fn run(self) -> Result<Option<Saved>, Box<Unsaved>> {
         #[cfg(feature = "grpc")]
         let grpc = self.grpc;
         let Self { listener, runtime, collection, options, stop, .. } = self;
@@ -175,6 +186,7 @@ impl Server {
             lanes: Lanes::new(options.threads),
             metrics: Metrics::default(),
             places: Places::new(options.in_flight),
+            connections: Connections::new(Bounds { most: options.connections, idle: options.idle }),
             bodies: Budget::new(options.body_bytes.saturating_mul(LARGEST_TOGETHER)),
             answers: Budget::new(options.answer_bytes.saturating_mul(LARGEST_TOGETHER)),
             options,
@@ -188,11 +200,12 @@ impl Server {
             let grpc = match grpc {
                 Some(listener) => {
                     let (router, health) = grpc::router(Arc::clone(&served)).await;
-                    Some((tokio::spawn(serve(listener, router, stopping.clone())), health))
+                    Some((tokio::spawn(Arc::clone(&served.connections).serve(listener, router, stopping.clone())), health))
                 }
                 None => None,
             };
-            let serving = tokio::spawn(serve(listener, routes::router(served), stopping));
+            let connections = Arc::clone(&served.connections);
+            let serving = tokio::spawn(connections.serve(listener, routes::router(served), stopping));
             let _ = asked.wait_for(|stop| *stop).await;
             let all = async {
                 #[cfg(feature = "grpc")]
@@ -208,7 +221,10 @@ impl Server {
         if context.collection.info().unsaved == 0 {
             return Ok(None);
         }
-        context.collection.save().map(Some)
+        match context.collection.save() {
+            Ok(saved) => Ok(Some(saved)),
+            Err(error) => Err(Box::new(Unsaved { context, error })),
+        }
     }
 }
 
@@ -216,20 +232,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// Serves until it is asked to stop, and then finishes what has begun.
-async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    // Answers are short and whole: they need not wait for more to send.
-    let listener = listener.tap_io(|socket| {
-        drop(socket.set_nodelay(true));
-        // Bytes of an answer that nobody takes must not stay for good.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, load::UNREAD.as_millis() as u32);
-    });
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    });
-    let _ = serving.await;
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -38,8 +38,9 @@ type Shared = State<Arc<Context>>;
 pub(super) fn router(context: Arc<Context>) -> Router {
     let health = async || json(StatusCode::OK, &answer::Status { status: "ok" });
     let unknown = async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "no such route; /openapi.json lists them").into_response();
-    let wrong = async || {
-        let message = "the route takes another method; /openapi.json lists them";
+    let wrong = async |uri: Uri| {
+        let taken: Vec<&str> = ROUTES.iter().filter(|(_, path)| *path == uri.path()).map(|(method, _)| *method).collect();
+        let message = format!("{} takes {}", uri.path(), taken.join(", "));
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response()
     };
     Router::new()
@@ -119,6 +120,6 @@ async fn ready(State(context): Shared) -> Response {
 }
 
 async fn metrics(State(context): Shared) -> Response {
-    let text = context.metrics.text(&context.collection.info(), context.places.taken());
+    let text = context.metrics.text(&context.collection.info(), context.places.taken(), &context.connections);
     typed(StatusCode::OK, "text/plain; version=0.0.4", text)
 }

@@ -41,6 +41,27 @@ fn a_command_that_makes_no_sense_is_usage() {
 }
 
 #[test]
+fn a_folder_in_place_of_an_index_is_said_with_what_would_be_right() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));
+    for folder in ["empty", "data", "b.shore.build"] {
+        std::fs::create_dir(sandbox.path(folder)).unwrap();
+    }
+    sandbox.run("build b.fbin -o data/collection.shore --quiet").ok();
+    sandbox.write("b.shore.build/lock", b"nearshore build\n");
+    let queries = " --queries b.fbin";
+    for (command, more) in
+        [("verify", ""), ("info", ""), ("search", queries), ("bench", queries), ("search", " --queries b.fbin --driver pread")]
+    {
+        for (folder, right) in
+            [("empty", "the name of a .shore file"), ("data", "data/collection.shore"), ("b.shore.build", "a build of b.shore")]
+        {
+            sandbox.run(&format!("{command} {folder}{more}")).fails(2, &[&format!("{folder}: is a folder; "), right]);
+        }
+    }
+}
+
+#[test]
 fn an_output_that_exists_is_kept_without_force() {
     let sandbox = Sandbox::new();
     sandbox.write("b.fbin", &fbin(2, &numbers(40, 1)));

@@ -6,6 +6,8 @@ mod billion;
 mod columns;
 mod commands;
 mod concurrent;
+#[cfg(feature = "server")]
+mod connections;
 mod export;
 mod failures;
 mod filters;

@@ -266,6 +266,42 @@ fn a_folder_of_something_else_is_left_as_it_is() {
 }
 
 #[test]
+fn a_build_that_fails_before_anything_is_planned_leaves_no_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.write("short.fbin", &fbin(DIMENSIONS, &rows(200, 6))[..5000]);
+    for bound in [BOUND, "--memory 1GiB", &format!("{BOUND} --partition plan")] {
+        sandbox.run(&format!("build short.fbin -o x.shore {bound}")).fails(3, &["short.fbin"]);
+        sandbox.run(&format!("build absent.fbin -o x.shore {bound}")).fails(4, &["absent.fbin"]);
+        assert_eq!(sandbox.names(), ["short.fbin"], "{bound}");
+    }
+}
+
+#[test]
+fn a_build_that_was_killed_as_it_began_is_known_beside_files_of_others() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(DIMENSIONS, &rows(2000, 6)));
+    let line = format!("build base.fbin -o x.shore {BOUND}");
+    sandbox.run(&format!("{line} --partition plan")).ok();
+    let lock = bytes(&sandbox, "x.shore.build/lock");
+    let folder = sandbox.path("x.shore.build");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    sandbox.write("x.shore.build/slurm-17.out", b"planning");
+    // A lock that says nothing may be anybody's.
+    sandbox.write("x.shore.build/lock", b"");
+    sandbox.run(&line).fails(2, &["x.shore.build: no folder of a build, as slurm-17.out"]);
+    sandbox.write("x.shore.build/lock", &lock);
+    sandbox.run(&line).ok();
+    assert_eq!(names(&folder), ["slurm-17.out"]);
+    sandbox.run("verify x.shore").ok();
+    // One that says something else is somebody's.
+    std::fs::remove_file(sandbox.path("x.shore.build/slurm-17.out")).unwrap();
+    sandbox.write("x.shore.build/lock", b"mine");
+    sandbox.run(&format!("{line} --force")).fails(2, &["x.shore.build: no folder of a build, as lock"]);
+    assert_eq!(bytes(&sandbox, "x.shore.build/lock"), b"mine");
+}
+
+#[test]
 fn an_output_on_another_file_system_is_refused_before_the_work() {
     let sandbox = Sandbox::new();
     let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };

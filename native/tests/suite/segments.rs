@@ -178,7 +178,8 @@ fn commands_that_take_one_file_say_so() {
     let what = "set.shores: a set of segments, where a single index is needed; one of its files would be right";
     sandbox.run("export set.shores -o web.shore").fails(2, &[what]);
     sandbox.run("tune set.shores --queries query.fbin").fails(2, &[what]);
-    sandbox.run("bench set.shores --queries query.fbin --driver pread").fails(2, &[what]);
+    let reads = ["set.shores: a set of segments; --driver pread measures the reads of one file", "or --driver mmap, would be right"];
+    sandbox.run("bench set.shores --queries query.fbin --driver pread").fails(2, &reads);
     sandbox.run("bench concurrent set.shores --queries query.fbin").fails(2, &[what]);
     #[cfg(feature = "server")]
     for more in ["", " --read-only"] {

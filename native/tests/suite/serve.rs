@@ -155,7 +155,9 @@ fn mistakes_name_their_field_and_change_nothing() {
         served.client().send("POST", path, &[], body.as_bytes()).refused(400, code, field);
     }
     served.client().send("POST", "/insert", &[], b"{\"vector\": [1,").refused(400, "not_json", "");
-    served.get("/insert").refused(405, "method_not_allowed", "");
+    let wrong = served.get("/insert");
+    assert!(wrong.header("allow") == Some("POST") && wrong.text.contains("/insert takes POST"), "{wrong:?}");
+    wrong.refused(405, "method_not_allowed", "");
     served.get("/collections").refused(404, "not_found", "");
     assert_eq!(served.get("/info").ok()["rows"], 1);
     assert_eq!(served.post("/search", &json!({ "vector": [1, 2] })).ok()["hits"].as_array().unwrap().len(), 1);

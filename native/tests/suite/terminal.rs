@@ -57,6 +57,20 @@ fn a_bar_moves_in_one_line_and_leaves_no_trace() {
 }
 
 #[test]
+fn searches_whose_blocks_are_read_tell_how_far_they_are() {
+    let sandbox = with_input();
+    sandbox.run("build base.fbin -o disk.shore --tier disk --ef-construction 40 --quiet").ok();
+    let binary = env!("CARGO_BIN_EXE_nearshore");
+    let line = format!("stty cols 80 rows 24; {binary} search disk.shore --queries base.fbin --driver pread > /dev/null");
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(sandbox.path("")).stdin(Stdio::null());
+    let Ok(output) = command.output() else { return };
+    let seen = String::from_utf8(output.stdout).unwrap();
+    let (bar, rest) = seen.rsplit_once(CLEAR).unwrap_or_else(|| panic!("never cleared: {seen:?}"));
+    assert!(output.status.success() && bar.split(CLEAR).any(|draw| draw.starts_with("searching")) && rest.is_empty(), "{seen:?}");
+}
+
+#[test]
 fn an_interrupted_bar_gives_its_line_to_the_message() {
     let sandbox = with_input();
     let Some(seen) = on_a_terminal(&sandbox, 80, "timeout --foreground --signal INT 0.7") else { return };

@@ -42,6 +42,28 @@ fn a_file_for_a_disk_has_the_pages_that_were_asked_for() {
 }
 
 #[test]
+fn what_a_file_has_other_than_was_asked_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.fbin", &fbin(32, &numbers(2500 * 32, 1)));
+    let options = "--m 6 --ef-construction 40 --originals drop";
+    let said = "--codes pq128: rows of 32 dimensions have no more parts than that, so it is pq32\n";
+    let built = sandbox.run(&format!("build base.fbin -o pq.shore {options} --codes pq128 --json")).ok();
+    assert!(built.stderr.contains(said), "{built:?}");
+    assert!(built.stdout.contains("\"codes\":\"pq32\""), "{built:?}");
+    assert_eq!(sandbox.run("info pq.shore --json").json()["codes"]["encoding"], "pq32");
+    assert!(sandbox.run("info pq.shore").ok().stdout.contains("walks are guided by pq32, "));
+    assert!(!sandbox.run(&format!("build base.fbin -o pq.shore {options} --codes pq32 --force --json")).ok().stderr.contains("--codes"));
+    // Codes of another kind than what was measured.
+    sandbox.run(&format!("build base.fbin -o base.shore {options} --quiet")).ok();
+    let exported = sandbox.run("export base.shore -o disk.shore --for disk --codes pq64").ok();
+    assert!(exported.stderr.contains(&said.replace("pq128", "pq64")), "{exported:?}");
+    assert!(exported.stdout.contains("no recall was measured") && exported.stdout.contains("nearshore tune disk.shore "), "{exported:?}");
+    sandbox.run("tune disk.shore --queries base.fbin -o tuned.shore --quiet").ok();
+    let exported = sandbox.run("export tuned.shore -o again.shore --for disk").ok();
+    assert!(!exported.stdout.contains("no recall was measured") && !exported.stderr.contains("--codes"), "{exported:?}");
+}
+
+#[test]
 fn a_tier_that_was_chosen_is_said_with_the_reason() {
     let sandbox = Sandbox::new();
     sandbox.write("base.fbin", &fbin(8, &numbers(400 * 8, 1)));

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Child;
+use std::process::{Child, ChildStderr};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -69,6 +69,11 @@ impl Served {
         }
     }
 
+    /// What it says on standard error, to be read while it runs.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.as_mut().unwrap().stderr.take().unwrap()
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn signal(&self) {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), Signal::TERM).unwrap();
@@ -120,6 +125,11 @@ impl Client {
     /// Sends bytes as they are. A server may have answered and gone before it has read them all.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.0.get_mut().write_all(bytes);
+    }
+
+    /// Waits until the server closes; whether it did without another word.
+    pub(crate) fn ended(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Ok(0))
     }
 
     /// Reads a response with a length.
