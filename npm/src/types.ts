@@ -118,7 +118,7 @@ export interface SearchOptions {
   plan?: "scan" | "walk" | "tiles";
   /** What the final order is computed from; by default the index chooses. */
   refine?: "records" | "originals";
-  /** Candidates computed again from the originals; by default those of the best `max(20, 2 k)` that their codes leave in doubt. */
+  /** Candidates computed again from the originals; by default those that their codes leave in doubt. */
   rerank?: number;
   /** Only hits at most this far away. */
   radius?: number;

@@ -45,7 +45,8 @@ pub struct SearchParams {
     /// What the final order is computed from; `None` as the file says.
     pub refine: Option<Refine>,
     /// Candidates that are computed again from the originals, and before that from the records where coarse codes guided the walk;
-    /// `None`: `max(20, 2 k)`, of which those are read from the originals that the records leave in doubt.
+    /// `None`: those that the error of what guided leaves in doubt, under codes of four bits `max(20, 2 k)` at least; codes of parts rank as many as the
+    /// file says.
     pub rerank: Option<usize>,
     /// Tiles whose codes are read, nearest first; `None` as the effort says. Under [`Effort::Ef`] the effort is the number of candidates
     /// whose records are read.

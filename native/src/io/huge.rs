@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_is_loaded_and_what_is_derived_asks_for_huge_pages() {
-        const ROWS: usize = 4000;
+        const ROWS: usize = 12_000;
         let mut random = SplitMix::new(3);
         let rows: Vec<f32> = (0..ROWS * 8).map(|_| random.below(2000) as f32).collect();
         let vectors = Vectors::packed(Element::F32, 8, bytemuck::cast_slice(&rows)).unwrap();
