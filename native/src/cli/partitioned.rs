@@ -254,6 +254,8 @@ impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         if let Some(folder) = self.0.filter(|folder| folder.is_dir())
             && let Ok(state) = State::open(folder, Share::Alone)
+            // Another build may have planned there meanwhile.
+            && matches!((state.manifest(), state.finished()), (Ok(None), Ok(None)))
         {
             // What cannot be removed is known as a build's by the next one.
             let _ = state.remove();
