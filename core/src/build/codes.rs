@@ -173,10 +173,7 @@ impl NodeCodes {
         match &self.table {
             CodeTable::U4(_) => (SearchParams::default().k(k).rerank_count(), usize::MAX),
             #[cfg(feature = "codes")]
-            CodeTable::Coarse(coarse) => {
-                let most = coarse.rerank_count(k);
-                (if coarse.knows_errors() { k } else { most }, most)
-            }
+            CodeTable::Coarse(coarse) => coarse.ranked(k),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::search::{Layout, QualityRow, SearchError};
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Candidates that a walk for `k` hits ranks again unless it is told, at most: from the originals, or from records where codes guide it.
+    /// Candidates that a walk for `k` hits ranks again unless it is told, as [`Index::candidates`] counts them.
     ///
     /// # Errors
     /// A damaged block.

@@ -76,10 +76,9 @@ impl<'a> Guide<'a> {
     /// |---|---|---|
     /// | records, where originals rank | `k` | all that the walk has |
     /// | four bits | `max(20, 2 k)` | all that the walk has |
-    /// | RaBitQ | `k` | [`Coarse::rerank_count`] |
-    /// | parts | that number | that number |
+    /// | RaBitQ, parts | as [`Coarse::ranked`] says | |
     ///
-    /// A number that was asked for is both, but for originals, which are never read without doubt unless it was.
+    /// A number that was asked for is both.
     pub(super) fn ranked(&self, params: &SearchParams) -> (usize, usize) {
         let k = params.k;
         if let Some(asked) = params.rerank {
@@ -87,8 +86,7 @@ impl<'a> Guide<'a> {
         }
         #[cfg(feature = "codes")]
         if let Some(coarse) = self.coarse {
-            let most = coarse.rerank_count(k).max(k);
-            return (if coarse.knows_errors() { k } else { most }, most);
+            return coarse.ranked(k);
         }
         (if self.codes.is_some() { params.rerank_count() } else { k }, usize::MAX)
     }

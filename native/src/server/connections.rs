@@ -1,8 +1,10 @@
 //! Connections: how many there may be, how long one may stand about without a request, and how they end.
 //!
 //! A connection that has no request under way (nothing came yet, a head that comes a byte at a time, or nothing after an answer) is closed
-//! after [`Bounds::idle`], whichever protocol it speaks. Where all places are taken, the next one waits in the system's queue, and those
-//! that have idled for [`CROWDED`] are closed to make room.
+//! after [`Bounds::idle`], whichever protocol it speaks. Where all places are taken, the next one at each door waits for a place, those
+//! behind it in the system's queue, and connections that have idled for [`CROWDED`] are closed to make room.
+//!
+//! A request counts until its answer is handed on to be sent: what of it a slow client has not taken by then does not.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -205,7 +207,7 @@ impl Service<Request<Incoming>> for Counted {
     }
 }
 
-/// The body of an answer: its request is under way until it is sent.
+/// The body of an answer: its request is under way until all of it is handed on to be sent.
 struct Sent {
     body: Body,
     _under_way: UnderWay,

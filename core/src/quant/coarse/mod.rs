@@ -252,9 +252,11 @@ impl Coarse {
         }
     }
 
-    /// Whether the error of each row is known.
-    pub(crate) fn knows_errors(&self) -> bool {
-        matches!(self.table, Table::Bits(_))
+    /// Candidates for `k` hits that records rank: at least, and at most, of which those beyond the least are that are in doubt. Codes of parts
+    /// do not know the error of a row, so they rank one number.
+    pub(crate) fn ranked(&self, k: usize) -> (usize, usize) {
+        let most = self.rerank_count(k).max(k);
+        (if matches!(self.table, Table::Bits(_)) { k } else { most }, most)
     }
 
     /// How far the estimate of a row's distance lies from that to its record in few cases; infinite where that is not known.
