@@ -77,7 +77,8 @@ pub(crate) struct ServeArgs {
     /// Requests under way, up to half of them writes and a quarter reads by id; more are answered with 429
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
-    /// Connections open at once; the next one waits until one of them ends, and those without a request are closed for it
+    /// Connections open at once; the next one at each door waits, uncounted, until one of them ends, and those without a request are closed
+    /// for it
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     connections: u32,
     /// Seconds that a connection may have no complete request under way before it is closed; more than a proxy before it has

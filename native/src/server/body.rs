@@ -44,7 +44,10 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         let (code, message) = match () {
             () if message.starts_with("unknown field") => ("unknown_field", message),
             () if missing.is_some() => ("missing_field", message),
-            () => ("wrong_type", words::wrong_type(&path, &message)),
+            () => {
+                let place = format!(" at line {} column {}", inner.line(), inner.column());
+                ("wrong_type", words::wrong_type(&path, message.strip_suffix(&place).unwrap_or(&message)))
+            }
         };
         ApiError { field, ..ApiError::field(code, "", message) }
     })?;

@@ -1,35 +1,34 @@
 //! Connections: how many there may be, how long one may stand about without a request, and how they end.
 //!
 //! A connection that has no request under way (nothing came yet, a head that comes a byte at a time, or nothing after an answer) is closed
-//! after [`Bounds::idle`], whichever protocol it speaks. Where all places are taken, the next one at each door waits for a place, those
-//! behind it in the system's queue, and connections that have idled for [`CROWDED`] are closed to make room.
+//! after [`Bounds::idle`], whichever protocol it speaks. Where all places are taken, the next one at each door is accepted, which
+//! is how it is known that somebody waits, and waits for a place, uncounted; those behind it wait in the system's queue, and connections that
+//! have idled for [`CROWDED`] are closed to make room.
 //!
-//! A request counts until its answer is handed on to be sent: what of it a slow client has not taken by then does not.
+//! A request counts until the system has the last byte of its answer, however slowly the client takes it: one that takes nothing for [`UNREAD`]
+//! idles.
 
-use std::pin::{Pin, pin};
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
-use axum::response::Response;
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::load::UNREAD;
+use super::under_way::{Counted, Shared, UnderWay};
 
 /// How long one may idle while others wait for its place.
 const CROWDED: Duration = Duration::from_secs(1);
 
-/// How long a connection that idled is left to say goodbye.
+/// How long a connection that idled is left to say goodbye where it has had no request. Where it had one, it is [`UNREAD`]: the end of an answer
+/// may still lie here, or another request be on its way.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long the next connection is not taken after one could not be: the system has no more files to give, most likely.
@@ -130,18 +129,29 @@ async fn connection(
     // Bytes of an answer that nobody takes must not stay for good.
     #[cfg(target_os = "linux")]
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD.as_millis() as u32);
-    let under_way = Arc::new(watch::Sender::new(0));
-    let requests = under_way.subscribe();
+    let shared = Shared::new(watch::Sender::default());
     let builder = builder();
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), Counted { service, under_way }));
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), Counted { service, shared: Arc::clone(&shared) }));
+    // In this order, so that what has come is seen before time is up.
     let idled = tokio::select! {
-        _ = serving.as_mut() => return,
-        () = idle(requests, crowd, patience) => true,
+        biased;
         () = told(&mut stopping) => false,
+        _ = serving.as_mut() => return,
+        () = idle(shared.subscribe(), crowd, patience) => true,
     };
     serving.as_mut().graceful_shutdown();
-    // Who stops the server bounds how long all of them may take.
-    let _ = timeout(if idled { GOODBYE } else { Duration::MAX }, serving).await;
+    if !idled {
+        // Who stops the server bounds how long all of them may take.
+        let _ = serving.await;
+        return;
+    }
+    // Requests that came meanwhile are answered.
+    let (goodbye, nobody) = (if shared.borrow().served { UNREAD } else { GOODBYE }, watch::Sender::new(0));
+    tokio::select! {
+        biased;
+        _ = serving => {}
+        () = idle(shared.subscribe(), nobody.subscribe(), goodbye) => {}
+    }
 }
 
 /// Waits until the server is to stop.
@@ -162,118 +172,35 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Waits until no request has been under way for `patience`, or for [`CROWDED`] while somebody waits for the place.
-async fn idle(mut requests: watch::Receiver<usize>, mut crowd: watch::Receiver<usize>, patience: Duration) {
+/// Waits until nothing has been under way for `patience`, or for [`CROWDED`] while somebody waits for the place; or until the client has taken
+/// nothing of what it was answered for [`UNREAD`].
+async fn idle(mut under_way: watch::Receiver<UnderWay>, mut crowd: watch::Receiver<usize>, patience: Duration) {
     loop {
-        // The other side lives as long as the connection.
-        let _ = requests.wait_for(|under_way| *under_way == 0).await;
-        let crowded = async {
-            let _ = crowd.wait_for(|waiting| *waiting > 0).await;
-            sleep(CROWDED).await;
+        let now = *under_way.borrow_and_update();
+        let over = async {
+            match now {
+                UnderWay { ours: 0, theirs: 0, .. } => {
+                    let crowded = async {
+                        let _ = crowd.wait_for(|waiting| *waiting > 0).await;
+                        sleep(CROWDED).await;
+                    };
+                    tokio::select! {
+                        () = sleep(patience) => {}
+                        () = crowded => {}
+                    }
+                }
+                UnderWay { ours: 0, .. } => sleep(UNREAD).await,
+                UnderWay { .. } => pending().await,
+            }
         };
         tokio::select! {
-            () = sleep(patience) => return,
-            () = crowded => return,
-            _ = requests.changed() => {}
+            biased;
+            // The other side lives as long as the connection.
+            _ = under_way.changed() => {}
+            () = over => return,
         }
     }
 }
 
-/// The routes, with what is under way on a connection counted.
-struct Counted {
-    service: TowerToHyperService<Router>,
-    under_way: Arc<watch::Sender<usize>>,
-}
-
-/// One request, until the value goes.
-struct UnderWay(Arc<watch::Sender<usize>>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.send_modify(|under_way| *under_way -= 1);
-    }
-}
-
-impl Service<Request<Incoming>> for Counted {
-    type Response = Response;
-    type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Self::Error>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.under_way.send_modify(|under_way| *under_way += 1);
-        let under_way = UnderWay(Arc::clone(&self.under_way));
-        let answer = self.service.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Sent { body, _under_way: under_way }))) })
-    }
-}
-
-/// The body of an answer: its request is under way until all of it is handed on to be sent.
-struct Sent {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Sent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::Instant;
-
-    const PATIENCE: Duration = Duration::from_secs(75);
-
-    /// Seconds until `idle` is over.
-    async fn waited(requests: &watch::Sender<usize>, crowd: &watch::Sender<usize>) -> u64 {
-        let started = Instant::now();
-        idle(requests.subscribe(), crowd.subscribe(), PATIENCE).await;
-        started.elapsed().as_secs()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_time_without_requests_counts() {
-        let (requests, crowd) = (watch::Sender::new(1), watch::Sender::new(0));
-        let busy = async {
-            sleep(Duration::from_secs(100)).await;
-            requests.send_replace(0);
-            sleep(Duration::from_secs(70)).await;
-            // One that has come and gone before anybody looked.
-            requests.send_replace(1);
-            requests.send_replace(0);
-        };
-        assert_eq!(tokio::join!(waited(&requests, &crowd), busy).0, 100 + 70 + 75);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_crowd_makes_it_short() {
-        let (requests, crowd) = (watch::Sender::new(0), watch::Sender::new(1));
-        assert_eq!(waited(&requests, &crowd).await, 1);
-        crowd.send_replace(0);
-        let come = async {
-            sleep(Duration::from_secs(20)).await;
-            crowd.send_replace(2);
-        };
-        assert_eq!(tokio::join!(waited(&requests, &crowd), come).0, 21);
-        // A request under way is never cut short.
-        requests.send_replace(1);
-        let done = async {
-            sleep(Duration::from_secs(500)).await;
-            requests.send_replace(0);
-        };
-        assert_eq!(tokio::join!(waited(&requests, &crowd), done).0, 501);
-    }
-}
+mod tests;

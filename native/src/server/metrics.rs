@@ -75,7 +75,11 @@ impl Metrics {
         let gauges = [
             ("nearshore_http_requests_in_flight", "Requests under way, by whichever door.", Some(in_flight as u64)),
             ("nearshore_connections", "Connections open, by whichever door.", Some(connections.open() as u64)),
-            ("nearshore_connections_max", "Connections that may be open; the next one waits.", Some(connections.most() as u64)),
+            (
+                "nearshore_connections_max",
+                "Connections that may be open; the next one at each door waits.",
+                Some(connections.most() as u64),
+            ),
             ("nearshore_rows", "Rows that searches find.", Some(info.rows)),
             ("nearshore_tombstones", "Deleted rows that still take memory.", Some(info.tombstones)),
             ("nearshore_unsaved_changes", "Rows inserted and deleted since the last save.", Some(info.unsaved)),

@@ -24,6 +24,7 @@ mod metrics;
 mod places;
 mod room;
 mod routes;
+mod under_way;
 mod unsaved;
 mod words;
 mod work;
@@ -65,7 +66,7 @@ pub struct Options {
     pub threads: usize,
     /// Requests under way, up to half of them writes and a quarter reads by id; more are told to come again.
     pub in_flight: usize,
-    /// Connections open at once, by whichever door; the next one waits until one of them ends.
+    /// Connections open at once, by whichever door; the next one at each door waits until one of them ends, and is not counted until then.
     pub connections: usize,
     /// How long a connection may have no request under way, one whose head is not complete included, before it is closed.
     pub idle: Duration,

@@ -2,9 +2,8 @@
 
 use crate::collection::{EF_MAX, K_MAX};
 
-/// `field must be WANTED, not FOUND`, or what the reader says in words of ours; either way without the place, since the field is named.
-pub(super) fn wrong_type(path: &str, message: &str) -> String {
-    let said = message.rsplit_once(" at line ").map_or(message, |(said, _)| said);
+/// `field must be WANTED, not FOUND`, or what the reader says in words of ours; `said` is without the place, since the field is named.
+pub(super) fn wrong_type(path: &str, said: &str) -> String {
     let told = said.strip_prefix("invalid type: ").or_else(|| said.strip_prefix("invalid value: "));
     let Some((found, wanted)) = told.and_then(|told| told.rsplit_once(", expected ")) else { return said.to_owned() };
     let field = if path == "." { "the body" } else { path };
@@ -38,4 +37,15 @@ fn found_words(found: &str) -> String {
     }
     let value = ["integer `", "floating point `", "boolean `"].into_iter().find_map(|kind| found.strip_prefix(kind)?.strip_suffix('`'));
     value.unwrap_or(found).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_message_itself_stay() {
+        let said = "the train stops at line 7 column 3 of the plan";
+        assert_eq!(wrong_type("x", said), said);
+    }
 }
