@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde_json::Value;
@@ -14,6 +14,9 @@ use crate::io::folder_of;
 const DIGITS: usize = 5;
 /// What a block of memory that was put into a file is called on systems where a file needs a name to begin with, before six letters of chance.
 const SPILLED: &str = ".tmp";
+
+/// Bytes of a manifest, at most: a check of each partition is most of it.
+const MANIFEST_BYTES_MAX: usize = 16 << 20;
 
 /// The name of a partition's lists.
 pub(super) fn run_name(partition: usize) -> String {
@@ -56,18 +59,34 @@ pub(super) fn check(folder: &Path) -> Result<(), PartitionedError> {
         any.get_or_insert(name);
     }
     let Some(any) = any else { return Ok(()) };
-    let lock = if locked { fs::read(folder.join(LOCK)).map_err(io)? } else { Vec::new() };
-    // Those of earlier versions, and of a build that ended as it began, are empty.
-    if lock == LOCK_BYTES || locked && lock.is_empty() && foreign.is_none() || has_manifest(folder) {
+    let lock = if locked { read_short(&folder.join(LOCK), LOCK_BYTES.len()).map_err(io)? } else { None };
+    let own = lock.is_some_and(|lock| lock == LOCK_BYTES || is_begun(&lock) && foreign.is_none());
+    if own || has_manifest(folder) {
         return Ok(());
     }
     let name = foreign.unwrap_or(if locked { LOCK.into() } else { any }).display().to_string();
     Err(PartitionedError::Foreign { path: folder.to_owned(), name })
 }
 
+/// Whether a lock says what a build's does, or had begun to when its build or the power went: those of earlier versions are empty.
+pub(super) fn is_begun(lock: &[u8]) -> bool {
+    lock.len() <= LOCK_BYTES.len() && lock.iter().zip(LOCK_BYTES).all(|(byte, mark)| [0, *mark].contains(byte))
+}
+
+/// The bytes of a file that has no more than `most`. What is no file is not opened: a pipe would be waited for.
+fn read_short(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    if !path.metadata()?.is_file() {
+        return Ok(None);
+    }
+    fs::File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= most).then_some(bytes))
+}
+
 /// Whether there is a manifest that this program wrote, whichever version of it.
 fn has_manifest(folder: &Path) -> bool {
-    let value: Option<Value> = fs::read(folder.join(MANIFEST)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let bytes = read_short(&folder.join(MANIFEST), MANIFEST_BYTES_MAX).ok().flatten();
+    let value: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     value.is_some_and(|value| value["nearshore"].is_string() && value["plan"].is_string())
 }
 
@@ -116,5 +135,57 @@ mod tests {
         assert!(own.iter().all(|name| is_own(OsStr::new(name))));
         assert!(!others.iter().any(|name| is_own(OsStr::new(name))));
         assert_eq!(run_name(7), "run-00007");
+    }
+
+    /// Whether the folder is taken for a build's, and what its lock says then.
+    fn taken(folder: &Path) -> Result<Vec<u8>, PartitionedError> {
+        super::super::State::open(folder, super::super::Share::Alone)?;
+        Ok(fs::read(folder.join(LOCK)).unwrap())
+    }
+
+    #[test]
+    fn a_lock_that_was_being_written_is_one_still() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, lock) = (place.path(), place.path().join(LOCK));
+        let begun = |length: usize| [LOCK_BYTES[..length].to_vec(), vec![0; length], [&LOCK_BYTES[..length], &[0]].concat()];
+        for said in (0..LOCK_BYTES.len()).flat_map(begun).chain([vec![0; LOCK_BYTES.len()]]) {
+            fs::write(&lock, &said).unwrap();
+            assert_eq!(taken(folder).unwrap(), LOCK_BYTES, "{said:?}");
+            // Beside something of others it may be theirs.
+            fs::write(&lock, &said).unwrap();
+            fs::write(folder.join("notes.txt"), "mine").unwrap();
+            assert!(matches!(taken(folder), Err(PartitionedError::Foreign { name, .. }) if name == "notes.txt"), "{said:?}");
+            assert_eq!(fs::read(&lock).unwrap(), said);
+            fs::remove_file(folder.join("notes.txt")).unwrap();
+        }
+        for others in [&b"nearby"[..], &[0; 17], b"nearshore build\n\n", b"\0mine"] {
+            fs::write(&lock, others).unwrap();
+            assert!(matches!(taken(folder), Err(PartitionedError::Foreign { name, .. }) if name == LOCK), "{others:?}");
+            assert_eq!(fs::read(&lock).unwrap(), others);
+        }
+    }
+
+    #[test]
+    fn what_is_no_short_file_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path();
+        for name in [LOCK, MANIFEST] {
+            let path = folder.join(name);
+            let refused = || assert!(matches!(taken(folder), Err(PartitionedError::Foreign { name: found, .. }) if found == name));
+            fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+            refused();
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            refused();
+            fs::remove_dir(&path).unwrap();
+            // A pipe that nobody writes into would be waited for.
+            #[cfg(target_os = "linux")]
+            {
+                use rustix::fs::{CWD, FileType, Mode, mknodat};
+                mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+                refused();
+                fs::remove_file(&path).unwrap();
+            }
+        }
     }
 }

@@ -28,8 +28,8 @@ mod steps;
 mod tests;
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nearshore_core::build::BuildParams;
@@ -119,8 +119,8 @@ impl State {
     fn hold(folder: &Path, share: Share) -> Result<Self, PartitionedError> {
         let path = folder.join(LOCK);
         let lock = files::open_locked(&path, share == Share::Alone).map_err(|error| PartitionedError::io(&path, error))?;
-        let mut lock = lock.ok_or_else(|| PartitionedError::Busy { path: folder.to_owned() })?;
-        mark(&mut lock).map_err(|error| PartitionedError::io(&path, error))?;
+        let lock = lock.ok_or_else(|| PartitionedError::Busy { path: folder.to_owned() })?;
+        mark(&lock).map_err(|error| PartitionedError::io(&path, error))?;
         Ok(Self { folder: folder.to_owned(), lock })
     }
 
@@ -279,9 +279,11 @@ impl State {
     }
 }
 
-/// Says in a lock whose it is, where nothing is said. Others that share it may write the same at the same moment.
-fn mark(lock: &mut File) -> io::Result<()> {
-    if lock.metadata()?.len() == 0 { io::Write::write_all(lock, LOCK_BYTES) } else { Ok(()) }
+/// Says in a lock whose it is, where nothing is said or not all of it. Others that share it may write the same at the same moment.
+fn mark(lock: &File) -> io::Result<()> {
+    let mut said = Vec::new();
+    lock.take(LOCK_BYTES.len() as u64 + 1).read_to_end(&mut said)?;
+    if said != LOCK_BYTES && folder::is_begun(&said) { lock.write_all_at(LOCK_BYTES, 0) } else { Ok(()) }
 }
 
 /// A digest of all that a build reads of `data`.
