@@ -296,7 +296,7 @@ impl Index {
         take: impl Fn(&mut A, &[Hit], &Stats) + Sync,
     ) -> Result<(), Error> {
         params.validate()?;
-        let mut workers = self.workers(par.threads().min(answers.len()).max(1));
+        let mut workers = self.workers(par.threads());
         let first = First::none();
         in_groups(answers, &mut workers, par, |start, answers, (scratch, hits)| {
             for (number, answer) in (start..).zip(answers).take_while(|(number, _)| first.wants(*number)) {

@@ -7,6 +7,7 @@ use nearshore_core::build::{BuildParams, Input, build};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Element, Metric, Plan};
 use nearshore_core::live::{Live, LiveParams};
+use nearshore_core::par::Par;
 use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Query, Vectors};
 use proptest::prelude::*;
@@ -195,6 +196,12 @@ fn a_batch_of_one_file_is_its_searches_one_by_one() {
             assert_eq!(one.search_batch_where(&list, &params, &few, &pool).unwrap(), among);
             assert!(one.search_batch(&list[..0], &params, &pool).unwrap().is_empty());
         }
+        // Fewer queries than threads: there are buffers for each thread all the same, as whoever runs them may count on.
+        let many = Counting(Pool::new(5).unwrap());
+        for count in [0, 1, 3] {
+            assert_eq!(one.search_batch(&list[..count], &params, &many.0).unwrap(), alone[..count]);
+            assert_eq!(one.search_batch(&list[..count], &params, &many).unwrap(), alone[..count]);
+        }
     }
     // The first of the wrong queries is named, whoever met which first.
     let short = [1.0; DIMENSIONS - 1];
@@ -207,6 +214,20 @@ fn a_batch_of_one_file_is_its_searches_one_by_one() {
         assert!(failed.to_string().starts_with("query 90: "));
         // What is wrong with all is no query's fault.
         assert!(matches!(one.search_batch(&list, &SearchParams::default().k(0), &pool), Err(Error::Search(_))));
+    }
+}
+
+/// A pool that is given what it is promised.
+struct Counting(Pool);
+
+impl Par for Counting {
+    fn threads(&self) -> usize {
+        self.0.threads()
+    }
+
+    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
+        assert!(scratch.len() >= self.threads());
+        self.0.chunks(data, size, scratch, work);
     }
 }
 
