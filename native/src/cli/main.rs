@@ -23,6 +23,7 @@ mod concurrent;
 mod export;
 mod export_web;
 mod fail;
+mod fresh;
 mod info;
 mod output;
 mod partitioned;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::args::{BuildArgs, Common};
 use super::build::{choice, explain, open, say_codes, summary_json, whole, write_summary};
 use super::fail::Fail;
+use super::fresh::Fresh;
 use super::output::{check_folder, print, print_json, spare};
 use super::progress::Progress;
 use super::segments;
@@ -244,23 +245,6 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
     }
     work.link(&manifest, &plan, 0..plan.parts().len())?;
     work.merge(&manifest, &plan, &data, &args.output, args.force)
-}
-
-/// A folder that this build made: removed when it goes, as what failed before there was anything to go on with leaves nothing behind. Declared before
-/// what holds the folder's lock.
-struct Fresh<'a>(Option<&'a PathBuf>);
-
-impl Drop for Fresh<'_> {
-    fn drop(&mut self) {
-        if let Some(folder) = self.0.filter(|folder| folder.is_dir())
-            && let Ok(state) = State::open(folder, Share::Alone)
-            // Another build may have planned there meanwhile.
-            && matches!((state.manifest(), state.finished()), (Ok(None), Ok(None)))
-        {
-            // What cannot be removed is known as a build's by the next one.
-            let _ = state.remove();
-        }
-    }
 }
 
 /// `nearshore build --partition I/N`: reads nothing but the folder.
