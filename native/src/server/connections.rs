@@ -27,7 +27,7 @@ use super::under_way::{Counted, Shared, UnderWay};
 /// How long one may idle while others wait for its place.
 const CROWDED: Duration = Duration::from_secs(1);
 
-/// How long a connection that idled is left to say goodbye where it has had no request. Where it had one, it is [`UNREAD`]: the end of an answer
+/// How long a connection that idles is left to say goodbye where it has had no request. Where it had one, it is [`UNREAD`]: the end of an answer
 /// may still lie here, or another request be on its way.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -133,19 +133,14 @@ async fn connection(
     let builder = builder();
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), Counted { service, shared: Arc::clone(&shared) }));
     // In this order, so that what has come is seen before time is up.
-    let idled = tokio::select! {
+    tokio::select! {
         biased;
-        () = told(&mut stopping) => false,
+        () = told(&mut stopping) => {}
         _ = serving.as_mut() => return,
-        () = idle(shared.subscribe(), crowd, patience) => true,
-    };
-    serving.as_mut().graceful_shutdown();
-    if !idled {
-        // Who stops the server bounds how long all of them may take.
-        let _ = serving.await;
-        return;
+        () = idle(shared.subscribe(), crowd, patience) => {}
     }
-    // Requests that came meanwhile are answered.
+    serving.as_mut().graceful_shutdown();
+    // What is under way, and came meanwhile, is answered; who stops the server bounds how long all of them may take.
     let (goodbye, nobody) = (if shared.borrow().served { UNREAD } else { GOODBYE }, watch::Sender::new(0));
     tokio::select! {
         biased;

@@ -13,6 +13,9 @@ use crate::error::Error;
 /// Seconds after which a server that had too much to do may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// Bytes of a message, and of a field's name: over gRPC they go into headers, of which clients take a few KiB.
+const WORDS_BYTES: usize = 1000;
+
 /// A request that was not done.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -55,6 +58,17 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log may say more")
     }
 
+    /// The same in words that are not too long: what was wrong is repeated in them.
+    pub(super) fn clipped(mut self) -> Self {
+        for words in [Some(&mut self.message), self.field.as_mut()].into_iter().flatten() {
+            if words.len() > WORDS_BYTES {
+                words.truncate(words.floor_char_boundary(WORDS_BYTES));
+                words.push('\u{2026}');
+            }
+        }
+        self
+    }
+
     /// The same, with the field's name changed.
     pub(super) fn rename(mut self, name: impl FnOnce(String) -> String) -> Self {
         self.field = self.field.map(name);
@@ -68,7 +82,9 @@ impl From<CollectionError> for ApiError {
             CollectionError::Invalid { field, fault } => return Self::field(fault.code(), field, fault.to_string()),
             CollectionError::ReadOnly { .. } => (StatusCode::SERVICE_UNAVAILABLE, "read_only"),
             CollectionError::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
-            CollectionError::File(Error::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+            CollectionError::File(Error::Io { source, .. })
+                if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk_full")
             }
             CollectionError::File(Error::Io { .. }) => (StatusCode::INTERNAL_SERVER_ERROR, "io"),
@@ -81,7 +97,7 @@ impl From<CollectionError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message, field } = self;
+        let Self { status, code, message, field } = self.clipped();
         let mut response = json(status, &Shown { error: Inner { code, message: &message, field: field.as_deref() } });
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use tokio::task::AbortHandle;
 
 use super::places::Place;
 
@@ -52,14 +53,12 @@ impl Load {
     /// [`UNREAD`]: over HTTP/2 a client can take nothing and yet acknowledge all. To be called inside a runtime.
     pub(super) fn hold(self, bytes: Vec<u8>, place: Place) -> Bytes {
         let place = Arc::new(Mutex::new(Some(place)));
-        let late = Arc::downgrade(&place);
-        tokio::spawn(async move {
+        let of_late = Arc::clone(&place);
+        let late = tokio::spawn(async move {
             tokio::time::sleep(UNREAD).await;
-            if let Some(place) = late.upgrade() {
-                drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());
-            }
+            drop(of_late.lock().unwrap_or_else(PoisonError::into_inner).take());
         });
-        Bytes::from_owner(Held { bytes, _load: self, _place: place })
+        Bytes::from_owner(Held { bytes, _load: self, place, late: late.abort_handle() })
     }
 }
 
@@ -76,7 +75,16 @@ fn counted(bytes: usize) -> usize {
 struct Held {
     bytes: Vec<u8>,
     _load: Load,
-    _place: Arc<Mutex<Option<Place>>>,
+    place: Arc<Mutex<Option<Place>>>,
+    late: AbortHandle,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // Half a minute of answers that are long sent would be much to keep.
+        self.late.abort();
+    }
 }
 
 impl AsRef<[u8]> for Held {
@@ -103,6 +111,17 @@ mod tests {
         assert!(!other.add(1) && places.enter(None).is_err());
         drop(copy);
         assert!(other.add(900) && places.enter(None).is_ok());
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_sent_leave_nothing_behind() {
+        let (budget, places) = (Budget::new(1000), Places::new(1));
+        for _ in 0..100 {
+            drop(budget.load().hold(vec![7; 10], places.enter(None).unwrap()));
+            // The runtime's turn.
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,9 +15,13 @@ use super::lanes::{Gone, Lane};
 use super::load::Load;
 use super::room::Room;
 use crate::collection::{Collection, Found, Search, Stored};
+use crate::filter::Value;
 
 /// How long a client may take to send a body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a column's value in a row without its name and text.
+const COLUMN: usize = 4;
 
 /// A request under way.
 pub(super) struct Work<'a> {
@@ -52,7 +56,11 @@ impl Work<'_> {
         let mut rows = Vec::new();
         self.collection.get_each(ids, |row| {
             self.gone.check()?;
-            room.row(row.payload.len() + size_of_val(&row.vector[..]))?;
+            let columns = row.columns.iter().map(|(name, value)| {
+                let text = if let Some(Value::Text(text)) = value { text.len() } else { 0 };
+                name.len() + text + COLUMN
+            });
+            room.row(row.payload.len() + size_of_val(&row.vector[..]) + columns.sum::<usize>())?;
             rows.push(row);
             Ok::<_, ApiError>(())
         })?;
@@ -124,4 +132,24 @@ async fn receive(request: Request, most: usize, extra: usize, load: &mut Load) -
     };
     let late = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive in time");
     tokio::time::timeout(BODY_PATIENCE, arriving).await.map_err(late)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collection::{CollectionOptions, LiveColumn, Point};
+    use crate::filter::ColumnType;
+
+    #[test]
+    fn rows_with_long_texts_have_a_bound_while_they_are_gathered() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = ["text", "none"].map(|name| LiveColumn { name: name.to_owned(), kind: ColumnType::Text }).to_vec();
+        let options = CollectionOptions { columns, ..CollectionOptions::default() };
+        let collection = Collection::open(folder.path(), &options).unwrap();
+        let columns = vec![("text".to_owned(), Some(Value::Text("x".repeat(1000)))), ("none".to_owned(), None)];
+        collection.insert(&[Point { id: Some(7), vector: vec![1.0], payload: Vec::new(), columns }]).unwrap();
+        let work = Work { collection: &collection, answer_bytes: 2500, gone: &Gone::default() };
+        assert_eq!(work.rows(&[7; 2], &mut work.room()).unwrap().len(), 2);
+        assert_eq!(work.rows(&[7; 3], &mut work.room()).unwrap_err().code, "answer_too_large");
+    }
 }

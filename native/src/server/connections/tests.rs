@@ -4,7 +4,8 @@ use axum::body::Bytes;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 
@@ -74,7 +75,7 @@ async fn an_answer_waits_for_a_client_that_takes_some_of_it_now_and_then() {
 }
 
 /// A server of a large answer, a slow one and a short one, on one connection at a time.
-async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>) {
+async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>, JoinHandle<()>) {
     let slow = async || {
         sleep(GOODBYE + Duration::from_millis(500)).await;
         "slow"
@@ -84,8 +85,8 @@ async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), watch::Sender::new(false));
-    tokio::spawn(Connections::new(Bounds { most: 1, idle }).serve(listener, router, stop.subscribe()));
-    (address, stop)
+    let served = tokio::spawn(Connections::new(Bounds { most: 1, idle }).serve(listener, router, stop.subscribe()));
+    (address, stop, served)
 }
 
 static LARGE: [u8; 16 << 20] = [b'x'; 16 << 20];
@@ -104,7 +105,7 @@ async fn begun(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 
 #[tokio::test]
 async fn a_slow_reader_gets_all_of_its_answer_though_others_wait() {
-    let (address, _stop) = serving(PATIENCE).await;
+    let (address, _stop, _) = serving(PATIENCE).await;
     let mut slow = begun(address, b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
     slow.readable().await.unwrap();
     let mut other = begun(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
@@ -120,6 +121,19 @@ async fn a_slow_reader_gets_all_of_its_answer_though_others_wait() {
     let mut answer = String::new();
     other.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("short"), "{answer}");
+}
+
+#[tokio::test]
+async fn half_a_head_does_not_hold_up_a_stop() {
+    let (address, stop, served) = serving(PATIENCE).await;
+    let stream = begun(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    stream.readable().await.unwrap();
+    drop(stream);
+    let _half = begun(address, b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ").await;
+    // Time to read it.
+    sleep(Duration::from_millis(100)).await;
+    stop.send_replace(true);
+    timeout(UNREAD, served).await.unwrap().unwrap();
 }
 
 /// Frames of HTTP/2, by hand: clients of libraries are too polite.
@@ -169,7 +183,7 @@ mod frames {
 
     #[tokio::test]
     async fn a_client_that_lets_its_answer_wait_gets_all_of_it() {
-        let (address, _stop) = serving(PATIENCE).await;
+        let (address, _stop, _) = serving(PATIENCE).await;
         let mut slow = begun(address, &[PREFACE, &frame(SETTINGS, 0, 0, &[]), &request("/large")].concat()).await;
         while next(&mut slow).await.0 != DATA {}
         let _other = begun(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -182,7 +196,7 @@ mod frames {
 
     #[tokio::test]
     async fn a_request_that_comes_while_goodbye_is_said_is_answered() {
-        let (address, _stop) = serving(Duration::from_millis(50)).await;
+        let (address, _stop, _) = serving(Duration::from_millis(50)).await;
         let mut stream = begun(address, &[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
         while next(&mut stream).await.0 != GOAWAY {}
         stream.write_all(&request("/slow")).await.unwrap();

@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 
 /// A refusal; its words for programs go into the metadata.
 pub(super) fn refused(error: ApiError) -> Response {
-    let ApiError { status, code, message, field } = error;
+    let ApiError { status, code, message, field } = error.clipped();
     let message = match &field {
         Some(field) => format!("{field}: {message}"),
         None => message,
@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(code_of(file(crate::Error::Search(nearshore_core::search::SearchError::ZeroVector))), Code::DataLoss);
         let full = std::io::ErrorKind::StorageFull.into();
         assert_eq!(code_of(file(crate::Error::Io { path: "x".into(), source: full })), Code::ResourceExhausted);
+        let used_up = std::io::ErrorKind::QuotaExceeded.into();
+        assert_eq!(code_of(file(crate::Error::Io { path: "x".into(), source: used_up })), Code::ResourceExhausted);
         let broken = std::io::ErrorKind::BrokenPipe.into();
         assert_eq!(code_of(file(crate::Error::Io { path: "x".into(), source: broken })), Code::Internal);
         let refused = refused(ApiError::field("out_of_range", "searches[1].k", "must be 1 to 10000"));
@@ -67,5 +69,14 @@ mod tests {
         assert_eq!(refused.headers()["error-code"], "out_of_range");
         assert_eq!(refused.headers()["error-field"], "searches[1].k");
         assert_eq!(Status::from_header_map(refused.headers()).unwrap().message(), "searches[1].k: must be 1 to 10000");
+    }
+
+    #[test]
+    fn long_words_of_a_stranger_fit_into_headers() {
+        let refused = refused(ApiError::field("wrong_type", "x".repeat(1 << 20), "é\n".repeat(1 << 20)));
+        let bytes: usize = refused.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!(bytes < 8 << 10, "{bytes}");
+        let said = Status::from_header_map(refused.headers()).unwrap().message().to_owned();
+        assert!(said.starts_with("xxx") && said.contains("é") && said.ends_with('\u{2026}'), "{said}");
     }
 }
