@@ -22,6 +22,7 @@ mod lanes;
 mod load;
 mod metrics;
 mod places;
+mod received;
 mod room;
 mod routes;
 mod under_way;

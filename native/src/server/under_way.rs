@@ -17,6 +17,8 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 
+use super::received::received;
+
 /// Bytes of an answer that are given away at a time: how finely it is seen that a client takes some.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -91,7 +93,7 @@ impl Service<Request<Incoming>> for Counted {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let one = One::new(&self.shared, Turn::Ours);
         self.shared.send_modify(|under_way| under_way.served = true);
-        let answer = self.service.call(request);
+        let answer = self.service.call(received(request));
         Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Sent { body, left: Bytes::new(), one }))) })
     }
 }

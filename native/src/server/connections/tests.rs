@@ -124,6 +124,18 @@ async fn a_slow_reader_gets_all_of_its_answer_though_others_wait() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_sees_why() {
+    let (address, _stop, _) = serving(PATIENCE).await;
+    let mut stream = begun(address, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 16777216\r\n\r\n").await;
+    stream.write_all(&LARGE).await.unwrap();
+    // The connection is as good as before.
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 405 ") && answers.contains("HTTP/1.1 200 ") && answers.ends_with("short"), "{answers}");
+}
+
+#[tokio::test]
 async fn half_a_head_does_not_hold_up_a_stop() {
     let (address, stop, served) = serving(PATIENCE).await;
     let stream = begun(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
