@@ -1,3 +1,5 @@
+//! Clients that are slow, rude or late, over sockets that are real.
+
 use std::net::SocketAddr;
 
 use axum::body::Bytes;

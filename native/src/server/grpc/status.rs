@@ -73,10 +73,10 @@ mod tests {
 
     #[test]
     fn long_words_of_a_stranger_fit_into_headers() {
-        let refused = refused(ApiError::field("wrong_type", "x".repeat(1 << 20), "é\n".repeat(1 << 20)));
+        let refused = refused(ApiError::field("wrong_type", "x".repeat(1 << 20), "\u{e9}\n".repeat(1 << 20)));
         let bytes: usize = refused.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         assert!(bytes < 8 << 10, "{bytes}");
         let said = Status::from_header_map(refused.headers()).unwrap().message().to_owned();
-        assert!(said.starts_with("xxx") && said.contains("é") && said.ends_with('\u{2026}'), "{said}");
+        assert!(said.starts_with("xxx") && said.contains("\u{e9}") && said.ends_with('\u{2026}'), "{said}");
     }
 }
