@@ -11,9 +11,25 @@ pub trait Par: Sync {
     fn threads(&self) -> usize;
 
     /// Calls `work(index, chunk, scratch)` for every chunk of `size` elements of `data` (the last
-    /// may be shorter). `scratch` holds at least [`Par::threads`] values; a value is never used
-    /// by two chunks at once, and its content must not change any result.
+    /// may be shorter). `scratch` holds at least [`Par::threads`] values, of fewer some threads
+    /// rest; a value is never used by two chunks at once, and its content must not change any result.
     fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync);
+}
+
+/// Another's threads, but no more than so many of them at once.
+#[derive(Clone, Copy, Debug)]
+pub struct AtMost<'a, P>(pub &'a P, pub usize);
+
+impl<P: Par> Par for AtMost<'_, P> {
+    fn threads(&self) -> usize {
+        self.0.threads().min(self.1.max(1))
+    }
+
+    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
+        // A value of scratch is one thread's.
+        let own = scratch.len().min(self.1.max(1));
+        self.0.chunks(data, size, &mut scratch[..own], work);
+    }
 }
 
 /// One chunk after the other, on the calling thread.

@@ -59,6 +59,7 @@ impl Par for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nearshore_core::par::AtMost;
 
     #[test]
     fn every_chunk_runs_once_whatever_the_threads() {
@@ -84,6 +85,19 @@ mod tests {
         let mut data = [0u8; 100];
         pool.chunks(&mut data, 3, &mut [(), ()], |_, chunk, ()| chunk.fill(1));
         assert_eq!(data, [1; 100]);
+    }
+
+    #[test]
+    fn others_rest_where_there_may_be_fewer_threads() {
+        let pool = Pool::new(4).unwrap();
+        for (most, threads) in [(0, 1), (1, 1), (3, 3), (9, 4)] {
+            let few = AtMost(&pool, most);
+            assert_eq!(few.threads(), threads);
+            let (mut data, mut sums) = ([1u8; 100], [0u32; 6]);
+            few.chunks(&mut data, 3, &mut sums, |_, chunk, sum| *sum += chunk.len() as u32);
+            assert_eq!(sums.iter().sum::<u32>(), 100);
+            assert!(sums[threads..].iter().all(|sum| *sum == 0), "{most}: {sums:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::quant::Coarse;
 #[cfg(feature = "codes")]
 use crate::quant::coarse::Method;
 use crate::quant::{CodeLayout, Prepared, Space};
-use crate::search::SearchParams;
+use crate::search::doubt::ranked_by_four_bits;
 #[cfg(feature = "codes")]
 use alloc::borrow::Cow;
 use alloc::vec;
@@ -168,22 +168,28 @@ impl NodeCodes {
         &self.bytes[node as usize * self.stride..][..self.stride]
     }
 
+    /// Whether they are of fewer bits than four a dimension, or rotated.
+    #[cfg(feature = "codes")]
+    pub(super) fn is_coarse(&self) -> bool {
+        matches!(self.table, CodeTable::Coarse(_))
+    }
+
     /// Candidates of a walk for `k` hits that records rank: at least, and at most. As an open file's.
     pub(super) fn ranked(&self, k: usize) -> (usize, usize) {
         match &self.table {
-            CodeTable::U4(_) => (SearchParams::default().k(k).rerank_count(), usize::MAX),
+            CodeTable::U4(_) => ranked_by_four_bits(k),
             #[cfg(feature = "codes")]
             CodeTable::Coarse(coarse) => coarse.ranked(k),
         }
     }
 
-    /// How far an estimated distance of `node` may be off.
-    pub(super) fn tolerance(&self, space: &Space, query: &Prepared, node: u32, distance: f32) -> f32 {
+    /// How far an estimated distance of `node` may be off, from its original's where that is `exact`.
+    pub(super) fn tolerance(&self, space: &Space, query: &Prepared, node: u32, distance: f32, exact: bool) -> f32 {
         match &self.table {
-            CodeTable::U4(layout) => layout.factors(self.row(node)).tolerance(space, query, distance),
+            CodeTable::U4(layout) => layout.factors(self.row(node)).tolerance(space, query, distance, exact),
             #[cfg(feature = "codes")]
             CodeTable::Coarse(coarse) => {
-                let _ = distance;
+                let _ = (distance, exact);
                 coarse.tolerance(space, query, self.row(node))
             }
         }

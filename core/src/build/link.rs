@@ -25,10 +25,13 @@ pub(super) fn goes_by_leaves(params: &BuildParams) -> bool {
     cfg!(target_family = "wasm") || (params.builder != Builder::Insertion && params.heuristic && !params.extend_candidates)
 }
 
+/// Nodes of a leaf at most.
+pub(super) const LEAF_MAX: usize = 1_000;
+
 /// Nodes of a leaf at most. Where 1,000 would be more than a twentieth of all, half of that gives a graph as good in two thirds of
 /// the time (10,000 rows).
 fn leaf(nodes: usize) -> usize {
-    (nodes / 20).clamp(500, 1_000)
+    (nodes / 20).clamp(500, LEAF_MAX)
 }
 
 /// The factor of pruning. Inner products are no lengths that one could stretch.

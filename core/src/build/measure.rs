@@ -21,7 +21,7 @@ use crate::graph::sweep::Sweep;
 use crate::graph::{Buffers, Graph, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
-use crate::search::doubt::keep_in_doubt;
+use crate::search::doubt::{keep_in_doubt, take_in_doubt};
 use crate::search::quality::{FROM_ROWS, Setting};
 use crate::search::{Layout, QualityRow};
 use crate::seed;
@@ -205,8 +205,6 @@ impl Bench<'_> {
             codes.prepare(self.records, &mut worker.query);
         }
         probe.stats = Stats::default();
-        probe.again = [0; 2];
-        worker.found.clear();
         match layout {
             Layout::Lean => self.walk_lean(probe, setting, worker),
             #[cfg(feature = "codes")]
@@ -214,9 +212,10 @@ impl Bench<'_> {
         }
         let truth = &probe.truth;
         let right = |found: &[Neighbor]| found.iter().take(K).filter(|near| truth.contains(&near.node)).count() as u32;
+        probe.again[0] = self.rank(false, layout, worker);
         probe.found[0] = right(&worker.found);
-        probe.found[1] = probe.found[0];
         if !self.exact() && self.params.originals {
+            probe.again[1] = self.rank(true, layout, worker);
             let space = self.records.space;
             let factors = |node| space.layout.factors(self.records.record(node));
             let Worker { query, found, .. } = &mut *worker;
@@ -233,7 +232,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Leaves the candidates of a walk over nodes' own rows.
+    /// Walks over nodes' own rows.
     fn walk_lean(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
         let mut entry = 0;
         for layer in self.graph.layers.iter().skip(1).rev() {
@@ -246,36 +245,49 @@ impl Bench<'_> {
         let limits = setting.limits(K, self.params.metric, layer.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         self.step(&view, worker, entry, limits, &mut probe.stats);
-        let (least, most) = self.codes.map_or((K, usize::MAX), |codes| codes.ranked(K));
-        worker.found.extend(worker.beam.pool.iter().take(most));
-        if let Some(Coded { view, codes }) = self.coded(view) {
-            let Worker { query, found, .. } = &mut *worker;
-            let tolerance = |near: &Neighbor| Ok(codes.tolerance(view.records.space, query, near.node, near.distance));
-            let Ok(()) = keep_in_doubt::<Infallible>(found, K, least, &tolerance);
-            // The codes guided the walk; the records rank.
-            worker.nodes.clear();
-            worker.nodes.extend(worker.found.iter().map(|found| found.node));
-            worker.distances.resize(worker.nodes.len(), 0.0);
-            let Ok(()) = view.distances(&worker.query, &worker.nodes, &mut worker.buffers, &mut worker.distances);
-            worker.found.iter_mut().zip(&worker.distances).for_each(|(found, &distance)| found.distance = distance);
-            crate::graph::sort(&mut worker.found);
-            probe.again = [worker.found.len() as u32; 2];
-        }
     }
 
-    /// Leaves the candidates of a walk by codes of neighbours.
+    /// Leaves in `found` what a walk found, as records rank it: where codes guided it those that they leave in doubt, for originals to rank
+    /// if that is to be `exact`. Returns how many distances that takes.
+    fn rank(&self, exact: bool, layout: Layout, worker: &mut Worker) -> u32 {
+        #[cfg(feature = "codes")]
+        if layout == Layout::Fast {
+            worker.found.clear();
+            worker.found.extend(worker.sweep.nearest.iter());
+            return 0;
+        }
+        let Worker { beam, query, found, nodes, distances, buffers, .. } = worker;
+        found.clear();
+        let _ = layout;
+        let layer = &self.graph.layers[0];
+        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
+        let Some(Coded { view, codes }) = self.coded(view) else {
+            found.extend(beam.pool.iter());
+            return 0;
+        };
+        let tolerance = |near: &Neighbor| Ok(codes.tolerance(view.records.space, query, near.node, near.distance, exact));
+        let Ok(()) = take_in_doubt::<Infallible>(beam.pool.iter(), K, codes.ranked(K), &tolerance, &mut |_| Ok(true), found);
+        nodes.clear();
+        nodes.extend(found.iter().map(|found| found.node));
+        distances.resize(nodes.len(), 0.0);
+        let Ok(()) = view.distances(query, nodes, buffers, distances);
+        found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
+        crate::graph::sort(found);
+        found.len() as u32
+    }
+
+    /// Walks by codes of neighbours.
     #[cfg(feature = "codes")]
     fn walk_fast(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
         let Some(neighbors) = self.neighbors else { return };
         let records = self.records;
-        let Worker { sweep, query, found, .. } = worker;
+        let Worker { sweep, query, .. } = worker;
         sweep.query.prepare(records.space, records.kernels, &neighbors.rotation, query);
         let limits = setting.limits(K, self.params.metric, records.rows());
         let limits = Limits { hidden: probe.node, ..limits };
         let graph = Surrounded { records, neighbors };
         let keep = if self.params.originals { RERANK.max(limits.ef) } else { RERANK };
         let Ok(()) = sweep.search(&graph, records.kernels, query, [0], keep, limits, &mut probe.stats);
-        found.extend(sweep.nearest.iter());
     }
 
     /// The layouts that the file will have.
@@ -297,8 +309,11 @@ impl Bench<'_> {
 
     /// Candidates computed again, as a file's table says it.
     fn rerank(&self) -> usize {
-        let ranked = self.codes.filter(|_| cfg!(feature = "codes")).map(|codes| codes.ranked(K));
-        ranked.map_or(RERANK, |(least, most)| if most == usize::MAX { least } else { most })
+        #[cfg(feature = "codes")]
+        if let Some(codes) = self.codes.filter(|codes| codes.is_coarse()) {
+            return codes.ranked(K).1;
+        }
+        RERANK
     }
 
     /// The layer with what guides its walks, if not the records.

@@ -52,7 +52,7 @@ const LEAF_ALPHA: f32 = 1.2;
 const MIRRORED: usize = 16;
 
 /// Leaves of one step for each thread, whose finds are taken in before the next: a fraction of the matrix that the thread has.
-const STEP_LEAVES: usize = 16;
+pub(crate) const STEP_LEAVES: usize = 16;
 /// Tasks of one step at most, in which nodes take in what was found.
 const STEP_TASKS: usize = 256;
 /// Nodes of one step.
@@ -230,10 +230,13 @@ impl Worker {
     /// Distances of all pairs of `leaf`, `stride` apart; a node's distance from itself is not set.
     fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], stride: usize) {
         let record_bytes = records.space.layout.stride;
+        // Exact, as what a thread holds is counted where memory has a bound.
         self.bytes.clear();
+        self.bytes.reserve_exact(leaf.len() * record_bytes);
         leaf.iter().for_each(|&node| self.bytes.extend_from_slice(records.record(node)));
         let size = leaf.len();
         if self.matrix.len() < stride * size {
+            self.matrix.reserve_exact(stride * size - self.matrix.len());
             self.matrix.resize(stride * size, 0.0);
         }
         let own = Records { bytes: &self.bytes, ..records };

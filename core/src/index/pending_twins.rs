@@ -12,7 +12,7 @@ use crate::error::Corrupt;
 use crate::format::Kind;
 use crate::graph::Neighbor;
 use crate::quant::record::DUPLICATE_FOLLOWS;
-use crate::search::doubt::Doubt;
+use crate::search::doubt::take_in_doubt;
 use crate::search::pending::{Candidate, Pending, Run, Stage};
 use crate::search::{Scratch, SearchError};
 
@@ -36,47 +36,37 @@ impl<B: AsRef<[u8]>> Index<B> {
         let records = self.records(loaded)?;
         let ranker = Ranker::new(records, self.reader.section(Kind::Deleted, 0));
         let among = pending.is_among();
-        let Pending { scratch, candidates, params, twins, runs, missing, held, .. } = &mut *pending;
+        let Pending { scratch, candidates, params, twins, runs, missing, held, originals: exact, .. } = &mut *pending;
         let rows = Rows { section: records.section, held: (!self.is_at_hand(Kind::Records)).then_some(&*twins) };
         let guide = self.guide(loaded, records);
-        let (least, most) = guide.ranked(params);
         let codes = Rows { section: guide.rows.section, held: (!self.is_at_hand(Kind::CodesRows)).then_some(&*held) };
         let Scratch { beam, found: taken, query, .. } = scratch;
-        let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, codes.row(near.node)?, near.distance));
-        let mut doubt = Doubt::new(params.k, least);
-        taken.clear();
+        let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, codes.row(near.node)?, near.distance, *exact));
         missing.clear();
         // Those of former rounds are in order; new ones come behind them, none twice, and are put into order once.
         let known = runs.len();
-        for found in beam.pool.iter() {
-            if taken.len() >= most {
-                break;
-            }
-            if !doubt.takes(taken, &found, &tolerance)? {
-                continue;
-            }
+        let mut lives = |row| {
             // Of a walk among rows each stands for one of them.
-            let lives = among || !ranker.is_out(found.node)? || {
-                let place = run_of(runs, known, found.node);
-                let run = &mut runs[place];
-                while run.lives.is_none() {
-                    let Some(record) = rows.get(run.row)? else {
-                        missing.extend(rows.missing(run.row).map(|offset| (offset, false)));
-                        break;
-                    };
-                    if loaded.space.layout.factors(record).flags & DUPLICATE_FOLLOWS == 0 {
-                        run.lives = Some(false);
-                    } else {
-                        run.row += 1;
-                        run.lives = (!ranker.is_out(run.row)?).then_some(true);
-                    }
-                }
-                run.lives == Some(true)
-            };
-            if lives {
-                taken.push(found);
+            if among || !ranker.is_out(row)? {
+                return Ok(true);
             }
-        }
+            let place = run_of(runs, known, row);
+            let run = &mut runs[place];
+            while run.lives.is_none() {
+                let Some(record) = rows.get(run.row)? else {
+                    missing.extend(rows.missing(run.row).map(|offset| (offset, false)));
+                    break;
+                };
+                if loaded.space.layout.factors(record).flags & DUPLICATE_FOLLOWS == 0 {
+                    run.lives = Some(false);
+                } else {
+                    run.row += 1;
+                    run.lives = (!ranker.is_out(run.row)?).then_some(true);
+                }
+            }
+            Ok(run.lives == Some(true))
+        };
+        take_in_doubt(beam.pool.iter(), params.k, guide.ranked(params), &tolerance, &mut lives, taken)?;
         if runs.len() > known {
             crate::sort::by_key(runs, |run| run.root);
         }

@@ -30,14 +30,14 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Candidates of a walk whose records are read to rank them: as many by codes of four bits or of parts, but for those that the error of four
-    /// bits leaves in doubt; by RaBitQ's at most.
+    /// bits leaves in doubt, up to 15 times as many; by RaBitQ's at most.
     ///
     /// # Errors
     /// A damaged block.
     pub fn candidates(&self, params: &SearchParams) -> Result<usize, SearchError> {
         let loaded = self.loaded()?;
-        let (least, most) = self.guide(loaded, self.records(loaded)?).ranked(params);
-        Ok(if most == usize::MAX { least.max(params.rerank_count()) } else { most })
+        let guide = self.guide(loaded, self.records(loaded)?);
+        Ok(if guide.coarse.is_some() { guide.ranked(params).1 } else { params.rerank_count() })
     }
 
     /// Begins a walk.

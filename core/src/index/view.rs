@@ -10,6 +10,7 @@ use crate::graph::{Buffers, Graph, NONE};
 use crate::quant::Coarse;
 use crate::quant::{CodeLayout, Prepared, Space};
 use crate::search::SearchParams;
+use crate::search::doubt::ranked_by_four_bits;
 use alloc::vec::Vec;
 
 /// Records of an open file, with all that turns them into distances.
@@ -75,7 +76,7 @@ impl<'a> Guide<'a> {
     /// | guided by | least | most |
     /// |---|---|---|
     /// | records, where originals rank | `k` | all that the walk has |
-    /// | four bits | `max(20, 2 k)` | all that the walk has |
+    /// | four bits | `max(20, 2 k)` | 15 times that |
     /// | RaBitQ, parts | as [`Coarse::ranked`] says | |
     ///
     /// A number that was asked for is both.
@@ -88,18 +89,19 @@ impl<'a> Guide<'a> {
         if let Some(coarse) = self.coarse {
             return coarse.ranked(k);
         }
-        (if self.codes.is_some() { params.rerank_count() } else { k }, usize::MAX)
+        if self.codes.is_some() { ranked_by_four_bits(k) } else { (k, usize::MAX) }
     }
 
-    /// How far the distance of a row, from what guides the walk, may lie from the one that ranks it.
-    pub(super) fn tolerance(&self, query: &Prepared, row: &[u8], distance: f32) -> f32 {
+    /// How far the distance of a row, from what guides the walk, may lie from the one that ranks it in the end: its original's, where that
+    /// is `exact`.
+    pub(super) fn tolerance(&self, query: &Prepared, row: &[u8], distance: f32, exact: bool) -> f32 {
         let space = self.rows.space;
         #[cfg(feature = "codes")]
         if let Some(coarse) = self.coarse {
             return coarse.tolerance(space, query, row);
         }
         match self.codes {
-            Some(codes) => codes.factors(row).tolerance(space, query, distance),
+            Some(codes) => codes.factors(row).tolerance(space, query, distance, exact),
             None => space.tolerance(query, &space.layout.factors(row), distance),
         }
     }

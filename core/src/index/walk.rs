@@ -8,7 +8,7 @@ use crate::error::Corrupt;
 use crate::format::{Kind, Refine};
 use crate::graph::beam::Limits;
 use crate::graph::{NONE, Neighbor};
-use crate::search::doubt::{Doubt, keep_in_doubt};
+use crate::search::doubt::{keep_in_doubt, take_in_doubt};
 use crate::search::quality::Setting;
 use crate::search::{Hit, Layout, Scratch, SearchError, SearchParams, Stats};
 use alloc::vec::Vec;
@@ -111,17 +111,11 @@ impl<B: AsRef<[u8]>> Index<B> {
         if originals.is_none() && !guide.is_coarse() {
             return push_nearest(ranker, scratch.beam.pool.iter(), params.k, hits);
         }
-        scratch.found.clear();
-        let (least, most) = guide.ranked(params);
-        let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(&scratch.query, guide.rows.record(near.node)?, near.distance));
-        let mut doubt = Doubt::new(params.k, least);
-        for near in scratch.beam.pool.iter() {
-            if scratch.found.len() >= most {
-                break;
-            }
-            if doubt.takes(&scratch.found, &near, &tolerance)? && ranker.lives(near.node)? {
-                scratch.found.push(near);
-            }
+        {
+            let Scratch { beam, found, query, .. } = &mut *scratch;
+            let exact = originals.is_some();
+            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, guide.rows.record(near.node)?, near.distance, exact));
+            take_in_doubt(beam.pool.iter(), params.k, guide.ranked(params), &tolerance, &mut |row| ranker.lives(row), found)?;
         }
         if guide.is_coarse() {
             let Scratch { found, distances, query, buffers, .. } = scratch;
@@ -138,7 +132,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         if params.rerank.is_none() && guide.is_coarse() {
             let Scratch { found, query, .. } = scratch;
             let guide = Guide::records(records);
-            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, records.record(near.node)?, near.distance));
+            let tolerance = |near: &Neighbor| Ok::<_, Corrupt>(guide.tolerance(query, records.record(near.node)?, near.distance, true));
             keep_in_doubt(found, params.k, params.k, &tolerance)?;
         }
         let row_bytes = self.dimensions() * self.element().bytes();

@@ -16,8 +16,8 @@
 //! record is [`CodeFactors::bound`].
 
 use crate::format::Metric;
-use crate::quant::scalar::round_ties_even;
-use crate::quant::{Encoding, Prepared, Space};
+use crate::quant::scalar::{self, round_ties_even};
+use crate::quant::{Encoding, Factors, Prepared, Space};
 use crate::simd;
 
 /// Bytes behind the codes.
@@ -71,9 +71,10 @@ impl CodeFactors {
 
     /// How far `distance`, computed from these codes, lies from the one computed from the record in few cases: two standard deviations of
     /// errors of half a step at most, evenly spread and unrelated to the row's difference from the query (see [`Space::tolerance`]). Rows that
-    /// repeat their coordinates break that, so it may add to what is ranked, never take away.
+    /// repeat their coordinates break that, so it may add to what is ranked, never take away. Where originals rank (`exact`) the record's own
+    /// error comes on top: rows that share a record are told apart by originals alone.
     #[must_use]
-    pub(crate) fn tolerance(&self, space: &Space, query: &Prepared, distance: f32) -> f32 {
+    pub(crate) fn tolerance(&self, space: &Space, query: &Prepared, distance: f32, exact: bool) -> f32 {
         // Integer rows are not normalized.
         let unit = if space.encoding == Encoding::Scaled || self.norm <= 0.0 { 1.0 } else { self.norm };
         let squared = match space.metric {
@@ -81,7 +82,14 @@ impl CodeFactors {
             Metric::Cosine => 2.0 * distance / unit,
             Metric::InnerProduct => query.norm as f32,
         };
-        2.0 * self.scale * simd::sqrtf(squared / 12.0)
+        let error = 2.0 * self.scale * simd::sqrtf(squared / 12.0);
+        if exact { error + space.tolerance(query, &self.of_record(), distance) } else { error }
+    }
+
+    /// The scale of the record that was coded, which its farthest coordinate decides; the rest is not known.
+    fn of_record(&self) -> Factors {
+        let farthest = self.offset.abs().max((self.offset + CODE_MAX * self.scale).abs());
+        Factors { scale: farthest / scalar::CODE_MAX, norm: 0, length_sq: 0.0, flags: 0 }
     }
 
     /// How far `distance`, computed from these codes, may lie from the one computed from the record that they were made of: certain, for

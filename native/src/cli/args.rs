@@ -252,8 +252,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
     pub(crate) layout: Layout,
     /// Candidates whose distances are computed again: from the originals [default: those in doubt], or from records where
-    /// codes guide the walk [default: max(20, 2 k) and those in doubt; by rabitq codes those in doubt; by parts 10 k]; of a search of tiles
-    /// those whose records are read [default: as the effort says]
+    /// codes guide the walk [default: max(20, 2 k) and those in doubt, up to 15 times as many; by rabitq codes those in doubt; by parts
+    /// 10 k]; of a search of tiles those whose records are read [default: as the effort says]
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
     /// What the final order is computed from [default: as the file says]

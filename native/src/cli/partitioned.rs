@@ -7,11 +7,11 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use clap::Args;
-use nearshore::build::parts::{PARTS_MAX, PARTS_MIN, Plan, check_params};
+use nearshore::build::parts::{PARTS_MAX, PARTS_MIN, Plan, THREAD_BYTES, check_params};
 use nearshore::build::{BuildError, Summary};
 use nearshore::dataset::{Dataset, Format, Options};
 use nearshore::io::{FileSink, Spill, remove_partial_files};
-use nearshore::partitioned::{Job, Manifest, PartitionedError, Share, Source, State, digest_of, fits, folder_of_build};
+use nearshore::partitioned::{Job, Manifest, PartitionedError, Share, Source, State, digest_of, fits, folder_of_build, threads_within};
 use nearshore::{Par as _, Pool};
 use serde_json::{Value, json};
 
@@ -83,9 +83,6 @@ pub(crate) struct MergeArgs {
     #[arg(long)]
     pub(crate) force: bool,
 }
-
-/// Memory of a thread: its stack and the pairs of a leaf.
-const THREAD_BYTES: u64 = 10 << 20;
 
 /// What every step works with.
 struct Work<'a> {
@@ -220,6 +217,8 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
             let Work { state, spill, progress, pool, .. } = work;
             drop(spill);
             state.remove()?;
+            let most = threads_within(&data, &params, memory);
+            let pool = if pool.threads() > most { Pool::new(most).map_err(|error| Fail::io(&args.output, &error))? } else { pool };
             let sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
             return whole(args, common, &data, &pool, &progress, sink);
         }

@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes};
+use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes, threads_at_most};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Digest, WriteError};
+use nearshore_core::par::AtMost;
+use nearshore_core::quant::RecordLayout;
 
 use super::files::{Growing, Run, end_run, read_whole, write_whole};
 use super::folder::run_name;
@@ -140,7 +142,9 @@ impl State {
             told(done);
             ControlFlow::Continue(())
         };
-        let linked = plan.link(partition, &records, &manifest.params, pool, Kernels::best(), &mut tell, &mut put);
+        let params = &manifest.params;
+        let pool = AtMost(pool, threads_at_most(plan.record_bytes(), params, manifest.memory));
+        let linked = plan.link(partition, &records, params, &pool, Kernels::best(), &mut tell, &mut put);
         let bytes = part.members() * run_bytes(plan.split().degree) as u64;
         let linked = linked.map_err(|error| self.write_failed(&run_name(partition), error));
         let ended = linked
@@ -246,6 +250,12 @@ fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
 #[must_use]
 pub fn fits(data: &Dataset, params: &BuildParams, memory: u64) -> bool {
     in_memory_bytes(data.rows() as u64, data.dimensions(), params) <= memory
+}
+
+/// Threads with which a build of `data` without partitions keeps to `memory` bytes.
+#[must_use]
+pub fn threads_within(data: &Dataset, params: &BuildParams, memory: u64) -> usize {
+    threads_at_most(RecordLayout::new(data.dimensions()).stride, params, memory)
 }
 
 fn build_input(data: &Dataset) -> Input<'_> {

@@ -93,8 +93,8 @@ fn in_two_far_clusters_a_search_finds_what_it_was_asked_for() {
         for (codes, layout) in [(Codes::None, Layout::Lean), (Codes::U4, Layout::Lean), (Codes::None, Layout::Fast)] {
             let (index, _) = built(DIMENSIONS, &rows, &params(metric).codes(codes).layout(layout));
             let found = recall(&index, DIMENSIONS, &queries, &SearchParams::recall(0.99).plan(Plan::Walk).layout(layout));
-            // Four bits say nothing at all of such rows.
-            let least = if codes == Codes::U4 { 0.87 } else { 0.975 };
+            // Four bits say nothing at all of such rows, and of 400 that are in doubt no more than 300 are ranked.
+            let least = if codes == Codes::U4 && metric == Metric::Cosine { 0.92 } else { 0.975 };
             assert!(found >= least, "{metric} {codes:?} {layout:?}: {found}");
         }
     }

@@ -33,7 +33,8 @@ impl Plan {
     /// Links a part, whose members' records are `records`, in order, and tells `put` the list of each member, in order: `degree` of (node
     /// u32, distance f32), nearest first, unused ones [`NONE`]. Told `progress(done)` in members.
     ///
-    /// Allocates what the split was made for; `records` comes to that.
+    /// Allocates what the split was made for, where `par` has no more threads than [`threads_at_most`](super::threads_at_most) says; `records`
+    /// comes to that.
     ///
     /// # Errors
     /// What `put` says, as [`BuildError::Write`], or [`BuildError::Interrupted`].

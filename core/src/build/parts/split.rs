@@ -2,6 +2,8 @@
 
 use super::super::{BuildParams, Codes, link};
 use super::OVERLAP;
+use crate::graph::Neighbor;
+use crate::graph::leaves::STEP_LEAVES;
 use crate::graph::slots::row_bytes;
 use crate::quant::RecordLayout;
 use crate::search::Layout;
@@ -16,10 +18,40 @@ pub const PARTS_MIN: u32 = 3;
 /// Parts at most.
 pub const PARTS_MAX: u32 = 65_535;
 
-/// What a build takes whatever it links: the program itself, and what the leaves of a step find, for each slot of a node (of two threads: half
-/// of the slots of 32 leaves of 1,000 nodes, 12 bytes each, in arrays that may have grown by half too much).
+/// Threads whose finds every build has room for, so that they cost none of what is left for threads.
+const THREADS: u64 = 2;
+
+/// What the leaves that a thread searches in a step find, for each slot of a node: half of the slots of 16 leaves of 1,000 nodes, 12 bytes
+/// each, in arrays that may have grown by half too much.
+const FOUND_BYTES: u64 = 144 << 10;
+const _: () = assert!(STEP_LEAVES * link::LEAF_MAX * size_of::<(u32, Neighbor)>() * 3 / 4 <= FOUND_BYTES as usize);
+
+/// Memory of a thread at least: its stack and the pairs of a leaf.
+pub const THREAD_BYTES: u64 = 10 << 20;
+const _: () = assert!((2 << 20) + link::LEAF_MAX * (link::LEAF_MAX + 1) * size_of::<f32>() <= THREAD_BYTES as usize);
+
+/// What a build takes whatever it links: the program itself, and what the leaves of a step find.
 fn fixed_bytes(degree: u64) -> u64 {
-    (16 << 20) + degree * (288 << 10)
+    (16 << 20) + THREADS * degree * FOUND_BYTES
+}
+
+/// What a thread needs for itself: the records of a leaf and all their pairs.
+fn thread_bytes(record: u64) -> u64 {
+    THREAD_BYTES + link::LEAF_MAX as u64 * record
+}
+
+/// Memory of which `bytes` are left once allocators and threads, one of them at least, have theirs.
+fn memory_for(bytes: u64, record: u64) -> u64 {
+    (bytes / 5 * 8).max(bytes.saturating_add(thread_bytes(record)) / 7 * 8).saturating_add(8)
+}
+
+/// Threads that link rows of so many `record` bytes within `memory`, one at least: a quarter is theirs, and what more than two of them find
+/// comes out of that. The bytes of the file do not depend on how many there are.
+#[must_use]
+pub fn threads_at_most(record: usize, params: &BuildParams, memory: u64) -> usize {
+    let found = params.m as u64 * 2 * FOUND_BYTES;
+    let one = thread_bytes(record as u64) + found;
+    usize::try_from((memory / 4 + THREADS * found) / one).unwrap_or(usize::MAX).max(1)
 }
 
 /// Room for parts that come out larger than others, of what an even split would have, in percent.
@@ -79,9 +111,10 @@ fn nodes(rows: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
-/// Bytes for what is linked under a bound: an eighth is left for allocators, a quarter for threads.
-fn usable(memory: u64, degree: u64) -> u64 {
-    (memory / 8 * 5).saturating_sub(fixed_bytes(degree))
+/// Bytes for what is linked under a bound: an eighth is left for allocators, a quarter for threads, or what one of them takes.
+fn usable(memory: u64, degree: u64, record: u64) -> u64 {
+    let left = (memory / 8 * 5).min((memory / 8 * 7).saturating_sub(thread_bytes(record)));
+    left.saturating_sub(fixed_bytes(degree))
 }
 
 impl Split {
@@ -93,11 +126,11 @@ impl Split {
         let degree = params.m as u64 * 2;
         let record = RecordLayout::new(dimensions).stride as u64;
         let member = record + link_bytes(degree, link::part_fanout(params, nodes(rows)) as u64, record);
-        let most = usable(memory, degree) / member;
+        let most = usable(memory, degree, record) / member;
         // A part below this is hardly a graph.
         let sound = 4 * degree;
         if memory < MEMORY_MIN || most < sound {
-            let least = (sound * member + fixed_bytes(degree)).div_ceil(5) * 8;
+            let least = memory_for(sound * member + fixed_bytes(degree), record);
             return Err(SplitError::Memory { least: least.max(MEMORY_MIN) });
         }
         let slots = rows.saturating_mul(OVERLAP as u64) * SLACK / 100;
@@ -111,7 +144,7 @@ impl Split {
             // At least what a few rows need to find any room.
             members: slots.div_ceil(parts).max(sound),
             degree: degree as u32,
-            upper: usable(memory, degree) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64, record),
+            upper: usable(memory, degree, record) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64, record),
         })
     }
 
@@ -130,5 +163,6 @@ pub fn in_memory_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u6
     // Codes of every neighbour: a bit a dimension, padded, and factors.
     let around = if params.layout == Layout::Fast { degree.next_multiple_of(32) * (dimensions as u64 / 8 + 32) } else { 0 };
     let row = record + link_bytes(degree, link::fanout(params, nodes(rows)) as u64, record) * 17 / 16 + codes + around + 96;
-    rows.saturating_mul(row).saturating_add(fixed_bytes(degree)) / 5 * 8
+    let bytes = rows.saturating_mul(row).saturating_add(fixed_bytes(degree));
+    memory_for(bytes, record)
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::format::{Element, Metric, WriteError};
 use crate::graph::reach;
 use crate::par::Serial;
+use crate::quant::RecordLayout;
 use crate::vectors::Vectors;
 use core::convert::Infallible;
 use core::ops::ControlFlow;
@@ -203,6 +204,31 @@ fn a_split_keeps_to_its_memory_or_says_what_would_do() {
     assert!(Split::new(1000, 32_768, &params.m(512), least, None).is_ok());
     assert!(matches!(Split::new(1_000_000_000, 1024, &params, 2 << 30, Some(7)), Err(SplitError::Parts { least: 1000.., .. })));
     assert_eq!(Split::new(1000, 16, &params, 1 << 30, Some(9)).unwrap().parts, 9);
+}
+
+/// What a thread holds grows with the slots of a node, whose finds it keeps, and with the record, of which it keeps a leaf's.
+#[test]
+fn threads_fit_beside_what_they_link() {
+    let params = BuildParams::new(Metric::L2);
+    for (dimensions, m, memory) in [(16, 4, MEMORY_MIN), (16, 16, 2 << 30), (1024, 16, 2 << 30), (1024, 64, 1 << 30), (4096, 512, 8 << 30)] {
+        let (params, record) = (params.m(m), RecordLayout::new(dimensions).stride);
+        let threads = threads_at_most(record, &params, memory) as u64;
+        // 16 leaves of 1,000 nodes, of which each finds half of its slots, 12 bytes each.
+        let found = 16 * 1000 * m as u64 * 12;
+        let one = THREAD_BYTES + 1000 * record as u64 + found;
+        assert!(threads == 1 || threads * one <= memory / 4 + 2 * found * 3 / 2, "{dimensions}, {m}: {threads}");
+        assert!((threads + 1) * one * 3 / 2 > memory / 4, "{dimensions}, {m}: {threads}, where more would fit");
+    }
+    // A leaf of long records is more than a quarter of little memory.
+    let long = |memory| Split::new(10_000, 32_768, &params.m(4), memory, None);
+    let record = RecordLayout::new(32_768).stride as u64;
+    let Err(SplitError::Memory { least }) = long(MEMORY_MIN) else { panic!("it fits") };
+    for memory in [least, 2 * least, 20 * least] {
+        let split = long(memory).unwrap();
+        let threads = threads_at_most(record as usize, &params.m(4), memory) as u64;
+        let held = split.members * record + threads * (THREAD_BYTES + 1000 * record) + (16 << 20);
+        assert!(held <= memory / 8 * 7, "{memory}: {split:?}, {threads}");
+    }
 }
 
 #[test]
