@@ -32,12 +32,7 @@ impl Doubt {
     ///
     /// # Errors
     /// What `tolerance` reports.
-    fn takes<E>(
-        &mut self,
-        taken: &[Neighbor],
-        near: &Neighbor,
-        tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>,
-    ) -> Result<bool, E> {
+    fn takes<E>(&mut self, taken: &[Neighbor], near: &Neighbor, tolerance: &dyn Fn(&Neighbor) -> Result<f32, E>) -> Result<bool, E> {
         if taken.len() < self.least {
             return Ok(true);
         }

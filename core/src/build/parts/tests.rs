@@ -210,7 +210,8 @@ fn a_split_keeps_to_its_memory_or_says_what_would_do() {
 #[test]
 fn threads_fit_beside_what_they_link() {
     let params = BuildParams::new(Metric::L2);
-    for (dimensions, m, memory) in [(16, 4, MEMORY_MIN), (16, 16, 2 << 30), (1024, 16, 2 << 30), (1024, 64, 1 << 30), (4096, 512, 8 << 30)] {
+    for (dimensions, m, memory) in [(16, 4, MEMORY_MIN), (16, 16, 2 << 30), (1024, 16, 2 << 30), (1024, 64, 1 << 30), (4096, 512, 8 << 30)]
+    {
         let (params, record) = (params.m(m), RecordLayout::new(dimensions).stride);
         let threads = threads_at_most(record, &params, memory) as u64;
         // 16 leaves of 1,000 nodes, of which each finds half of its slots, 12 bytes each.
