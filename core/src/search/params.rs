@@ -169,8 +169,9 @@ impl SearchParams {
     }
 
     /// Candidates that are computed again, with the default filled in.
+    #[cfg(feature = "codes")]
     pub(crate) fn rerank_count(&self) -> usize {
-        self.rerank.unwrap_or(self.k.saturating_mul(2).max(20)).max(self.k)
+        self.rerank.unwrap_or(super::doubt::ranked_by_four_bits(self.k).0).max(self.k)
     }
 
     /// Checks the parameters.
