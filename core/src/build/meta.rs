@@ -17,6 +17,8 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> S
     let builder = match params.builder {
         #[cfg(feature = "codes")]
         Builder::Vamana if link::goes_by_leaves(params) => "vamana 1",
+        #[cfg(feature = "codes")]
+        _ if link::goes_by_leaves(params) && parts == 0 && input.vectors.rows() >= link::LED_FROM => "leaves 2",
         _ if link::goes_by_leaves(params) => "leaves 1",
         _ => "hnsw-batch 1",
     };

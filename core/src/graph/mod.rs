@@ -12,6 +12,8 @@ pub mod beam;
 pub(crate) mod extend;
 pub mod hnsw;
 pub mod layer;
+#[cfg(feature = "codes")]
+pub(crate) mod lead;
 pub mod leaves;
 pub mod order;
 mod partition;

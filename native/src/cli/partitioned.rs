@@ -218,7 +218,12 @@ pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<()
             drop(spill);
             state.remove()?;
             let most = threads_within(&data, &params, memory);
-            let pool = if pool.threads() > most { Pool::new(most).map_err(|error| Fail::io(&args.output, &error))? } else { pool };
+            let pool = if pool.threads() > most {
+                drop(pool);
+                Pool::new(most).map_err(|error| Fail::io(&args.output, &error))?
+            } else {
+                pool
+            };
             let sink = FileSink::create(&args.output, args.force).map_err(|error| Fail::output(&args.output, &error))?;
             return whole(args, common, &data, &pool, &progress, sink);
         }

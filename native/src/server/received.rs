@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 /// How long a client that was answered may go on with its body, before the connection is closed instead.
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = Duration::from_secs(3);
 
 /// A body that comes.
 pub(super) struct Received {
@@ -22,13 +22,16 @@ pub(super) struct Received {
     body: Option<Incoming>,
     /// Whether the client sends the rest though nobody asks for it.
     comes: bool,
+    /// Whether it is read as it comes, which over HTTP/2 it is not: there a body is refused by a word of its own.
+    streams: bool,
 }
 
 /// The request, with its body so.
 pub(super) fn received(request: Request<Incoming>) -> Request<Received> {
-    // Over HTTP/2 a body is refused by a word of its own; and who asks whether to send it does not send it then.
-    let comes = request.version() < Version::HTTP_2 && !request.headers().contains_key(header::EXPECT);
-    request.map(|body| Received { body: Some(body), comes })
+    let streams = request.version() < Version::HTTP_2;
+    // Who asks whether to send it sends nothing until it is read.
+    let comes = streams && !request.headers().contains_key(header::EXPECT);
+    request.map(|body| Received { body: Some(body), comes, streams })
 }
 
 impl HttpBody for Received {
@@ -38,8 +41,11 @@ impl HttpBody for Received {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(context);
-        // Behind the end, or an error, nothing comes.
-        self.comes &= matches!(polled, Poll::Pending | Poll::Ready(Some(Ok(_))));
+        match polled {
+            Poll::Pending => {}
+            // Behind the end, or an error, nothing comes.
+            Poll::Ready(ref frame) => self.comes = self.streams && matches!(frame, Some(Ok(_))),
+        }
         polled
     }
 

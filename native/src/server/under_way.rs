@@ -20,12 +20,12 @@ use tokio::sync::watch;
 use super::received::received;
 
 /// Bytes of an answer that are given away at a time: how finely it is seen that a client takes some.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 
 /// What is under way on a connection. It is said anew whenever something goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnderWay {
-    /// What waits for the server: requests without an answer, and answers that are still being made.
+    /// Requests without an answer, and answers that are still being made.
     pub(super) ours: usize,
     /// What waits for the client to take it: answers and their pieces.
     pub(super) theirs: usize,
@@ -60,11 +60,18 @@ struct One {
 
 impl One {
     fn new(shared: &Shared, turn: Turn) -> Self {
-        shared.send_modify(|under_way| *under_way.of(turn) += 1);
+        shared.send_modify(|under_way| {
+            *under_way.of(turn) += 1;
+            under_way.served = true;
+        });
         Self { shared: Arc::clone(shared), turn }
     }
 
     fn pass_to(&mut self, turn: Turn) {
+        // What is said anew wakes the connection, which asks the answer again: one that waits must not say that it waits.
+        if self.turn == turn {
+            return;
+        }
         self.shared.send_modify(|under_way| {
             *under_way.of(self.turn) -= 1;
             *under_way.of(turn) += 1;
@@ -92,7 +99,6 @@ impl Service<Request<Incoming>> for Counted {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let one = One::new(&self.shared, Turn::Ours);
-        self.shared.send_modify(|under_way| under_way.served = true);
         let answer = self.service.call(received(request));
         Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Sent { body, left: Bytes::new(), one }))) })
     }

@@ -21,7 +21,7 @@ use crate::filter::Value;
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of a column's value in a row without its name and text.
-const COLUMN: usize = 4;
+const COLUMN: usize = size_of::<(String, Option<Value>)>();
 
 /// A request under way.
 pub(super) struct Work<'a> {
