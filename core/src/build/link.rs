@@ -23,7 +23,6 @@ const EF_USUAL: usize = 200;
 
 /// Nodes from which on a base layer of leaves is seen to by [`lead`]. Fewer find their way, on every set that was tried; and no byte of it has to be
 /// in a browser's download.
-#[cfg(feature = "codes")]
 pub(super) const LED_FROM: usize = 1 << 17;
 
 /// Whether this build goes by leaves. The package has no options that would need insertion, so its code stays out of a browser's
@@ -79,16 +78,16 @@ pub(super) fn link<P: Par>(
         return Some(Hierarchy { layers });
     }
     let leaves = leaves_of(params, params.m * 2, nodes, fanout(params, nodes));
+    // About a fifth of the time goes to the walks, where there are any.
+    let led = cfg!(feature = "codes") && nodes >= LED_FROM;
+    let fifths = if led { 4 } else { 5 };
+    let base = leaves::build(records, nodes, layers.first(), &leaves, par, &mut |done| progress((done as u64 * fifths / 5) as usize))?;
     #[cfg(feature = "codes")]
-    let base = if nodes >= LED_FROM {
-        // About a fifth of the time goes to the walks, where there are any.
-        let layer = leaves::build(records, nodes, layers.first(), &leaves, par, &mut |done| progress((done as u64 * 4 / 5) as usize))?;
-        lead::mend(layer, records, leaves.selection, par, &mut |done| progress(((nodes as u64 * 4 + done as u64) / 5) as usize))?
+    let base = if led {
+        lead::mend(base, records, leaves.selection, par, &mut |done| progress(((nodes as u64 * 4 + done as u64) / 5) as usize))?
     } else {
-        leaves::build(records, nodes, layers.first(), &leaves, par, progress)?
+        base
     };
-    #[cfg(not(feature = "codes"))]
-    let base = leaves::build(records, nodes, layers.first(), &leaves, par, progress)?;
     layers.insert(0, base);
     Some(Hierarchy { layers })
 }

@@ -67,28 +67,28 @@ pub(crate) fn mend<P: Par>(
 ) -> Option<Layer> {
     let nodes = layer.rows();
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let rows: Vec<u32> = (0..nodes as u32).collect();
-    let sample: Vec<u32> = rows.iter().copied().step_by((nodes / SAMPLE).max(1)).collect();
     for pass in 0..PASSES {
-        let missed = walk(&layer, records, &sample, par, &mut workers);
-        if missed.iter().filter(|edges| !edges.is_empty()).count() * MISSED_PART <= sample.len() {
+        let missed = walk(&layer, records, 0..nodes, (nodes / SAMPLE).max(1), par, &mut workers);
+        if missed.iter().filter(|edges| !edges.is_empty()).count() * MISSED_PART <= missed.len() {
             break;
         }
-        for (batch, rows) in rows.chunks(nodes.div_ceil(BATCHES).max(1)).enumerate() {
+        let size = nodes.div_ceil(BATCHES).max(1);
+        for (batch, start) in (0..nodes).step_by(size).enumerate() {
             progress((nodes / BATCHES * (pass * BATCHES + batch)) / PASSES).is_continue().then_some(())?;
-            let missed = walk(&layer, records, rows, par, &mut workers);
+            let missed = walk(&layer, records, start..(start + size).min(nodes), 1, par, &mut workers);
             join(&mut layer, records, missed.concat(), selection, par, &mut workers);
         }
     }
     Some(layer)
 }
 
-/// For each of `rows` what is to lead to it.
-fn walk<P: Par>(layer: &Layer, records: Records<'_>, rows: &[u32], par: &P, workers: &mut [Worker]) -> Vec<Edges> {
+/// For each `step`-th of `rows` what is to lead to it.
+fn walk<P: Par>(layer: &Layer, records: Records<'_>, rows: Range<usize>, step: usize, par: &P, workers: &mut [Worker]) -> Vec<Edges> {
     let view = LayerView { layer, records, nodes: layer.rows() };
-    let mut missed: Vec<Edges> = vec![Vec::new(); rows.len()];
+    let mut missed: Vec<Edges> = vec![Vec::new(); rows.len().div_ceil(step)];
     par.chunks(&mut missed, TASK_NODES, workers, |task, missed, Worker { beam, query, ruler, .. }| {
-        for (&row, edges) in rows[task * TASK_NODES..].iter().zip(missed) {
+        for (row, edges) in (rows.start + task * TASK_NODES * step..rows.end).step_by(step).zip(missed) {
+            let row = row as u32;
             let Ok(()) = view.prepare(row, query);
             let Ok(()) = beam.search(&view, query, [0], Limits::ef(EF), &mut Stats::default());
             let mut own = [0.0];
@@ -177,8 +177,7 @@ mod tests {
 
     /// Rows of `layer` that walks miss.
     fn missed(layer: &Layer, records: Records<'_>) -> usize {
-        let rows: Vec<u32> = (0..layer.rows() as u32).collect();
-        walk(layer, records, &rows, &Serial, &mut [Worker::default()]).iter().filter(|edges| !edges.is_empty()).count()
+        walk(layer, records, 0..layer.rows(), 1, &Serial, &mut [Worker::default()]).iter().filter(|edges| !edges.is_empty()).count()
     }
 
     #[test]

@@ -58,19 +58,17 @@ impl SweepPool {
                 left -= 1;
             }
         }
-        let mut at = old + left;
-        self.entries.resize(at, 0);
-        // Which of the two goes next is as good as random: no branches on it.
-        while left > 0 {
-            at -= 1;
-            let taken = new[left - 1];
-            let held = self.entries.get(old.wrapping_sub(1)).copied().unwrap_or(0);
-            self.entries[at] = held.max(taken);
-            let stays = usize::from(held > taken);
-            old -= stays;
-            left -= 1 - stays;
+        let mut end = old + left;
+        self.entries.resize(end, 0);
+        // From the farthest on each goes to its place, and those behind it move as one: an entry at a time would wait for the last one's place.
+        for taken in new[..left].iter().rev() {
+            let at = self.entries[..old].partition_point(|held| held < taken);
+            self.entries.copy_within(at..old, at + end - old);
+            end -= old - at + 1;
+            old = at;
+            self.entries[end] = *taken;
         }
-        self.cursor = self.cursor.min(at);
+        self.cursor = self.cursor.min(end);
     }
 
     /// The nearest candidate that was not expanded.
