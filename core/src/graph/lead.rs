@@ -11,7 +11,7 @@ use super::beam::{Beam, Limits};
 use super::layer::{Layer, LayerView, Records};
 use super::ruler::Ruler;
 use super::select::{Nodes, Selection, Selector};
-use super::{Graph, Neighbor, Stats, back};
+use super::{Graph, Neighbor, Stats, back, leaves};
 use crate::par::Par;
 use crate::quant::Prepared;
 use crate::sort;
@@ -54,12 +54,13 @@ struct Worker {
 /// Edges to a row that a walk missed, as (source, row); none where it was found.
 type Edges = Vec<(u32, u32)>;
 
-/// Sees to it that walks from node 0 of `layer` find nearly all of its rows. `progress(done)` is told in nodes and may stop it: then `None` is
-/// returned.
+/// Sees to it that walks from node 0 of `layer` find nearly all of its rows; the first few of them stand in the layer `above` as well, whose
+/// edges they keep where there is room. `progress(done)` is told in nodes and may stop it: then `None` is returned.
 ///
 /// Cost: a short walk a node in each of at most three passes, and no pass where few of a sample are missed.
 pub(crate) fn mend<P: Par>(
     mut layer: Layer,
+    above: Option<&Layer>,
     records: Records<'_>,
     selection: Selection,
     par: &P,
@@ -76,7 +77,7 @@ pub(crate) fn mend<P: Par>(
         for (batch, start) in (0..nodes).step_by(size).enumerate() {
             progress((nodes / BATCHES * (pass * BATCHES + batch)) / PASSES).is_continue().then_some(())?;
             let missed = walk(&layer, records, start..(start + size).min(nodes), 1, par, &mut workers);
-            join(&mut layer, records, missed.concat(), selection, par, &mut workers);
+            join(&mut layer, above, records, missed.concat(), selection, par, &mut workers);
         }
     }
     Some(layer)
@@ -103,7 +104,15 @@ fn walk<P: Par>(layer: &Layer, records: Records<'_>, rows: Range<usize>, step: u
 }
 
 /// Takes edges into the lists of their sources, which are pruned where they grow too long.
-fn join<P: Par>(layer: &mut Layer, records: Records<'_>, mut edges: Edges, selection: Selection, par: &P, workers: &mut [Worker]) {
+fn join<P: Par>(
+    layer: &mut Layer,
+    above: Option<&Layer>,
+    records: Records<'_>,
+    mut edges: Edges,
+    selection: Selection,
+    par: &P,
+    workers: &mut [Worker],
+) {
     sort::by_key(&mut edges, |edge| *edge);
     let mut lists: Vec<(Range<usize>, Vec<Neighbor>)> = Vec::new();
     for (at, edge) in edges.iter().enumerate() {
@@ -123,6 +132,11 @@ fn join<P: Par>(layer: &mut Layer, records: Records<'_>, mut edges: Edges, selec
             ruler.measure(records, source, others, candidates);
             candidates.dedup();
             back::prune(records, candidates, frozen.degree(), selection, selector, list);
+            // Ways out of clusters are hidden by what is nearer, so pruning alone would drop those that the list had.
+            if let Some(above) = above.filter(|above| (source as usize) < above.rows()) {
+                ruler.measure(records, source, above.neighbors(source), candidates);
+                leaves::add_ways_out(candidates, frozen.degree(), list);
+            }
         }
     });
     for (range, list) in &lists {
@@ -199,12 +213,12 @@ mod tests {
         let before = missed(&build(), records);
         assert!(before > NODES / 2, "{before} missed before");
         let go_on = &mut |_| ControlFlow::Continue(());
-        let one = mend(build(), records, Selection::HEURISTIC, &Serial, go_on).expect("nothing stops it");
-        let other = mend(build(), records, Selection::HEURISTIC, &Backwards, go_on).expect("nothing stops it");
+        let one = mend(build(), None, records, Selection::HEURISTIC, &Serial, go_on).expect("nothing stops it");
+        let other = mend(build(), None, records, Selection::HEURISTIC, &Backwards, go_on).expect("nothing stops it");
         let after = missed(&one, records);
         assert!(after < before / 4, "{after} of {before} missed after");
         assert!((0..NODES as u32).all(|node| one.neighbors(node) == other.neighbors(node)));
-        assert!(mend(build(), records, Selection::HEURISTIC, &Serial, &mut |_| ControlFlow::Break(())).is_none());
+        assert!(mend(build(), None, records, Selection::HEURISTIC, &Serial, &mut |_| ControlFlow::Break(())).is_none());
     }
 
     #[test]
@@ -214,7 +228,7 @@ mod tests {
         let mut layer = Layer::new(NODES, DEGREE);
         reach::mend(&mut layer, records);
         let lists: Vec<Vec<u32>> = (0..NODES as u32).map(|node| layer.neighbors(node).to_vec()).collect();
-        let layer = mend(layer, records, Selection::HEURISTIC, &Serial, &mut |_| ControlFlow::Break(())).expect("no pass is made");
+        let layer = mend(layer, None, records, Selection::HEURISTIC, &Serial, &mut |_| ControlFlow::Break(())).expect("no pass is made");
         assert!((0..).zip(&lists).all(|(node, list)| layer.neighbors(node) == *list));
     }
 }
