@@ -23,7 +23,12 @@ const EF_USUAL: usize = 200;
 
 /// Nodes from which on a base layer of leaves is seen to by [`lead`]. Fewer find their way, on every set that was tried; and no byte of it has to be
 /// in a browser's download.
-pub(super) const LED_FROM: usize = 1 << 17;
+const LED_FROM: usize = 1 << 17;
+
+/// Whether a base layer of so many nodes, linked by leaves at once, is seen to.
+pub(super) fn is_led(nodes: usize) -> bool {
+    cfg!(feature = "codes") && nodes >= LED_FROM
+}
 
 /// Whether this build goes by leaves. The package has no options that would need insertion, so its code stays out of a browser's
 /// download.
@@ -79,7 +84,7 @@ pub(super) fn link<P: Par>(
     }
     let leaves = leaves_of(params, params.m * 2, nodes, fanout(params, nodes));
     // About a fifth of the time goes to the walks, where there are any.
-    let led = cfg!(feature = "codes") && nodes >= LED_FROM;
+    let led = is_led(nodes);
     let fifths = if led { 4 } else { 5 };
     let base = leaves::build(records, nodes, layers.first(), &leaves, par, &mut |done| progress((done as u64 * fifths / 5) as usize))?;
     #[cfg(feature = "codes")]
