@@ -18,7 +18,7 @@ pub(super) fn describe(input: &Input<'_>, params: &BuildParams, nodes: usize, pa
     let builder = match params.builder {
         #[cfg(feature = "codes")]
         Builder::Vamana if link::goes_by_leaves(params) => "vamana 1",
-        _ if link::goes_by_leaves(params) && parts == 0 && link::is_led(nodes) => "leaves 2",
+        _ if link::goes_by_leaves(params) && parts == 0 && link::is_led(params, nodes) => "leaves 2",
         _ if link::goes_by_leaves(params) => "leaves 1",
         _ => "hnsw-batch 1",
     };
