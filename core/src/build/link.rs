@@ -91,7 +91,9 @@ pub(super) fn link<P: Par>(
     let base = leaves::build(records, nodes, layers.first(), &leaves, par, &mut |done| progress((done as u64 * fifths / 5) as usize))?;
     #[cfg(feature = "codes")]
     let base = if led {
-        lead::mend(base, layers.first(), records, leaves.selection, par, &mut |done| progress(((nodes as u64 * 4 + done as u64) / 5) as usize))?
+        lead::mend(base, layers.first(), records, leaves.selection, par, &mut |done| {
+            progress(((nodes as u64 * 4 + done as u64) / 5) as usize)
+        })?
     } else {
         base
     };
