@@ -50,3 +50,21 @@ impl Par for Serial {
         }
     }
 }
+
+/// So many threads of a test: chunks run from the last one to the first, each with the scratch of another than its neighbour's.
+#[cfg(test)]
+pub(crate) struct Backwards(pub(crate) usize);
+
+#[cfg(test)]
+impl Par for Backwards {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
+        let chunks: alloc::vec::Vec<_> = data.chunks_mut(size.max(1)).enumerate().collect();
+        for (index, chunk) in chunks.into_iter().rev() {
+            work(index, chunk, &mut scratch[index % self.0]);
+        }
+    }
+}

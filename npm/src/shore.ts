@@ -40,7 +40,7 @@ export class Index {
   }
 
   /**
-   * Builds an index in memory: the same bytes as `nearshore build` with the same options, to 131,071 rows (of more, a native build has edges that this one leaves out).
+   * Builds an index in memory: the same bytes as `nearshore build` with the same options, to 131,071 different rows (of more, a native build has edges that this one leaves out).
    *
    * @param ids one id a vector, or `null` for row numbers
    * @param vectors all vectors; their type is the index's element type

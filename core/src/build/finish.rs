@@ -76,7 +76,7 @@ impl Built<'_> {
             refine: refine_of(params, records.space),
             seed: params.seed,
             m: params.m,
-            meta: meta::describe(input, params, parts),
+            meta: meta::describe(input, params, nodes, parts),
             digest: arranged.digest,
             tier: params.tier,
             page_bytes: params.page_bytes,

@@ -21,9 +21,16 @@ const NEAR: usize = 32;
 /// `ef_construction` for which the numbers below were measured; half and twice of it move the number of leaves by a quarter and a half.
 const EF_USUAL: usize = 200;
 
-/// Nodes from which on a base layer of leaves is seen to by [`lead`]. Fewer find their way, on every set that was tried; and no byte of it has to be
-/// in a browser's download.
-pub(super) const LED_FROM: usize = 1 << 17;
+/// Whether a base layer of so many nodes, linked by leaves at once, is seen to by [`lead`].
+#[cfg(feature = "codes")]
+pub(super) fn is_led(params: &BuildParams, nodes: usize) -> bool {
+    nodes >= params.led_from
+}
+
+#[cfg(not(feature = "codes"))]
+pub(super) fn is_led(_: &BuildParams, _: usize) -> bool {
+    false
+}
 
 /// Whether this build goes by leaves. The package has no options that would need insertion, so its code stays out of a browser's
 /// download.
@@ -79,12 +86,14 @@ pub(super) fn link<P: Par>(
     }
     let leaves = leaves_of(params, params.m * 2, nodes, fanout(params, nodes));
     // About a fifth of the time goes to the walks, where there are any.
-    let led = cfg!(feature = "codes") && nodes >= LED_FROM;
+    let led = is_led(params, nodes);
     let fifths = if led { 4 } else { 5 };
     let base = leaves::build(records, nodes, layers.first(), &leaves, par, &mut |done| progress((done as u64 * fifths / 5) as usize))?;
     #[cfg(feature = "codes")]
     let base = if led {
-        lead::mend(base, layers.first(), records, leaves.selection, par, &mut |done| progress(((nodes as u64 * 4 + done as u64) / 5) as usize))?
+        lead::mend(base, layers.first(), records, leaves.selection, par, &mut |done| {
+            progress(((nodes as u64 * 4 + done as u64) / 5) as usize)
+        })?
     } else {
         base
     };
@@ -141,6 +150,46 @@ pub(super) fn link_part<P: Par>(
 #[cfg(all(test, feature = "codes"))]
 mod tests {
     use super::*;
+    use crate::build::{Input, Stage, build};
+    use crate::distance::Kernels;
+    use crate::format::Element;
+    use crate::index::Index;
+    use crate::par::{Backwards, Serial};
+    use crate::seed::SplitMix;
+    use crate::vectors::Vectors;
+
+    /// A file of `rows`, and whether walks added to it.
+    fn led(rows: &[u8], params: &BuildParams, par: &impl Par, kernels: &'static Kernels) -> (Vec<u8>, bool) {
+        let input = Input { vectors: Vectors::packed(Element::U8, DIMENSIONS, rows).expect("whole rows"), ids: None, payloads: None };
+        let (mut walked, mut last) = (false, 0);
+        let progress = &mut |stage, done, total| {
+            if stage == Stage::Link {
+                assert!(done >= last && done <= total, "{done} of {total} after {last}");
+                last = done;
+                // The last fifth is that of the walks.
+                walked |= done * 5 > total * 4;
+            }
+            ControlFlow::Continue(())
+        };
+        let (file, _) = build(&input, params, par, kernels, progress, Vec::new()).expect("sound rows");
+        (file, walked)
+    }
+
+    const DIMENSIONS: usize = 8;
+
+    #[test]
+    fn what_walks_add_to_a_build_does_not_depend_on_threads_or_kernels() {
+        let mut random = SplitMix::new(17);
+        let rows: Vec<u8> = (0..6000 * DIMENSIONS).map(|_| random.below(256) as u8).collect();
+        let mut params = BuildParams::new(Metric::L2).m(3).ef_construction(1).quality(false);
+        params.led_from = 6000;
+        let (one, walked) = led(&rows, &params, &Serial, Kernels::best());
+        assert!(walked);
+        assert!(Index::open(&one[..]).expect("what was built opens").meta().expect("meta").contains("\"builder\":\"leaves 2\""));
+        for (threads, kernels) in [(3, Kernels::best()), (3, Kernels::by_name("scalar").expect("always there"))] {
+            assert!(led(&rows, &params, &Backwards(threads), kernels).0 == one, "{threads} threads under {}", kernels.name());
+        }
+    }
 
     #[test]
     fn inner_products_are_not_stretched() {

@@ -12,13 +12,13 @@ use alloc::string::String;
 /// How the tables of a file for a disk are laid out: 1 had codes and edges in large blocks.
 const PAGES_VERSION: u32 = 2;
 
-/// What decided the bytes, for people: JSON with sorted keys. `parts` is 0 where all rows were linked at once.
-pub(super) fn describe(input: &Input<'_>, params: &BuildParams, parts: u32) -> String {
+/// What decided the bytes, for people: JSON with sorted keys. `nodes` are those of the base layer: rows without exact duplicates. `parts` is 0
+/// where all were linked at once.
+pub(super) fn describe(input: &Input<'_>, params: &BuildParams, nodes: usize, parts: u32) -> String {
     let builder = match params.builder {
         #[cfg(feature = "codes")]
         Builder::Vamana if link::goes_by_leaves(params) => "vamana 1",
-        #[cfg(feature = "codes")]
-        _ if link::goes_by_leaves(params) && parts == 0 && input.vectors.rows() >= link::LED_FROM => "leaves 2",
+        _ if link::goes_by_leaves(params) && parts == 0 && link::is_led(params, nodes) => "leaves 2",
         _ if link::goes_by_leaves(params) => "leaves 1",
         _ => "hnsw-batch 1",
     };

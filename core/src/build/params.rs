@@ -72,6 +72,11 @@ impl Builder {
     }
 }
 
+/// Nodes from which on a base layer of leaves is seen to by [`lead`](crate::graph::lead). Fewer find their way, on every set that was tried; and no
+/// byte of it has to be in a browser's download.
+#[cfg(feature = "codes")]
+const LED_FROM: usize = 1 << 17;
+
 /// What decides a build, beside the rows.
 /// ```
 /// use core::ops::ControlFlow;
@@ -127,6 +132,9 @@ pub struct BuildParams {
     pub page_bytes: u32,
     /// Measures recall at a ladder of efforts and stores the table.
     pub quality: bool,
+    /// Nodes from which on a base layer of leaves is seen to by walks. Of tests alone, which have no time for so many.
+    #[cfg(feature = "codes")]
+    pub(crate) led_from: usize,
 }
 
 impl Default for BuildParams {
@@ -149,6 +157,8 @@ impl Default for BuildParams {
             tier: Tier::Memory,
             page_bytes: PAGE_BYTES,
             quality: true,
+            #[cfg(feature = "codes")]
+            led_from: LED_FROM,
         }
     }
 }

@@ -150,25 +150,10 @@ mod tests {
     use crate::distance::Kernels;
     use crate::format::{Element, Metric};
     use crate::graph::reach;
-    use crate::par::Serial;
+    use crate::par::{Backwards, Serial};
     use crate::quant::{Encoding, RecordLayout, Space};
     use crate::seed::SplitMix;
     use crate::vectors::Vectors;
-
-    /// The last chunk first.
-    struct Backwards;
-
-    impl Par for Backwards {
-        fn threads(&self) -> usize {
-            2
-        }
-
-        fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
-            for (at, chunk) in data.chunks_mut(size).enumerate().collect::<Vec<_>>().into_iter().rev() {
-                work(at, chunk, &mut scratch[at % 2]);
-            }
-        }
-    }
 
     const NODES: usize = 1 << 13;
     const DIMENSIONS: usize = 8;
@@ -214,7 +199,7 @@ mod tests {
         assert!(before > NODES / 2, "{before} missed before");
         let go_on = &mut |_| ControlFlow::Continue(());
         let one = mend(build(), None, records, Selection::HEURISTIC, &Serial, go_on).expect("nothing stops it");
-        let other = mend(build(), None, records, Selection::HEURISTIC, &Backwards, go_on).expect("nothing stops it");
+        let other = mend(build(), None, records, Selection::HEURISTIC, &Backwards(2), go_on).expect("nothing stops it");
         let after = missed(&one, records);
         assert!(after < before / 4, "{after} of {before} missed after");
         assert!((0..NODES as u32).all(|node| one.neighbors(node) == other.neighbors(node)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
 
@@ -102,6 +103,54 @@ impl<'de> Deserialize<'de> for Vector {
     }
 }
 
+/// The first `MOST` of an array, and how many there are: the rest is refused, so it need not be in memory.
+#[derive(Debug)]
+struct Counted<T, const MOST: usize> {
+    first: Vec<T>,
+    count: usize,
+}
+
+impl<T, const MOST: usize> Counted<T, MOST> {
+    #[cfg(feature = "grpc")]
+    fn all(things: Vec<T>) -> Self {
+        Self { count: things.len(), first: things }
+    }
+
+    fn checked(self, field: &str) -> Result<Vec<T>, ApiError> {
+        too_many(field, self.count, MOST)?;
+        Ok(self.first)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Counted<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Things<T, const MOST: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Things<T, MOST> {
+            type Value = Counted<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut things: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MOST {
+                    let Some(thing) = things.next_element()? else { return Ok(Counted { count: first.len(), first }) };
+                    first.push(thing);
+                }
+                let mut count = first.len();
+                while things.next_element::<de::IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Counted { first, count })
+            }
+        }
+
+        from.deserialize_seq(Things(PhantomData))
+    }
+}
+
 /// Base64 of any bytes.
 #[derive(Debug)]
 pub(super) struct Bytes(pub(super) Vec<u8>);
@@ -145,7 +194,7 @@ pub(super) struct Insert {
     payload: Option<String>,
     payload_base64: Option<Bytes>,
     columns: Option<Columns>,
-    points: Option<Vec<Point>>,
+    points: Option<Counted<Point, POINTS_MAX>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -162,7 +211,7 @@ impl Insert {
     /// Of `points`.
     #[cfg(feature = "grpc")]
     pub(super) fn many(points: Vec<Point>) -> Self {
-        Self { points: Some(points), ..Self::default() }
+        Self { points: Some(Counted::all(points)), ..Self::default() }
     }
 
     /// The points, and whether the request named them one by one.
@@ -171,11 +220,10 @@ impl Insert {
         let alone = vector.is_some() || id.is_some() || payload.is_some() || payload_base64.is_some() || columns.is_some();
         let points = match (points, vector) {
             (Some(_), _) if alone => return Err(ApiError::field("conflict", "points", "one point, or `points`; not both")),
-            (Some(points), _) => points,
+            (Some(points), _) => points.checked("points")?,
             (None, Some(vector)) => vec![Point { id, vector, payload, payload_base64, columns }],
             (None, None) => return Err(missing("vector")),
         };
-        too_many("points", points.len(), POINTS_MAX)?;
         let points = points.into_iter().enumerate().map(|(place, Point { id, vector, payload, payload_base64, columns })| {
             let payload = match (payload, payload_base64) {
                 (Some(_), Some(_)) => {
@@ -208,7 +256,7 @@ pub(super) struct Search {
     recall: Option<f32>,
     with_payload: Option<bool>,
     filter: Option<serde_json::Value>,
-    searches: Option<Vec<OneSearch>>,
+    searches: Option<Counted<OneSearch, SEARCHES_MAX>>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -226,7 +274,7 @@ impl Search {
     /// Of `searches`.
     #[cfg(feature = "grpc")]
     pub(super) fn many(searches: Vec<OneSearch>) -> Self {
-        Self { searches: Some(searches), ..Self::default() }
+        Self { searches: Some(Counted::all(searches)), ..Self::default() }
     }
 
     /// The searches, and whether the request named one alone.
@@ -235,11 +283,10 @@ impl Search {
         let alone = vector.is_some() || k.is_some() || ef.is_some() || recall.is_some() || with_payload.is_some() || filter.is_some();
         let searches = match (searches, vector) {
             (Some(_), _) if alone => return Err(ApiError::field("conflict", "searches", "one search, or `searches`; not both")),
-            (Some(searches), _) => searches,
+            (Some(searches), _) => searches.checked("searches")?,
             (None, Some(vector)) => vec![OneSearch { vector, k, ef, recall, with_payload, filter }],
             (None, None) => return Err(missing("vector")),
         };
-        too_many("searches", searches.len(), SEARCHES_MAX)?;
         let hits = searches.iter().map(|search| search.k.unwrap_or(K).min(K_MAX + 1)).sum();
         too_many("searches", hits, HITS_MAX).map_err(|error| ApiError { message: format!("hits: {}", error.message), ..error })?;
         let effort = |search: &OneSearch| search.ef.or(search.k).unwrap_or(K).min(EF_MAX + 1);
@@ -350,6 +397,19 @@ mod tests {
         assert_eq!(said(r#"{"vector": [1], "id": 1e3}"#), "id must be a whole number from 0 to 18446744073709551615, not 1000.0");
         let ids = parse::<Ids>(br#"{"ids": [1, "7"]}"#).unwrap_err().message;
         assert_eq!(ids, "ids[1] must be a whole number from 0 to 18446744073709551615, not the text \"7\"");
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_not_kept() {
+        let text = |count| format!(r#"{{"searches": [{}]}}"#, vec![r#"{"vector": []}"#; count].join(","));
+        let parsed = |count| parse::<Search>(text(count).as_bytes()).unwrap();
+        assert_eq!(parsed(SEARCHES_MAX).searches().unwrap().0.len(), SEARCHES_MAX);
+        let many = parsed(SEARCHES_MAX * 3);
+        assert_eq!(many.searches.as_ref().unwrap().first.len(), SEARCHES_MAX);
+        let refused = many.searches().unwrap_err();
+        assert_eq!((refused.code, refused.field.as_deref()), ("too_many", Some("searches")));
+        assert_eq!(refused.message, "3000; at most 1000 in one request");
+        assert_eq!(refusal::<Search>(&text(SEARCHES_MAX * 3).replace("]}]}", "]}, ]}")).0, "not_json");
     }
 
     #[test]

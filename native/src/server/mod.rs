@@ -4,8 +4,8 @@
 //!   connection --> guard (who, how many, how long) --> routes --> a lane of threads --> Collection
 //! ```
 //! Async threads read and write sockets and nothing else: a request's body is parsed, answered and printed on a thread of its
-//! lane ([`lanes`]), so that a slow search or save stops no other connection. What a request may cost has limits with names:
-//! bytes of a body and of an answer and requests under way in [`Options`], numbers of things in [`body`].
+//! lane (`lanes`), so that a slow search or save stops no other connection. What a request may cost has limits with names:
+//! bytes of a body and of an answer and requests under way in [`Options`], numbers of things in `body`.
 //!
 //! There is no TLS: beyond this machine, put a proxy that has it before the server.
 

@@ -41,11 +41,8 @@ impl HttpBody for Received {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(context);
-        match polled {
-            Poll::Pending => {}
-            // Behind the end, or an error, nothing comes.
-            Poll::Ready(ref frame) => self.comes = self.streams && matches!(frame, Some(Ok(_))),
-        }
+        // Who asks whether to send it is told to as soon as it is asked for. Behind the end, or an error, nothing comes.
+        self.comes = self.streams && matches!(polled, Poll::Pending | Poll::Ready(Some(Ok(_))));
         polled
     }
 

@@ -22,7 +22,10 @@ impl Room {
 
     /// A row with so many bytes of numbers and payload comes in.
     pub(super) fn row(&mut self, bytes: usize) -> Result<(), ApiError> {
-        self.left = self.left.checked_sub(bytes.saturating_add(ROW)).ok_or_else(|| self.full())?;
+        let most = self.most;
+        // They take more in memory than as text, where numbers are short.
+        let full = || too_large(format!("what the answer is made of takes more than {most} bytes of memory"));
+        self.left = self.left.checked_sub(bytes.saturating_add(ROW)).ok_or_else(full)?;
         Ok(())
     }
 
@@ -47,10 +50,13 @@ impl Room {
     }
 
     fn full(&self) -> ApiError {
-        let most = self.most;
-        let message = format!("the answer has more than {most} bytes; ask for fewer rows at a time, or for hits without payloads");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message)
+        too_large(format!("the answer has more than {} bytes", self.most))
     }
+}
+
+fn too_large(what: String) -> ApiError {
+    let message = format!("{what}; ask for fewer rows at a time, or for hits without payloads");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", message)
 }
 
 struct Text {
@@ -80,10 +86,13 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let mut room = Room::new(100);
         assert!(room.row(50).is_ok());
-        assert_eq!(room.row(50).unwrap_err().code, "answer_too_large");
+        let refused = room.row(50).unwrap_err();
+        assert_eq!(refused.code, "answer_too_large");
+        assert!(refused.message.starts_with("what the answer is made of takes more than 100 bytes of memory; "), "{}", refused.message);
         assert!(room.row(usize::MAX).is_err() && room.row(18).is_ok());
         assert_eq!(room.json(&"x".repeat(98)).unwrap().len(), 100);
         let refused = room.json(&"\n".repeat(50)).unwrap_err();
         assert_eq!((refused.status, refused.code), (StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large"));
+        assert!(refused.message.starts_with("the answer has more than 100 bytes; "), "{}", refused.message);
     }
 }

@@ -18,7 +18,7 @@ use crate::collection::{Collection, Found, Search, Stored};
 use crate::filter::Value;
 
 /// How long a client may take to send a body.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of a column's value in a row without its name and text.
 const COLUMN: usize = size_of::<(String, Option<Value>)>();

@@ -109,6 +109,19 @@ fn connections_of_grpc_have_the_same_bounds() {
     assert_eq!((frames.first(), frames.contains(&7)), (Some(&4), true), "{frames:?}");
 }
 
+#[cfg(feature = "grpc")]
+#[test]
+fn the_door_of_grpc_says_what_it_speaks() {
+    let sandbox = Sandbox::new();
+    let served = Served::start(&sandbox, "data --grpc 127.0.0.1:0");
+    for call in ["grpc.health.v1.Health/Watch", "nearshore.v1.Nearshore/Info", "x/y"] {
+        let head = format!("POST /{call} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/grpc\r\n");
+        let asked = begun(served.grpc.unwrap(), &[head.as_bytes(), b"content-length: 5\r\n\r\n\0\0\0\0\0"].concat());
+        let answer = rest(asked);
+        assert!(answer.starts_with("HTTP/1.1 505 ") && answer.ends_with("\r\n\r\ngRPC is spoken here, over HTTP/2\n"), "{answer}");
+    }
+}
+
 #[test]
 fn a_save_at_the_end_is_tried_again() {
     let sandbox = Sandbox::new();

@@ -88,3 +88,15 @@ fn rows_that_differ_in_the_last_bit_are_different_rows() {
     let all = search(&index, Query::F32(&[1.0, 1.0]), &walk(200).k(200).rerank(200));
     assert_eq!(ids(&all), (0..200).collect::<Vec<_>>(), "originals tell apart what codes cannot");
 }
+
+/// A graph of 2^17 nodes is seen to by walks, and the file says so.
+#[test]
+fn rows_count_once_for_a_graph_however_often_they_are_there() {
+    let rows: Vec<u8> = (0..(1 << 17) + 1000u32).map(|row| row as u8).collect();
+    let mut params = params(Metric::L2);
+    params.quality = false;
+    let (index, summary) = try_build(Element::U8, 1, &rows, None, &params).expect("sound rows");
+    assert_eq!(summary.rows - summary.duplicates, 256);
+    let meta = index.meta().expect("meta");
+    assert!(meta.contains("\"builder\":\"leaves 1\""), "{meta}");
+}

@@ -89,11 +89,11 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::super::cluster::NOBODY;
-    use super::super::tests::{Backwards, Set};
+    use super::super::tests::Set;
     use super::*;
     use crate::distance::Kernels;
     use crate::format::{Element, Metric};
-    use crate::par::Serial;
+    use crate::par::{Backwards, Serial};
     use alloc::vec;
 
     /// The nearest three of `count` rows, as centroids, to each row: among all, and among groups.

@@ -5,7 +5,7 @@ use super::cluster::{Centroids, Rows, Worker, centroids, compact_in};
 use super::measure::measure;
 use super::*;
 use crate::format::{Element, Metric};
-use crate::par::{Par, Serial};
+use crate::par::{Backwards, Serial};
 use crate::quant::signs::coordinates;
 use crate::quant::{Encoding, RecordLayout};
 use crate::seed::SplitMix;
@@ -14,22 +14,6 @@ use alloc::collections::BTreeSet;
 
 const METRICS: [Metric; 3] = [Metric::L2, Metric::InnerProduct, Metric::Cosine];
 const ELEMENTS: [Element; 3] = [Element::F32, Element::U8, Element::I8];
-
-/// Runs chunks from the last one to the first, each with the scratch of another thread than its neighbour.
-pub(super) struct Backwards(pub(super) usize);
-
-impl Par for Backwards {
-    fn threads(&self) -> usize {
-        self.0
-    }
-
-    fn chunks<T: Send, S: Send>(&self, data: &mut [T], size: usize, scratch: &mut [S], work: impl Fn(usize, &mut [T], &mut S) + Sync) {
-        let chunks: Vec<_> = data.chunks_mut(size.max(1)).enumerate().collect();
-        for (index, chunk) in chunks.into_iter().rev() {
-            work(index, chunk, &mut scratch[index % self.0]);
-        }
-    }
-}
 
 /// Records as a file has them.
 pub(super) struct Set {

@@ -1,14 +1,18 @@
 //! Clients that are slow, rude or late, over sockets that are real.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use axum::body::{Body, Bytes};
-use axum::routing::get;
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -79,7 +83,7 @@ async fn an_answer_waits_for_a_client_that_takes_some_of_it_now_and_then() {
     assert_eq!(tokio::join!(waited(&under_way, &crowd), done).0, 530);
 }
 
-/// A body that never goes on, and counts how often it is asked to.
+/// A body that begins and never goes on, and counts how often it is asked to.
 struct Waiting;
 
 static ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -89,8 +93,10 @@ impl axum::body::HttpBody for Waiting {
     type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        ASKED.fetch_add(1, Ordering::Relaxed);
-        Poll::Pending
+        match ASKED.fetch_add(1, Ordering::Relaxed) {
+            0 => Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"x"))))),
+            _ => Poll::Pending,
+        }
     }
 }
 
@@ -98,7 +104,7 @@ impl axum::body::HttpBody for Waiting {
 async fn an_answer_that_waits_lets_the_thread_rest() {
     let (address, _stop, _) = serving(PATIENCE).await;
     let stream = begun(address, b"GET /waiting HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    while ASKED.load(Ordering::Relaxed) == 0 {
+    while ASKED.load(Ordering::Relaxed) < 2 {
         sleep(Duration::from_millis(1)).await;
     }
     sleep(Duration::from_millis(100)).await;
@@ -116,7 +122,7 @@ async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>, JoinHandle
     let large = async || Bytes::from_static(&LARGE);
     let waiting = async || Body::new(Waiting);
     let router = Router::new().route("/large", get(large)).route("/slow", get(slow)).route("/waiting", get(waiting));
-    let router = router.route("/", get(async || "short"));
+    let router = router.route("/", get(async || "short")).route("/refusing", post(refusing));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), watch::Sender::new(false));
@@ -168,6 +174,34 @@ async fn a_client_that_is_refused_while_it_sends_sees_why() {
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
     assert!(answers.starts_with("HTTP/1.1 405 ") && answers.contains("HTTP/1.1 200 ") && answers.ends_with("short"), "{answers}");
+}
+
+/// Told when the client knows that it may send.
+static MAY_SEND: Notify = Notify::const_new();
+
+/// Asks for the body, and refuses it before anything of it is there.
+async fn refusing(request: Request) -> StatusCode {
+    let mut body = request.into_body();
+    poll_fn(|context| Poll::Ready(Pin::new(&mut body).poll_frame(context).is_pending())).await;
+    MAY_SEND.notified().await;
+    StatusCode::CONFLICT
+}
+
+#[tokio::test]
+async fn a_client_that_asked_whether_to_send_sees_why_it_is_refused() {
+    const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let (address, _stop, _) = serving(PATIENCE).await;
+    let head = b"POST /refusing HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 16777216\r\n\r\n";
+    let mut stream = begun(address, head).await;
+    let mut told = [0; GO_ON.len()];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(told, GO_ON);
+    MAY_SEND.notify_one();
+    stream.write_all(&LARGE).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 409 ") && answers.ends_with("short"), "{answers}");
 }
 
 #[tokio::test]

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::{StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any_service, post};
 use tonic::Code;
 use tonic_health::ServingStatus;
@@ -91,7 +92,7 @@ pub(super) async fn router(context: Arc<Context>) -> (Router, HealthReporter) {
 
 /// Lets no more questions come over a stream once the server stops: those who may ask more would keep it waiting.
 async fn ended_by_a_stop(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
-    next.run(request.map(|body| stopped::until(body, context.stopping.clone()))).await
+    next.run(request.map(|body| stopped::until_stopped(body, context.stopping.clone()))).await
 }
 
 /// Says that the server stops, and ends the streams of those who watch: they would keep it waiting.
@@ -107,6 +108,10 @@ pub(super) async fn farewell(mut health: HealthReporter) {
 
 /// Lets a call through, or refuses it, and counts it.
 async fn guarded(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    // Clients of HTTP/1 would not see how a call ended, which is said in trailers.
+    if request.version() < Version::HTTP_2 {
+        return (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC is spoken here, over HTTP/2\n").into_response();
+    }
     let started = Instant::now();
     let path = request.uri().path();
     let call = proto::CALLS.into_iter().find(|call| *call == path);
@@ -118,7 +123,8 @@ async fn guarded(State(context): State<Arc<Context>>, request: Request, next: Ne
 
 async fn pass(context: &Context, request: Request, next: Next) -> Result<Response, ApiError> {
     if request.uri().path().starts_with(PROBES) {
-        return Ok(next.run(request).await);
+        // Asked without a key: who does not end the question must not keep its place by it.
+        return Ok(next.run(request.map(stopped::until_late)).await);
     }
     guard::admit(context, request.headers())?;
     Ok(next.run(request).await)

@@ -18,6 +18,7 @@ pub(crate) struct Served {
     child: Option<Child>,
     pub(crate) address: SocketAddr,
     /// Where it speaks gRPC, if it does.
+    #[cfg(feature = "grpc")]
     pub(crate) grpc: Option<SocketAddr>,
 }
 
@@ -33,8 +34,14 @@ impl Served {
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
         }
+        #[cfg(feature = "grpc")]
         let grpc = told["grpc_address"].as_str().map(|address| address.parse().unwrap());
-        Self { child: Some(child), address, grpc }
+        Self {
+            child: Some(child),
+            address,
+            #[cfg(feature = "grpc")]
+            grpc,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {
