@@ -21,6 +21,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Recall at which sizes are compared.
 const RECALL: f64 = 0.95;
+/// Reads that a search of codes with errors of their own has at most: candidates that are ranked, 30 a hit.
+const RANKED_MAX: f64 = 300.0;
 const SIZES: [(f64, &str); 3] = [(1e8, "100 M"), (3e8, "300 M"), (1e9, "1 B")];
 const NODES: [(f64, &str); 4] = [(64e9, "64 GB"), (192e9, "192 GB"), (512e9, "512 GB"), (2e12, "2 TB")];
 /// Fewer rows say little of growth.
@@ -32,6 +34,14 @@ const IOPS: f64 = 1e6;
 const SHARE: f64 = 0.8;
 /// Bytes a second that a core reads of memory from front to back, as a search of tiles does with their centroids.
 const STREAM: f64 = 1e10;
+/// Rows of tiles in the mean: unless told, and the most.
+const TILE_ROWS: [f64; 2] = [144.0, 4096.0];
+/// Of the search for centroids (core/src/build/tiles): more tiles are looked for by groups, as many as the root of the tiles, of which this many
+/// are looked into; rounds, and rows of their sample for each tile.
+const GROUPED: f64 = 16_384.0;
+const GROUPS: f64 = 32.0;
+const ROUNDS: f64 = 8.0;
+const SAMPLE: f64 = 32.0;
 /// What a build in partitions takes of a build at once: docs/research/disk.md.
 const PARTITIONED: f64 = 1.5;
 
@@ -96,10 +106,15 @@ impl Growth {
 
 /// Least squares of `y = a + b ln(x)`.
 fn fit(points: &[(f64, f64)]) -> (f64, f64) {
+    line(&points.iter().map(|point| (point.0.ln(), point.1)).collect::<Vec<_>>())
+}
+
+/// Least squares of `y = a + b x`.
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
     let n = points.len() as f64;
     let mean = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
-    let (x, y) = (mean(&|p| p.0.ln()), mean(&|p| p.1));
-    let (xy, xx) = (mean(&|p| (p.0.ln() - x) * (p.1 - y)), mean(&|p| (p.0.ln() - x).powi(2)));
+    let (x, y) = (mean(&|p| p.0), mean(&|p| p.1));
+    let (xy, xx) = (mean(&|p| (p.0 - x) * (p.1 - y)), mean(&|p| (p.0 - x).powi(2)));
     let b = if xx > 0.0 { xy / xx } else { 0.0 };
     (y - b * x, b)
 }
@@ -179,6 +194,11 @@ impl Study<'_> {
             let (then, now) = (growth.at(rows), growth.at(from));
             [then[0] / now[0], then[1] / now[1]]
         };
+        // By the power that a set's own sizes follow.
+        let power = |set: &str, plan: &str, key: &str| {
+            let points: Vec<(f64, f64)> = self.of(set, plan).iter().filter_map(|one| Some((one.rows(), one.at(key)?))).collect();
+            if points.len() < 2 { 0.0 } else { Growth::of(&points).power.1 }
+        };
         let mut curves = Vec::new();
         for (plan, name) in plans {
             let Some(last) = self.of(set, plan).pop() else { continue };
@@ -190,13 +210,24 @@ impl Study<'_> {
                 let (by_distance, by_hop) = (grown("distances", rows, from), grown("hops", rows, from));
                 let either = [0, 1].map(|law| {
                     let (reads, rounds) = match *plan {
-                        // What a walk reads as it goes grows with its hops; how many candidates coarse codes leave in doubt with its pool,
-                        // up to a number of their own; candidates of four bits and tiles stay as many.
+                        // What a walk reads as it goes grows with its hops; candidates of four bits stay as many.
                         "codes" | "inline" => (reads * by_hop[law], rounds * by_hop[law]),
-                        "graph" | "tiles" => (reads, rounds),
+                        "graph" => (reads, rounds),
+                        // By what was measured of these dimensions, and of 96.
+                        "tiles" => (reads * (rows / from).powf(power([set, "96 u8"][law], plan, "blocks")), rounds),
+                        // How many candidates codes leave in doubt: as many as at this size at the most, or ever more, up to the product's bound.
+                        _ if law == 1 && plan.starts_with("rabitq") => {
+                            ((reads * (rows / from).powf(power(set, plan, "blocks"))).min(RANKED_MAX), rounds)
+                        }
                         _ => ((reads * by_distance[law]).min(most), rounds),
                     };
-                    let cpu = if *plan == "tiles" { cpu + per_row("front_bytes", rows) / STREAM * 1e6 } else { cpu * by_distance[law] };
+                    let cpu = if *plan == "tiles" {
+                        // What is not the centroids, read from front to back, is the codes of tiles.
+                        let stream = |rows: f64| per_row("front_bytes", rows) / STREAM * 1e6;
+                        (cpu - stream(from)).max(0.0) * reads / last.at("blocks").unwrap_or(reads) + stream(rows)
+                    } else {
+                        cpu * by_distance[law]
+                    };
                     let qps = (CORES * 1e6 / cpu).min(SHARE * IOPS / reads);
                     [reads, rounds, qps]
                 });
@@ -220,7 +251,7 @@ impl Study<'_> {
     /// How long a build takes.
     fn builds(&self, sets: &[&str]) {
         println!(
-            "\n| build | us of the processor a row | fit, n rows | {CORES} cores, in partitions: 100 M | 1 B |\n|---|---|---|---|---|"
+            "\n| build | us of the processor a row | fit, n rows | {CORES} cores, in partitions: 100 M | 300 M | 1 B |\n|---|---|---|---|---|---|"
         );
         for set in sets {
             let points: Vec<(f64, f64)> =
@@ -231,14 +262,44 @@ impl Study<'_> {
             let (a, b) = fit(&points);
             let hours = |rows: f64| (a + b * rows.ln()) * rows / 1e6 * PARTITIONED / CORES / 3600.0;
             let values: Vec<String> = points.iter().map(|(rows, value)| format!("{}: {value:.0}", short(*rows))).collect();
-            println!(
-                "| {set} | {} | {b:.1} ln n {} {:.0} | {:.1} h | {:.1} h |",
-                values.join(", "),
-                if a < 0.0 { '-' } else { '+' },
-                a.abs(),
-                hours(1e8),
-                hours(1e9)
-            );
+            let hours = SIZES.map(|(rows, _)| format!("{:.1} h", hours(rows))).join(" | ");
+            println!("| {set} | {} | {b:.1} ln n {} {:.0} | {hours} |", values.join(", "), if a < 0.0 { '-' } else { '+' }, a.abs());
+        }
+    }
+
+    /// How long an export into tiles takes: rows are compared with centroids, then centroids come in a chain.
+    fn exports(&self, sets: &[(&str, f64)]) {
+        println!(
+            "\n| export into tiles | us of the processor a row | a row, a centroid compared | {CORES} cores, then one core for the chain: 100 M | 300 M | 1 B |"
+        );
+        println!("|---|---|---|---|---|---|");
+        sets.iter().for_each(|(set, record)| self.export(set, *record));
+    }
+
+    fn export(&self, set: &str, record: f64) {
+        // Centroids that a row is compared with: by the rounds, if it is of their sample, and when tiles are divided and when they are filled.
+        let compared = |tiles: f64, tile_rows: f64| {
+            let near = if tiles > GROUPED { (1.0 + GROUPS) * tiles.sqrt() } else { tiles };
+            near * (2.0 + ROUNDS * (SAMPLE / tile_rows).min(1.0))
+        };
+        let all = self.of(set, "tiles export");
+        let points: Vec<(f64, f64)> = all
+            .iter()
+            .map(|one| (compared(one.number("tiles"), one.rows() / one.number("tiles")), one.number("cpu_seconds") * 1e6 / one.rows()))
+            .collect();
+        if points.len() < 2 {
+            return;
+        }
+        let (a, b) = line(&points);
+        let values: Vec<String> = all.iter().zip(&points).map(|(one, (_, us))| format!("{}: {us:.0}", short(one.rows()))).collect();
+        for tile_rows in TILE_ROWS {
+            let hours = SIZES.map(|(rows, _)| {
+                let tiles = (rows / tile_rows).ceil();
+                let found = (a + b * compared(tiles, tile_rows)) * rows / 1e6 / CORES / 3600.0;
+                let chained = tiles * tiles / 2.0 * record / STREAM / 3600.0;
+                format!("{found:.1} h, {chained:.1} h")
+            });
+            println!("| {set}, {tile_rows} rows a tile | {} | {a:.0} + {:.1} ns | {} |", values.join(", "), b * 1e3, hours.join(" | "));
         }
     }
 }
@@ -277,5 +338,7 @@ fn main() -> Result<()> {
     let all: Vec<(&str, &str)> = more.into_iter().chain(plans).collect();
     study.projections("1024 f32", &all, &fits)?;
     study.builds(&["1024 f32", "96 u8"]);
+    // Centroids are records: a byte a dimension, and 64 bytes or 32.
+    study.exports(&[("1024 f32", 1088.0), ("96 u8", 128.0)]);
     Ok(())
 }

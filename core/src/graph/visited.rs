@@ -2,8 +2,18 @@
 //!
 //! A bitmap of a million nodes is 122 KiB and stays in the second-level cache; an array of epochs
 //! would be 1 to 4 MB. Clearing touches only the words that a walk set.
+//!
+//! Of very many nodes a walk sees few, and the bits of a billion are 125 MB for each search in flight: beyond [`BITS_MAX`] nodes
+//! the set is a hash table of what was seen, until that would be as large as the bits.
 
 use alloc::vec::Vec;
+
+#[cfg(feature = "codes")]
+mod seen;
+
+/// More nodes than this are hashed: their bits would be more than 2 MiB. A browser's download, without codes, has bits alone.
+#[cfg(feature = "codes")]
+const BITS_MAX: usize = 1 << 24;
 
 /// A set of nodes that empties in time proportional to what it holds.
 #[derive(Debug, Default)]
@@ -12,6 +22,9 @@ pub struct Visited {
     /// Words that are not zero: the first `touches` of these.
     touched: Vec<u32>,
     touches: usize,
+    /// What was seen of too many nodes for bits; `None`: see `words`.
+    #[cfg(feature = "codes")]
+    seen: Option<seen::Seen>,
 }
 
 impl Visited {
@@ -23,6 +36,21 @@ impl Visited {
             }
         }
         self.touches = 0;
+        #[cfg(feature = "codes")]
+        {
+            // The bits of a walk that saw too much to be hashed go.
+            self.words.truncate(BITS_MAX / 64);
+            self.words.shrink_to(BITS_MAX / 64);
+            if nodes > BITS_MAX {
+                return self.seen.get_or_insert_default().reset(nodes);
+            }
+            self.seen = None;
+        }
+        self.room(nodes);
+    }
+
+    /// Has a bit for every node below `nodes`.
+    fn room(&mut self, nodes: usize) {
         let words = nodes.div_ceil(64);
         if self.words.len() < words {
             self.words.resize(words, 0);
@@ -38,6 +66,9 @@ impl Visited {
     #[cfg(feature = "codes")]
     #[inline]
     pub fn contains(&self, node: u32) -> bool {
+        if let Some(seen) = &self.seen {
+            return seen.contains(node);
+        }
         self.words.get(node as usize >> 6).is_none_or(|word| word >> (node & 63) & 1 != 0)
     }
 
@@ -48,6 +79,10 @@ impl Visited {
     /// is no branch on it: every node is written to the place of the next new one.
     #[inline]
     pub fn insert_all(&mut self, nodes: &mut [u32]) -> usize {
+        #[cfg(feature = "codes")]
+        if self.seen.is_some() {
+            return self.insert_hashed(nodes);
+        }
         let room = self.touches + nodes.len();
         if self.touched.len() < room {
             self.touched.resize(room, 0);
@@ -66,6 +101,21 @@ impl Visited {
             new += usize::from(before & bit == 0);
         }
         new
+    }
+
+    /// [`Visited::insert_all`] of very many nodes.
+    #[cfg(feature = "codes")]
+    #[inline(never)]
+    fn insert_hashed(&mut self, nodes: &mut [u32]) -> usize {
+        if let Some(seen) = self.seen.as_mut().and_then(|seen| seen.grow(nodes.len()).then_some(seen)) {
+            return seen.insert_all(nodes);
+        }
+        let seen = self.seen.take().unwrap_or_default();
+        self.room(seen.limit());
+        seen.nodes().for_each(|node| {
+            self.insert(node);
+        });
+        self.insert_all(nodes)
     }
 }
 
