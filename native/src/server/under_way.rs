@@ -192,4 +192,16 @@ mod tests {
         drop(end);
         assert_eq!(now(), (0, 0));
     }
+
+    #[test]
+    fn who_goes_on_waiting_does_not_say_so() {
+        let shared = Shared::new(watch::Sender::default());
+        let mut one = One::new(&shared, Turn::Ours);
+        let mut heard = shared.subscribe();
+        one.pass_to(Turn::Theirs);
+        assert!(heard.has_changed().unwrap());
+        heard.mark_unchanged();
+        one.pass_to(Turn::Theirs);
+        assert!(!heard.has_changed().unwrap());
+    }
 }

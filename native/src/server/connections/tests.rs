@@ -3,10 +3,9 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -83,36 +82,6 @@ async fn an_answer_waits_for_a_client_that_takes_some_of_it_now_and_then() {
     assert_eq!(tokio::join!(waited(&under_way, &crowd), done).0, 530);
 }
 
-/// A body that begins and never goes on, and counts how often it is asked to.
-struct Waiting;
-
-static ASKED: AtomicUsize = AtomicUsize::new(0);
-
-impl axum::body::HttpBody for Waiting {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        match ASKED.fetch_add(1, Ordering::Relaxed) {
-            0 => Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"x"))))),
-            _ => Poll::Pending,
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_waits_lets_the_thread_rest() {
-    let (address, _stop, _) = serving(PATIENCE).await;
-    let stream = begun(address, b"GET /waiting HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    while ASKED.load(Ordering::Relaxed) < 2 {
-        sleep(Duration::from_millis(1)).await;
-    }
-    sleep(Duration::from_millis(100)).await;
-    let asked = ASKED.load(Ordering::Relaxed);
-    assert!(asked < 10, "asked {asked} times");
-    drop(stream);
-}
-
 /// A server of a large answer, a slow one and a short one, on one connection at a time.
 async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>, JoinHandle<()>) {
     let slow = async || {
@@ -120,8 +89,7 @@ async fn serving(idle: Duration) -> (SocketAddr, watch::Sender<bool>, JoinHandle
         "slow"
     };
     let large = async || Bytes::from_static(&LARGE);
-    let waiting = async || Body::new(Waiting);
-    let router = Router::new().route("/large", get(large)).route("/slow", get(slow)).route("/waiting", get(waiting));
+    let router = Router::new().route("/large", get(large)).route("/slow", get(slow));
     let router = router.route("/", get(async || "short")).route("/refusing", post(refusing));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
