@@ -29,7 +29,7 @@ pub mod record;
 pub mod rotation;
 pub mod scalar;
 #[cfg(all(test, feature = "codes"))]
-mod shapes;
+pub(crate) mod shapes;
 #[cfg(feature = "tiles")]
 pub mod signs;
 pub mod space;

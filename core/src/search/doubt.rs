@@ -181,8 +181,10 @@ impl Beyond {
 mod tests {
     use super::*;
     use crate::distance::Kernels;
-    use crate::quant::RecordLayout;
+    use crate::quant::shapes::{self, Shape};
+    use crate::quant::{RecordLayout, exact};
     use alloc::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn whatever_the_tolerances_leave_in_doubt_is_kept() {
@@ -199,6 +201,53 @@ mod tests {
         let mut found: Vec<Neighbor> = (0..).zip(rows).map(|(node, (distance, _))| Neighbor { distance, node }).collect();
         keep_in_doubt::<()>(&mut found, 2, 4, &|near| Ok(space.tolerance(&query, &factors(near.node), near.distance))).unwrap();
         assert_eq!(found.iter().map(|near| near.node).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    proptest! {
+        /// What every exact scan rests on.
+        #[test]
+        fn no_row_is_beyond_its_own_distance(
+            space in shapes::space(1usize..300).prop_filter("rows that have codes", |space| space.encoding == Encoding::Scaled),
+            (of, towards) in (shapes::shape(), shapes::shape()),
+            (seed, other) in (0..u64::MAX / 2, 0..u64::MAX / 2),
+        ) {
+            let (kernels, dimensions) = (Kernels::best(), space.layout.dimensions);
+            let (row, asked) = (of.row(dimensions, seed), towards.row(dimensions, other));
+            let (record, query) = (shapes::record(&space, &row), shapes::query(&space, &asked));
+            let factors = space.layout.factors(&record);
+            let by_codes = space.distance(&query, &factors, space.dot(kernels, &query, &record));
+            let length_sq = exact::length_sq(kernels, &row);
+            let distance = exact::distance(kernels, space.metric, &query.full, query.length_sq, &row, length_sq);
+            let mut beyond = Beyond::new(&space, &query).expect("rows have codes");
+            prop_assert!(!beyond.is(&factors, by_codes), "without a limit nothing is beyond");
+            beyond.limit(distance);
+            prop_assert!(!beyond.is(&factors, by_codes), "{:?} {of:?} {towards:?}: {by_codes} by codes, {distance}", space.metric);
+            // And it rules out what is clearly farther.
+            if (of, towards, space.metric) == (Shape::Ordinary, Shape::Ordinary, Metric::L2) && dimensions >= 32 {
+                beyond.limit(distance / 2.0);
+                prop_assert!(beyond.is(&factors, by_codes));
+            }
+        }
+
+        /// By four standard deviations, of errors that a code spreads evenly, hardly a distance is off.
+        #[test]
+        fn distances_by_codes_are_off_by_the_tolerance_at_most(
+            space in shapes::space(16usize..300).prop_filter("rows that have codes", |space| space.encoding == Encoding::Scaled),
+            (seed, other) in (0..u64::MAX / 2, 0..u64::MAX / 2),
+        ) {
+            let (kernels, dimensions) = (Kernels::best(), space.layout.dimensions);
+            let asked = shapes::query(&space, &Shape::Ordinary.row(dimensions, other));
+            let off = (0..64).filter(|part| {
+                let row = Shape::Ordinary.row(dimensions, seed ^ part << 32);
+                let record = shapes::record(&space, &row);
+                let factors = space.layout.factors(&record);
+                let by_codes = space.distance(&asked, &factors, space.dot(kernels, &asked, &record));
+                let length_sq = exact::length_sq(kernels, &row);
+                let distance = exact::distance(kernels, space.metric, &asked.full, asked.length_sq, &row, length_sq);
+                (by_codes - distance).abs() > space.tolerance(&asked, &factors, by_codes)
+            });
+            prop_assert!(off.count() <= 2);
+        }
     }
 
     fn taken(rows: usize, k: usize, ranked: (usize, usize), tolerance: impl Fn(u32) -> f32, lives: impl Fn(u32) -> bool) -> Vec<u32> {
