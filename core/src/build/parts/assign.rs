@@ -44,7 +44,6 @@ pub(super) fn assign<P: Par, E>(
 ) -> Result<Vec<[u16; OVERLAP]>, BuildError<E>> {
     let compact = Space { metric: compact_in(space.metric), ..space.clone() };
     let coder = Coder { input, space: &compact, kernels };
-    let parts = split.parts as usize;
     let centroids = coder.centroids(rows, split, seed, par)?;
     let mut choices: Vec<Choices> = vec![[NONE; CHOICES]; rows.len()];
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
@@ -55,12 +54,18 @@ pub(super) fn assign<P: Par, E>(
         let bytes = coder.encode(rows, par)?;
         coder.choose(&centroids, &bytes, choices, par, &mut workers);
     }
-    let mut owners = vec![[NONE; OVERLAP]; rows.len()];
-    let mut room = Room { counts: vec![0; parts], most: split.first(rows.len()) };
-    owners.iter_mut().zip(&choices).for_each(|(owners, choices)| owners[0] = room.take(choices, NONE));
-    room.most = split.members;
-    owners.iter_mut().zip(&choices).for_each(|(owners, choices)| owners[1] = room.take(choices, owners[0]));
-    Ok(owners)
+    Ok(owners_of(&choices, split, input.vectors.rows()).0)
+}
+
+/// The parts of nodes with these `choices`, of `rows` in all, and how many members each part has.
+fn owners_of(choices: &[Choices], split: &Split, rows: usize) -> (Vec<[u16; OVERLAP]>, Vec<u64>) {
+    let mut owners = vec![[NONE; OVERLAP]; choices.len()];
+    let mut room = Room { counts: vec![0; split.parts as usize], most: split.first(choices.len()) };
+    owners.iter_mut().zip(choices).for_each(|(owners, choices)| owners[0] = room.take(choices, NONE));
+    room.most = split.room(rows);
+    owners.iter_mut().zip(choices).for_each(|(owners, choices)| owners[1] = room.take(choices, owners[0]));
+    debug_assert!(room.counts.iter().all(|&count| count <= split.members), "{split:?}: {:?}", room.counts);
+    (owners, room.counts)
 }
 
 /// Places that parts have left.
@@ -147,5 +152,37 @@ impl Coder<'_> {
         }
         let records = chain(&own, &centroids).into_iter().flat_map(|centroid| centroids.record(centroid)).copied().collect();
         Ok(Centroids::of(records, stride))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::BuildParams;
+
+    /// All parts but the last are each other's nearest, and full of their own; the last one's nodes find room nowhere.
+    #[test]
+    fn no_part_has_more_members_than_memory_was_counted_for() {
+        for (rows, parts) in [(1000u64, 3u16), (999, 4), (5001, 5), (4000, 6), (30_000, 7), (4000, 8), (4000, 30)] {
+            let params = BuildParams::default().m(4);
+            let split = Split::new(rows, 8, &params, 1 << 30, Some(parts.into())).unwrap();
+            let first = split.first(rows as usize) as usize;
+            let choices: Vec<Choices> = (0..rows as usize)
+                .map(|row| {
+                    let own = (row / first).min(usize::from(parts) - 1) as u16;
+                    let others = (1..parts - 1).map(|step| (own + step) % (parts - 1)).chain([parts - 1]);
+                    let mut choices = [NONE; CHOICES];
+                    choices.iter_mut().zip([own].into_iter().chain(others.filter(|&other| other != own))).for_each(|(to, part)| *to = part);
+                    choices
+                })
+                .collect();
+            let (owners, counts) = owners_of(&choices, &split, rows as usize);
+            assert!(owners.iter().all(|[first, second]| first != second));
+            let (fullest, share) = (*counts.iter().max().unwrap(), split.room(rows as usize));
+            assert!(fullest <= split.members, "{parts} parts: {counts:?} of {split:?}");
+            // The bound is the least there is: here it is reached, to the rounding.
+            assert!(parts > 6 || fullest > share && fullest + 2 >= split.members, "{parts} parts: {counts:?} of {split:?}");
+            assert!(parts < 8 || split.members == share);
+        }
     }
 }

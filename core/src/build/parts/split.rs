@@ -127,22 +127,23 @@ impl Split {
         let record = RecordLayout::new(dimensions).stride as u64;
         let member = record + link_bytes(degree, link::part_fanout(params, nodes(rows)) as u64, record);
         let most = usable(memory, degree, record) / member;
-        // A part below this is hardly a graph.
-        let sound = 4 * degree;
+        let sound = sound(degree);
         if memory < MEMORY_MIN || most < sound {
             let least = memory_for(sound * member + fixed_bytes(degree), record);
             return Err(SplitError::Memory { least: least.max(MEMORY_MIN) });
         }
-        let slots = rows.saturating_mul(OVERLAP as u64) * SLACK / 100;
-        let least = slots.div_ceil(most).max(PARTS_MIN.into());
+        let mut least = slots(rows).div_ceil(most).max(PARTS_MIN.into());
+        // Of few parts the fullest may be more than its share.
+        while least < u64::from(PARTS_MAX) && members(rows, least, sound) > most {
+            least += 1;
+        }
         let parts = parts.map_or(least, u64::from);
         if parts < least || parts > PARTS_MAX.into() {
             return Err(SplitError::Parts { least, most: PARTS_MAX.into() });
         }
         Ok(Self {
             parts: parts as u32,
-            // At least what a few rows need to find any room.
-            members: slots.div_ceil(parts).max(sound),
+            members: members(rows, parts, sound),
             degree: degree as u32,
             upper: usable(memory, degree, record) / link_bytes(params.m as u64, link::fanout(params, nodes(rows)) as u64, record),
         })
@@ -150,8 +151,46 @@ impl Split {
 
     /// Nodes whose first part a part is, at most, of `nodes` in all.
     pub(super) fn first(&self, nodes: usize) -> u64 {
-        (nodes as u64 * SLACK / 100).div_ceil(self.parts.into()).max(1)
+        first(nodes as u64, self.parts.into())
     }
+
+    /// Members of a part beyond which a node of `rows` in all looks for another.
+    pub(super) fn room(&self, rows: usize) -> u64 {
+        room(rows as u64, self.parts.into(), sound(self.degree.into()))
+    }
+}
+
+/// Members of a part that is more than hardly a graph: at least what a few rows need to find any room.
+fn sound(degree: u64) -> u64 {
+    4 * degree
+}
+
+/// Places of all parts together.
+fn slots(rows: u64) -> u64 {
+    rows.saturating_mul(OVERLAP as u64) * SLACK / 100
+}
+
+fn room(rows: u64, parts: u64, sound: u64) -> u64 {
+    slots(rows).div_ceil(parts).max(sound)
+}
+
+fn first(nodes: u64, parts: u64) -> u64 {
+    (nodes * SLACK / 100).div_ceil(parts).max(1)
+}
+
+/// Members of a part at most.
+///
+/// A node joins a part that has no room only where all but its first have none. Were that so of nodes of two parts, all would be full, which is
+/// more than there is; so it is so of the nodes of one part alone, and what they bring goes to the others evenly. These are the fullest where that
+/// one has the fewest members: its first ones, when the others have as many first ones as they may. From eight parts on no part is full beyond
+/// its room.
+fn members(rows: u64, parts: u64, sound: u64) -> u64 {
+    let others = parts - 1;
+    let fewest = rows.saturating_sub(others * first(rows, parts));
+    let fullest = (rows.saturating_mul(OVERLAP as u64) - fewest).div_ceil(others);
+    let room = room(rows, parts, sound);
+    // All but one can be full.
+    if room.saturating_mul(others) < rows.saturating_mul(OVERLAP as u64) { room.max(fullest) } else { room }
 }
 
 /// Bytes that a build of the rows without parts allocates: an estimate from above.
