@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use nearshore_core::build::BuildParams;
+use nearshore_core::build::{BuildParams, Layers};
 use serde_json::{Map, Value, json};
 
 use super::Job;
 
 /// Version of the folder's files.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// Where rows come from, in words that bring them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Manifest {
     }
 }
 
-/// Everything that decides the bytes and is not read from a file.
+/// Everything that decides the bytes and is not read from a file: of the parameters those that `parts::check_params` does not bind to one value.
 fn options(job: &Job<'_>) -> Map<String, Value> {
     let Job { source, params, memory, partitions } = job;
     let mut options = source.options();
@@ -190,7 +190,8 @@ fn options(job: &Job<'_>) -> Map<String, Value> {
         "metric": params.metric.as_str(), "m": params.m, "ef_construction": params.ef_construction, "seed": params.seed,
         "originals": if params.originals { "keep" } else { "drop" }, "codes": params.codes.as_str(), "tier": params.tier.as_str(),
         "page_bytes": params.page_bytes,
-        "layout": params.layout.as_str(), "memory": memory, "partitions": partitions,
+        "layout": params.layout.as_str(), "layers": if params.layers == Layers::One { "one" } else { "many" },
+        "keep_pruned": params.keep_pruned, "quality": params.quality, "memory": memory, "partitions": partitions,
     });
     options.extend(own.as_object().cloned().unwrap_or_default());
     options
@@ -209,6 +210,9 @@ fn params(options: &Value) -> Option<BuildParams> {
     params.tier = text("tier")?.parse().ok()?;
     params.page_bytes = u32::try_from(count("page_bytes")?).ok()?;
     params.layout = text("layout")?.parse().ok()?;
+    params.layers = if text("layers")? == "one" { Layers::One } else { Layers::Many };
+    params.keep_pruned = options["keep_pruned"].as_bool()?;
+    params.quality = options["quality"].as_bool()?;
     Some(params)
 }
 
@@ -232,6 +236,13 @@ mod tests {
         let other = params.m(32);
         assert_eq!(again.same_options(&Job { params: &other, ..job }), Err("--m: 24 then, 32 now".to_owned()));
         assert_eq!(again.same_options(&Job { partitions: None, ..job }), Err("--partitions: 8 then, not given now".to_owned()));
+        for (name, other) in
+            [("layers", params.layers(Layers::One)), ("keep-pruned", params.keep_pruned(true)), ("quality", params.quality(false))]
+        {
+            let differing = Job { params: &other, ..job };
+            assert!(again.same_options(&differing).unwrap_err().starts_with(&format!("--{name}: ")));
+            assert_eq!(Manifest::parse(&Manifest::new(&differing).to_bytes()).unwrap().params, other);
+        }
         assert!(Manifest::parse(b"{}").is_none() && Manifest::parse(b"").is_none());
     }
 }

@@ -88,6 +88,27 @@ pub struct Plan {
 /// [`BuildError::Parameter`].
 pub fn check_params<E>(params: &BuildParams) -> Result<(), BuildError<E>> {
     let bad = |parameter, must| Err(BuildError::Parameter { parameter, must });
+    // Each is refused below or has a place in what keeps a build that goes on later, the manifest of the native crate: a field more belongs there.
+    let BuildParams {
+        metric: _,
+        m: _,
+        ef_construction: _,
+        seed: _,
+        originals: _,
+        layers: _,
+        keep_pruned: _,
+        codes: _,
+        layout: _,
+        tier: _,
+        page_bytes: _,
+        quality: _,
+        builder: _,
+        heuristic: _,
+        extend_candidates: _,
+        // Of another builder than the one there is.
+        #[cfg(feature = "codes")]
+            alpha_sq: _,
+    } = params;
     match () {
         () if params.builder != Builder::Leaves => bad("builder", "leaves where memory is bounded"),
         () if !params.heuristic => bad("heuristic", "on where memory is bounded"),
