@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Bytes that the system could give this process now: what is available, within the limit of its control group. `None` where neither
+/// Bytes that the system could give this process now: what is available, within what its control groups have left. `None` where neither
 /// is told.
 #[must_use]
 pub fn available() -> Option<u64> {
@@ -10,25 +10,42 @@ pub fn available() -> Option<u64> {
     let line = text.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("MemAvailable:")));
     let machine = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map(|kib| kib * 1024);
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    limit_of_group(&groups, Path::new("/sys/fs/cgroup")).into_iter().chain(machine).min()
+    left_of_groups(&groups, Path::new("/sys/fs/cgroup")).into_iter().chain(machine).min()
 }
 
-/// The least memory limit among the control groups that `groups` (as `/proc/self/cgroup`) names and those above them, version 1 or 2.
-fn limit_of_group(groups: &str, root: &Path) -> Option<u64> {
-    let limit = |line: &str| {
+/// Files of a group that say its limit, what it holds, and which line of `memory.stat` says how much of that are pages of files that would go first.
+type Names = [&'static str; 3];
+const VERSION_1: Names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"];
+const VERSION_2: Names = ["memory.max", "memory.current", "inactive_file"];
+
+/// The least that is left of the memory limits of the control groups that `groups` (as `/proc/self/cgroup`) names and those above them, version 1
+/// or 2.
+fn left_of_groups(groups: &str, root: &Path) -> Option<u64> {
+    let left = |line: &str| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, group) = rest.split_once(':')?;
-        let (root, file) = match controllers {
-            "" => (root.to_owned(), "memory.max"),
-            _ if controllers.split(',').any(|controller| controller == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
+        let (root, names) = match controllers {
+            "" => (root.to_owned(), VERSION_2),
+            _ if controllers.split(',').any(|controller| controller == "memory") => (root.join("memory"), VERSION_1),
             _ => return None,
         };
         let own = root.join(group.trim_start_matches('/'));
         let above = own.ancestors().take_while(|folder| folder.starts_with(&root));
-        // "max" stands for no limit.
-        above.filter_map(|folder| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok()).min()
+        above.filter_map(|folder| left_of(folder, names)).min()
     };
-    groups.lines().filter_map(limit).min()
+    groups.lines().filter_map(left).min()
+}
+
+/// What a group's limit leaves: pages of files that were not used of late make room. `None` where it has no limit.
+fn left_of(folder: &Path, [limit, used, inactive]: Names) -> Option<u64> {
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
+    // "max" stands for no limit.
+    let limit = number(limit)?;
+    let stat = text("memory.stat").unwrap_or_default();
+    let pages = stat.lines().find_map(|line| line.strip_prefix(inactive)?.strip_prefix(' ')?.trim().parse::<u64>().ok());
+    let held = number(used).unwrap_or(0).saturating_sub(pages.unwrap_or(0));
+    Some(limit.saturating_sub(held))
 }
 
 #[cfg(test)]
@@ -36,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_limit_above_a_group_counts_under_both_versions() {
+    fn the_least_that_is_left_above_a_group_counts_under_both_versions() {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -47,12 +64,23 @@ mod tests {
         write("a/b/memory.max", "max\n");
         write("memory/c/memory.limit_in_bytes", "2000\n");
         write("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        let limit = |groups: &str| limit_of_group(groups, folder.path());
+        let limit = |groups: &str| left_of_groups(groups, folder.path());
         assert_eq!(limit("0::/a/b\n"), Some(3000));
         assert_eq!(limit("4:memory:/c\n3:cpu,cpuacct:/c\n0::/\n"), Some(2000));
         assert_eq!(limit("4:memory:/\n"), Some(9_223_372_036_854_771_712));
         assert_eq!(limit("0::/none\n"), None);
         assert_eq!(limit(""), None);
+        // What is held counts, but for pages of files that would go.
+        write("a/memory.current", "2500\n");
+        assert_eq!(limit("0::/a/b\n"), Some(500));
+        write("a/memory.stat", "anon 900\ninactive_file 700\nactive_file 900\n");
+        assert_eq!(limit("0::/a/b\n"), Some(1200));
+        write("a/b/memory.max", "1000\n");
+        write("a/b/memory.current", "1100\n");
+        assert_eq!(limit("0::/a/b\n"), Some(0));
+        write("memory/c/memory.usage_in_bytes", "1500\n");
+        write("memory/c/memory.stat", "inactive_file 1\ntotal_inactive_file 100\n");
+        assert_eq!(limit("4:memory:/c\n"), Some(600));
     }
 
     #[test]
