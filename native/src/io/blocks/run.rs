@@ -116,7 +116,10 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
             }
         }
         if blocks.in_flight() == 0 {
-            return Ok(());
+            // Nobody waits any more, or a driver has lost what it was asked for.
+            let lost: usize = places.iter().map(|place| place.missing).sum();
+            let error = || BlockError::Stopped(std::io::Error::other(format!("the driver has lost {lost} blocks")));
+            return if lost == 0 { Ok(()) } else { Err(error()) };
         }
         let mut unchecked = Vec::new();
         blocks.wait(&mut |token, bytes| {
@@ -170,5 +173,76 @@ fn submit<S: Waits>(blocks: &mut dyn Blocks, slot: usize, search: &S, place: &mu
     }
     if place.missing == 0 {
         ready.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::blocks::{Arrived, HeldBlocks};
+
+    /// A driver that forgets every second block.
+    struct Forgetful(HeldBlocks<Vec<u8>>);
+
+    impl Blocks for Forgetful {
+        fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
+            if token % 2 == 0 {
+                self.0.submit(token, offset, bytes);
+            }
+        }
+
+        fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.0.wait(arrived)
+        }
+
+        fn in_flight(&self) -> usize {
+            self.0.in_flight()
+        }
+    }
+
+    /// One that wants two blocks.
+    struct Two;
+
+    impl Waits for Two {
+        type Error = fmt::Error;
+
+        fn wanted(&self) -> usize {
+            2
+        }
+
+        fn block(&self, at: usize) -> (u64, u32) {
+            (at as u64, 1)
+        }
+
+        fn feed(&mut self, _: usize, _: &[u8]) -> Result<(), fmt::Error> {
+            Ok(())
+        }
+
+        fn advance(&mut self) -> Result<bool, fmt::Error> {
+            Ok(true)
+        }
+    }
+
+    struct Once(bool, usize);
+
+    impl Work<Two> for Once {
+        fn next(&mut self, _: &mut Two) -> Option<Result<(), fmt::Error>> {
+            std::mem::take(&mut self.0).then_some(Ok(()))
+        }
+
+        fn done(&mut self, _: &mut Two, _: Result<(), RunError<fmt::Error>>) {
+            self.1 += 1;
+        }
+    }
+
+    #[test]
+    fn a_driver_that_loses_a_block_is_an_error() {
+        let mut work = Once(true, 0);
+        let ended = run(&mut Forgetful(HeldBlocks::new(vec![7; 9])), &mut [Two], &mut work);
+        let error = ended.expect_err("a search is not over").to_string();
+        assert!(error.contains("lost 1 block") && work.1 == 0, "{error}");
+        let mut work = Once(true, 0);
+        run(&mut HeldBlocks::new(vec![7; 9]), &mut [Two], &mut work).expect("all blocks");
+        assert_eq!(work.1, 1);
     }
 }
