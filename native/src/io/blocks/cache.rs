@@ -195,6 +195,38 @@ impl<D: Blocks> CachedBlocks<D> {
     }
 }
 
+impl<D: Blocks> CachedBlocks<D> {
+    /// Hands over what comes from the driver by one of its calls, and keeps it.
+    fn bring(
+        &mut self,
+        arrived: &mut Arrived<'_>,
+        call: impl FnOnce(&mut D, &mut Arrived<'_>) -> Result<(), BlockError>,
+    ) -> Result<(), BlockError> {
+        let Self { inner, cache, reads, free, under_way, waiting, .. } = self;
+        call(inner, &mut |at, bytes| {
+            let at = at as usize;
+            let read = &mut reads[at];
+            under_way.remove(&read.key);
+            free.push(at);
+            *waiting -= read.tokens.len();
+            let mut tokens = read.tokens.drain(..);
+            match bytes {
+                Ok(bytes) => {
+                    cache.insert(read.key, bytes);
+                    tokens.for_each(|token| arrived(token, Ok(bytes)));
+                }
+                Err(error) => {
+                    let (first, (offset, wanted)) = (tokens.next(), read.key);
+                    tokens.for_each(|token| arrived(token, Err(error.again(offset, wanted))));
+                    if let Some(token) = first {
+                        arrived(token, Err(error));
+                    }
+                }
+            }
+        })
+    }
+}
+
 impl<D: Blocks> Blocks for CachedBlocks<D> {
     fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
         let key = (offset, bytes);
@@ -221,36 +253,19 @@ impl<D: Blocks> Blocks for CachedBlocks<D> {
     }
 
     fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
-        if !self.found.is_empty() {
-            // The disk works while the caller does.
-            self.inner.start()?;
-            for (token, bytes) in self.found.drain(..) {
-                arrived(token, Ok(&bytes));
-            }
-            return Ok(());
+        if self.found.is_empty() {
+            return self.bring(arrived, D::wait);
         }
-        let Self { inner, cache, reads, free, under_way, waiting, .. } = self;
-        inner.wait(&mut |at, bytes| {
-            let at = at as usize;
-            let read = &mut reads[at];
-            under_way.remove(&read.key);
-            free.push(at);
-            *waiting -= read.tokens.len();
-            let mut tokens = read.tokens.drain(..);
-            match bytes {
-                Ok(bytes) => {
-                    cache.insert(read.key, bytes);
-                    tokens.for_each(|token| arrived(token, Ok(bytes)));
-                }
-                Err(error) => {
-                    let (first, (offset, wanted)) = (tokens.next(), read.key);
-                    tokens.for_each(|token| arrived(token, Err(error.again(offset, wanted))));
-                    if let Some(token) = first {
-                        arrived(token, Err(error));
-                    }
-                }
-            }
-        })
+        self.poll(arrived)
+    }
+
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        // The disk works while the caller does, and what it brought waits for no end of what is found.
+        self.inner.start()?;
+        for (token, bytes) in self.found.drain(..) {
+            arrived(token, Ok(&bytes));
+        }
+        self.bring(arrived, D::poll)
     }
 
     fn forget(&mut self, offset: u64, bytes: u32) {
@@ -351,6 +366,39 @@ mod tests {
         let mut cut = 0;
         blocks.wait(&mut |_, bytes| cut += i32::from(matches!(bytes, Err(BlockError::Truncated { found: 500, .. })))).unwrap();
         assert_eq!((cut, blocks.in_flight()), (2, 0));
+    }
+
+    /// A driver that has what was asked for at once.
+    struct Ready(HeldBlocks<Vec<u8>>);
+
+    impl Blocks for Ready {
+        fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
+            self.0.submit(token, offset, bytes);
+        }
+
+        fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.0.wait(arrived)
+        }
+
+        fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.0.wait(arrived)
+        }
+
+        fn in_flight(&self) -> usize {
+            self.0.in_flight()
+        }
+    }
+
+    #[test]
+    fn what_was_read_waits_for_nothing_that_is_found() {
+        let cache = Arc::new(BlockCache::new(1 << 20));
+        let mut blocks = CachedBlocks::new(Ready(HeldBlocks::new(file())), cache);
+        ask(&mut blocks, &[1]);
+        blocks.submit(1, u64::from(BLOCK), BLOCK);
+        blocks.submit(2, 2 * u64::from(BLOCK), BLOCK);
+        let mut tokens = Vec::new();
+        blocks.wait(&mut |token, _| tokens.push(token)).unwrap();
+        assert_eq!((tokens, blocks.in_flight()), (vec![1, 2], 0));
     }
 
     #[test]

@@ -78,6 +78,15 @@ pub trait Blocks {
     /// single block goes to `arrived`.
     fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError>;
 
+    /// Hands over what arrived by now, without waiting for the rest; of a driver that cannot tell, nothing.
+    ///
+    /// # Errors
+    /// [`BlockError::Stopped`], as of [`wait`](Self::wait).
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        let _ = arrived;
+        self.start()
+    }
+
     /// Says that a block was not what it should be, so that a driver that keeps blocks reads it again for the next who asks.
     fn forget(&mut self, offset: u64, bytes: u32) {
         let _ = (offset, bytes);
@@ -103,6 +112,10 @@ impl<D: Blocks + ?Sized> Blocks for Box<D> {
 
     fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
         (**self).wait(arrived)
+    }
+
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        (**self).poll(arrived)
     }
 
     fn forget(&mut self, offset: u64, bytes: u32) {

@@ -153,6 +153,17 @@ impl<F: ReadAt> Blocks for PreadBlocks<F> {
         Ok(())
     }
 
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        self.start()?;
+        self.batch.hand_over(arrived);
+        while let Some(job) = self.pool.as_ref().and_then(|pool| pool.done.try_recv().ok()) {
+            self.reading -= 1;
+            self.take(job, arrived);
+            self.hand_out()?;
+        }
+        Ok(())
+    }
+
     fn in_flight(&self) -> usize {
         self.batch.in_flight()
     }

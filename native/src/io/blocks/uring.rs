@@ -235,6 +235,13 @@ impl Blocks for UringBlocks {
         self.start()
     }
 
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        self.start()?;
+        self.batch.hand_over(arrived);
+        self.collect(arrived)?;
+        self.start()
+    }
+
     fn in_flight(&self) -> usize {
         self.batch.in_flight()
     }
