@@ -10,12 +10,12 @@ use crate::search::{Layout, QualityRow, SearchError};
 use alloc::vec::Vec;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    /// Candidates that a walk for `k` hits ranks again unless it is told, as [`Index::candidates`] counts them.
+    /// Candidates that a walk for `k` hits ranks again unless it is told, in the usual case, as [`Index::candidates`] counts them.
     ///
     /// # Errors
     /// A damaged block.
     pub fn rerank_count(&self, k: usize) -> Result<usize, SearchError> {
-        self.candidates(&crate::search::SearchParams::default().k(k))
+        Ok(self.candidates(&crate::search::SearchParams::default().k(k))?.0)
     }
 }
 

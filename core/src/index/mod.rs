@@ -25,6 +25,8 @@ mod filtered;
 mod pending;
 #[cfg(all(feature = "tiles", feature = "among"))]
 mod pending_among;
+#[cfg(feature = "tiles")]
+mod pending_hits;
 #[cfg(feature = "codes")]
 mod pending_twins;
 #[cfg(feature = "codes")]

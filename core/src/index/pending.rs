@@ -5,6 +5,7 @@
 //! more where originals rank, and one where payloads are asked for. Hits are a function of file, query and parameters: a round ends with
 //! the same state in whichever order its blocks came.
 
+use super::pending_hits::{rank, take_payload};
 use super::rank::Exact;
 use super::tiles::Tiles;
 use super::{Index, Loaded};
@@ -18,6 +19,8 @@ use crate::quant::tile::TileLayout;
 #[cfg(feature = "codes")]
 use crate::search::Layout;
 use crate::search::doubt::keep_in_doubt;
+#[cfg(feature = "among")]
+use crate::search::doubt::keep_not_beyond;
 use crate::search::pending::{Block, Candidate, Pending, Stage};
 use crate::search::quality::TileSetting;
 use crate::search::{Hit, Scratch, SearchError, SearchParams, Stats};
@@ -38,8 +41,9 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// Begins a search whose blocks are fetched: codes and records of a search of tiles, records of a walk that is guided by codes, and codes and
-    /// edges, and records of exact duplicates, where they are not at hand (`Index::with_at_hand`). Whatever else it reads is read at once, in the
-    /// bytes of the file: layers above the base, tombstones; scans, and walks by records, as a whole.
+    /// edges, and records of exact duplicates, where they are not at hand (`Index::with_at_hand`); all records of a scan where these are not, some
+    /// thousand rows a round. Whatever else it reads is read at once, in the bytes of the file: layers above the base, tombstones; scans of records
+    /// that are at hand, and walks by records, as a whole.
     ///
     /// # Errors
     /// As [`Index::search`].
@@ -53,6 +57,12 @@ impl<B: AsRef<[u8]>> Index<B> {
                 pending.originals = refine == Refine::Originals;
                 return self.start_walk(loaded, pending);
             }
+        }
+        #[cfg(all(feature = "codes", feature = "among"))]
+        if plan == Plan::Scan && !self.is_at_hand(Kind::Records) {
+            let (_, refine) = self.begin(query, params, &mut pending.scratch, &mut pending.hits)?;
+            pending.originals = refine == Refine::Originals;
+            return Ok(self.want_all(pending)?);
         }
         if plan != Plan::Tiles {
             #[cfg(feature = "whole")]
@@ -369,8 +379,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         if let Some((_, matching)) = pending.among {
             if best.len() < pending.params.k.min(matching) {
                 // Their own tiles do not have them: a file whose tiles are not what it says.
-                self.want_all(pending);
-                return Ok(());
+                return Ok(self.want_all(pending)?);
             }
             self.want_best(pending);
             return Ok(());
@@ -413,7 +422,18 @@ impl<B: AsRef<[u8]>> Index<B> {
         crate::graph::sort(found);
         let candidates = &pending.candidates;
         let place = |row| candidates.partition_point(|candidate| candidate.near.node < row);
-        if pending.in_doubt {
+        #[cfg(feature = "among")]
+        let scans = pending.scans;
+        #[cfg(not(feature = "among"))]
+        let scans = false;
+        if scans {
+            #[cfg(feature = "among")]
+            {
+                let known = pending.kept.get(pending.params.k.wrapping_sub(1)).map(|last| last.near.distance);
+                let factors = |near: &Neighbor| candidates[place(near.node)].factors;
+                keep_not_beyond(&loaded.space, &pending.scratch.query, found, pending.params.k, known, &factors);
+            }
+        } else if pending.in_doubt {
             let (space, query) = (&loaded.space, &pending.scratch.query);
             keep_in_doubt::<Corrupt>(found, pending.params.k, pending.params.k, &|near| {
                 Ok(space.tolerance(query, &candidates[place(near.node)].factors, near.distance))
@@ -436,7 +456,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         #[cfg(not(feature = "codes"))]
         let _ = loaded;
         #[cfg(feature = "among")]
-        if self.scan_on(pending) {
+        if self.scan_on(pending)? {
             return Ok(());
         }
         rank(pending);
@@ -466,32 +486,4 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         Ok(())
     }
-}
-
-/// Candidates become hits.
-fn rank(pending: &mut Pending) {
-    let hit = |candidate: &Candidate| Hit { id: candidate.id, distance: candidate.near.distance, row: candidate.near.node };
-    pending.hits.clear();
-    pending.hits.extend(pending.candidates.iter().map(hit));
-    Hit::finish(&mut pending.hits, pending.params.k, pending.params.radius);
-}
-
-/// Copies what a block of the payload table has of each hit's payload.
-fn take_payload(pending: &mut Pending, table: &Table, block: u64, bytes: &[u8]) -> Result<(), &'static str> {
-    let start = block * u64::from(table.block_rows);
-    for (&(offset, length), payload) in pending.places.iter().zip(&mut pending.payloads) {
-        let (end, block_end) = (offset + u64::from(length), start + table.row_bytes(block));
-        let (from, to) = (offset.max(start), end.min(block_end));
-        if from >= to {
-            continue;
-        }
-        let in_memory = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        if payload.is_empty() {
-            payload.try_reserve_exact(length as usize).map_err(|_| "range larger than memory")?;
-            payload.resize(length as usize, 0);
-        }
-        let part = bytes.get(in_memory(from - start)..in_memory(to - start)).ok_or("row beyond the end of the block")?;
-        payload[in_memory(from - offset)..][..part.len()].copy_from_slice(part);
-    }
-    Ok(())
 }

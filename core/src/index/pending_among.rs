@@ -6,7 +6,10 @@
 //! a round, of which the best are kept, so that a scan takes as much memory among a hundred million rows as among a few thousand.
 
 use super::pending::COPIES;
+#[cfg(feature = "codes")]
+use super::rank::is_deleted;
 use super::{Index, Loaded};
+use crate::error::Corrupt;
 use crate::filter::RowSet;
 use crate::format::{Kind, Plan, Refine};
 use crate::search::pending::{Candidate, Pending, Stage};
@@ -19,9 +22,6 @@ const REQUEST_BYTES: u64 = 2048;
 
 /// Matching rows to be seen for each candidate whose record is read, at least: of fewer the best are too often not those that are near.
 const ROWS_A_CANDIDATE: usize = 4;
-
-/// Rows of a scan whose records are wanted in one round.
-const WINDOW: usize = 4096;
 
 impl<B: AsRef<[u8]>> Index<B> {
     /// As [`Index::start`], among `rows`: as many hits as are wanted, or all of them where they are fewer. A scan, by the plan [`Plan::Scan`] or
@@ -41,8 +41,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         pending.originals = refine == Refine::Originals;
         pending.among = Some((rows.rows.clone(), rows.len()));
         if plan == Plan::Scan || rows.len() <= params.k {
-            self.want_all(pending);
-            return Ok(());
+            return Ok(self.want_all(pending)?);
         }
         if plan == Plan::Walk {
             #[cfg(feature = "codes")]
@@ -53,41 +52,56 @@ impl<B: AsRef<[u8]>> Index<B> {
         self.probe_where(loaded, rows, pending)
     }
 
-    /// Wants the records of all rows that match, a window after the other.
-    pub(super) fn want_all(&self, pending: &mut Pending) {
-        (pending.stats.ef, pending.in_doubt) = (0, true);
+    /// Wants the records of all rows that may be hits, a window after the other.
+    pub(super) fn want_all(&self, pending: &mut Pending) -> Result<(), Corrupt> {
+        (pending.stats.ef, pending.scans) = (0, true);
         #[cfg(feature = "codes")]
         {
             pending.walk = None;
         }
         pending.kept.clear();
-        self.want_window(0, pending);
+        self.want_window(0, pending)
     }
 
-    /// Wants the records of the next rows that match, from `first` on.
-    fn want_window(&self, first: u32, pending: &mut Pending) {
+    /// Wants the records of the next rows that may be hits, from `first` on: of those that match, or else of all that live.
+    fn want_window(&self, first: u32, pending: &mut Pending) -> Result<(), Corrupt> {
         let Pending { among, candidates, scan, .. } = &mut *pending;
         candidates.clear();
-        let rows = among.iter().flat_map(|(rows, _)| rows.iter_from(first));
-        candidates.extend(rows.take(WINDOW).map(Candidate::row));
-        *scan = candidates.last().filter(|_| candidates.len() == WINDOW).and_then(|last| last.near.node.checked_add(1));
+        if let Some((rows, _)) = among {
+            candidates.extend(rows.iter_from(first).take(Pending::SCAN_ROWS).map(Candidate::row));
+        } else {
+            #[cfg(feature = "codes")]
+            {
+                let deleted = self.reader.section(Kind::Deleted, 0);
+                let mut rows = first..self.len() as u32;
+                while candidates.len() < Pending::SCAN_ROWS
+                    && let Some(row) = rows.next()
+                {
+                    if !deleted.as_ref().map_or(Ok(false), |deleted| is_deleted(deleted, row))? {
+                        candidates.push(Candidate::row(row));
+                    }
+                }
+            }
+        }
+        *scan = candidates.last().filter(|_| candidates.len() == Pending::SCAN_ROWS).and_then(|last| last.near.node.checked_add(1));
         self.want_rows(Kind::Records, Stage::Records, pending);
+        Ok(())
     }
 
     /// Of the candidates that were ranked and those kept before them the best stay. True when the next window is wanted; else they are all there are.
-    pub(super) fn scan_on(&self, pending: &mut Pending) -> bool {
+    pub(super) fn scan_on(&self, pending: &mut Pending) -> Result<bool, Corrupt> {
         if pending.scan.is_none() && pending.kept.is_empty() {
-            return false;
+            return Ok(false);
         }
         keep_best(pending);
         let Some(first) = pending.scan else {
             core::mem::swap(&mut pending.candidates, &mut pending.kept);
             pending.kept.clear();
             crate::sort::by_key(&mut pending.candidates, |candidate| candidate.near.node);
-            return false;
+            return Ok(false);
         };
-        self.want_window(first, pending);
-        true
+        self.want_window(first, pending)?;
+        Ok(true)
     }
 
     /// Wants the codes of the nearest tiles that have enough of the rows, or the records of all where that costs less.
@@ -135,8 +149,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let record = self.table(Kind::Records).map_or(0, |(_, table)| u64::from(table.block_bytes)) + REQUEST_BYTES;
         let by_tiles = kept as u64 * (tiles.mean_bytes() + REQUEST_BYTES) + candidates as u64 * record;
         if params.plan.is_none() && rows.len() as u64 * record <= by_tiles {
-            self.want_all(pending);
-            return Ok(());
+            return Ok(self.want_all(pending)?);
         }
         pending.probed = kept;
         self.want_codes(&tiles, pending)

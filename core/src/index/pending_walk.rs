@@ -29,15 +29,20 @@ impl<B: AsRef<[u8]>> Index<B> {
         Ok(self.guide(loaded, self.records(loaded)?).is_coarse())
     }
 
-    /// Candidates of a walk whose records are read to rank them: as many by codes of four bits or of parts, but for those that the error of four
-    /// bits leaves in doubt, up to 15 times as many; by RaBitQ's at most.
+    /// Candidates of a walk whose records are read to rank them: as many in the usual case, and at most. By codes of four bits those that their error
+    /// leaves in doubt come on top of the usual, up to 15 times as many; by others, and where a number was asked for, both are the same.
     ///
     /// # Errors
     /// A damaged block.
-    pub fn candidates(&self, params: &SearchParams) -> Result<usize, SearchError> {
+    pub fn candidates(&self, params: &SearchParams) -> Result<(usize, usize), SearchError> {
         let loaded = self.loaded()?;
         let guide = self.guide(loaded, self.records(loaded)?);
-        Ok(if guide.coarse.is_some() { guide.ranked(params).1 } else { params.rerank_count() })
+        let (least, most) = guide.ranked(params);
+        Ok(match (&guide.coarse, &guide.codes) {
+            (Some(_), _) => (most, most),
+            (None, Some(_)) => (least, most),
+            (None, None) => (params.rerank_count(), params.rerank_count()),
+        })
     }
 
     /// Begins a walk.
@@ -77,15 +82,13 @@ impl<B: AsRef<[u8]>> Index<B> {
         let params = pending.params;
         let limits = Setting::choose(&params, Layout::Lean, refine, &loaded.quality).limits(params.k, self.metric(), self.len());
         let Some(walk) = AmongWalk::new(limits, self.len(), rows, &params) else {
-            self.want_all(pending);
-            return Ok(());
+            return Ok(self.want_all(pending)?);
         };
         let Pending { scratch, stats, .. } = &mut *pending;
         let edges = self.edges()?;
         let entries = [self.descend(guide, scratch, stats)?, edges.table().extra as u32];
         if !walk.run(&BaseGraph { edges, guide, nodes: self.len() }, entries, rows, scratch, stats)? {
-            self.want_all(pending);
-            return Ok(());
+            return Ok(self.want_all(pending)?);
         }
         pending.in_doubt = params.rerank.is_none();
         let wanted = params.k.min(rows.len());
@@ -171,7 +174,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
         #[cfg(feature = "among")]
         if pending.is_among() {
-            self.want_all(pending);
+            self.want_all(pending)?;
             return Ok(false);
         }
         let (rows, home) = (self.len(), self.edges()?.table().extra as u32);

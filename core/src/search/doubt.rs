@@ -104,6 +104,30 @@ pub(crate) fn keep_in_doubt<E>(
     Ok(())
 }
 
+/// Keeps those of `found`, nearest first by their records, whose originals may be among the `k` nearest of a scan: by the largest errors, so
+/// that it is exact. `known` is how far the last of `k` originals that it came to before lies.
+#[cfg(all(feature = "tiles", feature = "among"))]
+pub(crate) fn keep_not_beyond(
+    space: &Space,
+    query: &Prepared,
+    found: &mut Vec<Neighbor>,
+    k: usize,
+    known: Option<f32>,
+    factors: &dyn Fn(&Neighbor) -> Factors,
+) {
+    let mut beyond = Beyond::new(space, query);
+    let farthest = |near: &Neighbor| beyond.as_ref().map_or(near.distance, |beyond| beyond.farthest(&factors(near), near.distance));
+    let of_these = found.get(..k).map_or(f32::INFINITY, |first| first.iter().map(farthest).fold(f32::NEG_INFINITY, f32::max));
+    let limit = known.unwrap_or(f32::INFINITY).min(of_these);
+    if let Some(beyond) = &mut beyond {
+        beyond.limit(limit);
+    }
+    found.retain(|near| match &beyond {
+        Some(beyond) => !beyond.is(&factors(near), near.distance),
+        None => near.distance <= limit,
+    });
+}
+
 /// Tells, by the distance to a row's codes, that its original is farther than a limit. Certain, so a
 /// scan that leaves such rows out is exact.
 ///
@@ -156,6 +180,26 @@ impl Beyond {
             Metric::Cosine => simd::sqrtf(2.0 * (limit + self.rounding)),
             Metric::InnerProduct => limit,
         };
+    }
+
+    /// How far the original of the row with these factors may be, at most, when its codes are at `distance`: what [`Beyond::is`] is the other side of.
+    #[cfg(all(feature = "tiles", feature = "among"))]
+    fn farthest(&self, factors: &Factors, distance: f32) -> f32 {
+        let Self { asked, query_norm, query_length, rounding, .. } = *self;
+        let row = self.diagonal * factors.scale;
+        let norms = f32::from_bits(factors.norm) + query_norm;
+        let reach = |squared: f32| {
+            let length = simd::sqrtf(squared.max(0.0)) + row + asked;
+            length * length
+        };
+        match self.metric {
+            Metric::L2 => reach(distance + rounding * norms) / (1.0 - rounding),
+            Metric::Cosine => 0.5 * reach(2.0 * distance + rounding * (2.0 + norms)) + rounding,
+            Metric::InnerProduct => {
+                let length = 2.0 * CODE_MAX * row;
+                distance + query_length * row + length * asked + row * asked + rounding * (1.0 + (length + row) * (query_length + asked))
+            }
+        }
     }
 
     /// Whether the original of the row with these factors is beyond the limit, when its codes are at `distance`.
@@ -279,5 +323,69 @@ mod tests {
             }
         }
         assert_eq!(ranked_by_four_bits(usize::MAX), (usize::MAX, usize::MAX));
+    }
+
+    /// Distance by the codes of a row, its factors, and its distance by the original.
+    #[cfg(all(feature = "tiles", feature = "among"))]
+    fn coded(space: &Space, query: &Prepared, row: &[f32]) -> (f32, Factors, f32) {
+        let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let vectors = crate::vectors::Vectors::packed(crate::format::Element::F32, row.len(), &bytes).unwrap();
+        let (kernels, mut codes) = (Kernels::best(), vec![0; space.layout.stride]);
+        let factors = space.encode(kernels, &vectors, 0, &mut Vec::new(), &mut codes);
+        let distance = space.distance(query, &factors, space.dot(kernels, query, &codes));
+        let exact = crate::quant::exact::distance(kernels, space.metric, &query.full, query.length_sq, row, factors.length_sq);
+        (distance, factors, exact)
+    }
+
+    #[cfg(all(feature = "tiles", feature = "among"))]
+    #[test]
+    fn no_original_is_farther_than_its_codes_allow() {
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            for dimensions in [1, 3, 24] {
+                let layout = RecordLayout::new(dimensions);
+                let space = Space { metric, encoding: Encoding::Scaled, layout, mean: vec![0.0; dimensions] };
+                let mut random = crate::seed::SplitMix::new(dimensions as u64);
+                for _ in 0..400 {
+                    let mut numbers = || (0..dimensions).map(|_| (random.below(20_000) as f32 + 1.0) / 1e4 - 1.0).collect::<Vec<f32>>();
+                    let (asked, row) = (numbers(), numbers());
+                    let mut query = Prepared::new();
+                    query.query(&space, Kernels::best(), crate::vectors::Query::F32(&asked));
+                    let (distance, factors, exact) = coded(&space, &query, &row);
+                    let farthest = Beyond::new(&space, &query).unwrap().farthest(&factors, distance);
+                    assert!(exact <= farthest, "{metric} {dimensions}: {exact} of {farthest}, {distance} by codes");
+                }
+            }
+        }
+    }
+
+    /// Errors of codes that point to the query, or away from it, are larger than likely ones: a scan is exact in spite of them.
+    #[cfg(all(feature = "tiles", feature = "among"))]
+    #[test]
+    fn a_scan_keeps_what_the_likely_error_would_rule_out() {
+        const STEPS: f32 = 1.0 / 127.0;
+        let space = Space { metric: Metric::L2, encoding: Encoding::Scaled, layout: RecordLayout::new(25), mean: vec![0.0; 25] };
+        // The first coordinate sets the scale of a row; the query lies to one side of all others.
+        let mut query = Prepared::new();
+        query.query(&space, Kernels::best(), crate::vectors::Query::F32(&[&[1.0][..], &[0.5; 24]].concat()));
+        let row = |steps: usize, error: f32| -> Vec<f32> {
+            let others = (0..24).map(|at| (error + f32::from(u8::from(at < steps))) * STEPS);
+            core::iter::once(1.0).chain(others).collect()
+        };
+        let rows: Vec<_> = (0..20).map(|at| coded(&space, &query, &if at < 10 { row(0, 0.49) } else { row(13, -0.49) })).collect();
+        let mut found: Vec<Neighbor> = (0..).zip(&rows).map(|(node, row)| Neighbor { distance: row.0, node }).collect();
+        crate::graph::sort(&mut found);
+        assert!(rows[0].2 < rows[10].2 && found[0].node == 10, "{rows:?}");
+        let factors = |near: &Neighbor| rows[near.node as usize].1;
+        let mut likely = found.clone();
+        keep_in_doubt::<()>(&mut likely, 10, 10, &|near| Ok(space.tolerance(&query, &factors(near), near.distance))).unwrap();
+        assert!(likely.iter().all(|near| near.node >= 10), "{likely:?}");
+        for known in [None, Some(rows[0].2)] {
+            let mut kept = found.clone();
+            keep_not_beyond(&space, &query, &mut kept, 10, known, &factors);
+            assert_eq!(kept.iter().filter(|near| near.node < 10).count(), 10, "{known:?}: {kept:?}");
+        }
+        let mut kept = found;
+        keep_not_beyond(&space, &query, &mut kept, 10, Some(0.1), &factors);
+        assert!(kept.is_empty(), "{kept:?}");
     }
 }

@@ -123,7 +123,9 @@ pub struct Pending {
     /// The rows that may be hits, and how many they are, where not all may.
     #[cfg(feature = "among")]
     pub(crate) among: Option<(alloc::sync::Arc<crate::filter::Bitmap>, usize)>,
-    /// Of a scan among them: the row from which it goes on, and the best of those before it.
+    /// Whether all of them are scanned; of a scan the row from which it goes on, and the best of those before it.
+    #[cfg(feature = "among")]
+    pub(crate) scans: bool,
     #[cfg(feature = "among")]
     pub(crate) scan: Option<u32>,
     #[cfg(feature = "among")]
@@ -172,6 +174,10 @@ impl Pending {
     /// `docs/research/disk.md`.
     #[cfg(feature = "codes")]
     pub const READ_AHEAD: usize = 4;
+
+    /// Rows of a scan whose records are wanted in one round.
+    #[cfg(feature = "among")]
+    pub const SCAN_ROWS: usize = 4096;
 
     /// How many nodes ahead a walk asks for edges that are not at hand ([`Pending::READ_AHEAD`], and so for 0): more of them are fewer rounds and more blocks, of which more are
     /// for nothing. Hits stay the same.
@@ -239,7 +245,7 @@ impl Pending {
         }
         #[cfg(feature = "among")]
         {
-            (self.among, self.scan) = (None, None);
+            (self.among, self.scans, self.scan) = (None, false, None);
             self.kept.clear();
         }
     }

@@ -261,7 +261,8 @@ pub(crate) struct PlanArgs {
     pub(crate) refine: Option<Refine>,
     /// How the file is read: into memory at once, or mapped; or what guides searches into memory and the rest as it is wanted, by
     /// positioned reads or io_uring. Changes cost, never answers. A mapped file must not be shortened meanwhile, which ends the process; with
-    /// pread and uring that ends searches in an error (a filter is evaluated over the map)
+    /// pread and uring that ends searches in an error; mapped with these, too, are the columns of a filter, originals of a file that was built
+    /// neither for a disk nor in tiles (but for walks by its codes), and what guides searches where it is said to be mapped for want of memory
     #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap", "pread", "uring"]))]
     pub(crate) driver: Driver,
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nearshore_core::filter::RowSet;
-use nearshore_core::format::Refine;
+use nearshore_core::format::{Plan, Refine};
 use nearshore_core::search::{Pending, SearchError, SearchParams};
 
 pub use self::expect::Expected;
@@ -109,7 +109,7 @@ impl DiskIndex {
             FileBytes::Mapped(mapped)
         };
         let mut index = Index::of(bytes, path)?;
-        if matches!(front.held, Held::Graph | Held::Codes | Held::Upper) {
+        if front.held != Held::All {
             index = index.with_at_hand(front.bytes);
         }
         let left = options.memory.map_or(0, |memory| memory.saturating_sub(fitting.map_or(0, |front| front.resident())));
@@ -260,11 +260,18 @@ impl DiskIndex {
         let held = self.front.held;
         let mib = self.front.resident() as f64 / f64::from(1 << 20);
         let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
-        write!(f, "{held} ({mib:.1} MiB) {place}; a search has {}", held.rounds())?;
-        if params.refine.unwrap_or(self.index.refine()) == Refine::Originals {
-            f.write_str(", and one of originals")?;
+        write!(f, "{held} ({mib:.1} MiB) {place}; a search has ")?;
+        let plan = params.plan.unwrap_or(self.index.plan());
+        let waits = self.waits(plan);
+        match held {
+            Held::All if waits => f.write_str(Held::Graph.rounds())?,
+            _ if plan == Plan::Scan && waits => write!(f, "a round of records for every {} rows", Pending::SCAN_ROWS)?,
+            held => f.write_str(held.rounds())?,
         }
-        if held != Held::All {
+        if waits && params.refine.unwrap_or(self.index.refine()) == Refine::Originals {
+            f.write_str(if plan == Plan::Scan { ", and one of originals behind each" } else { ", and one of originals" })?;
+        }
+        if waits {
             write!(f, ": {}", self.expected(params))?;
         }
         write!(f, "; {}", self.file)

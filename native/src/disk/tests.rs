@@ -14,6 +14,7 @@ use nearshore_core::seed::SplitMix;
 use nearshore_core::vectors::{Payloads, Vectors};
 
 mod faults;
+mod scans;
 
 use super::*;
 use crate::io::blocks::Method;
@@ -132,7 +133,8 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
             // By the plan of the file, and among rows walks that would else be scans.
             let graph = begins(&path, Kind::Edges).is_some();
             let walks = all.iter().filter(|only| graph && only.is_some()).map(|only| (only, params.plan(Plan::Walk)));
-            for (only, params) in all.iter().map(|only| (only, params)).chain(walks) {
+            let scan = all.iter().take(1).map(|only| (only, params.plan(Plan::Scan)));
+            for (only, params) in all.iter().map(|only| (only, params)).chain(walks).chain(scan) {
                 let only = only.as_ref();
                 let wanted = wanted(&path, &queries, &params, only);
                 for method in [Method::Uring, Method::Pread, Method::Mmap] {
@@ -158,7 +160,9 @@ fn every_way_of_reading_gives_the_answers_of_a_map() {
                             _ => Held::Graph,
                         };
                         assert_eq!(index.front.held, held, "{index}");
-                        if matches!(held, Held::Codes | Held::Upper) {
+                        if params.plan == Some(Plan::Scan) {
+                            assert!(waited > 1, "{index}: {waited} rounds of records and payloads");
+                        } else if matches!(held, Held::Codes | Held::Upper) {
                             assert!(waited > 4, "{index}: {waited} rounds");
                         } else {
                             rounds = rounds.max(waited);

@@ -87,7 +87,7 @@ fn bounds_of_memory_hold_or_are_refused_and_efforts_are_told_as_they_are() {
     sandbox.run("search disk.shore --queries query.fbin --memory 1MiB").fails(2, &["--memory", "--driver pread"]);
     bench("--driver pread --memory 100").fails(2, &["--memory", "bytes) at least"]);
     let text = bench("--driver pread --memory 1MiB --ef 20").ok().stdout;
-    assert!(text.contains("one round of records, and one of originals: 2 rounds, at most 40 reads; pread"), "{text}");
+    assert!(text.contains("one round of records, and one of originals: 2 rounds, about 30 reads, at most 40; pread"), "{text}");
     assert!(text.contains("ef/gamma") && ["rounds", "blocks", "cached", "reads"].iter().all(|word| text.contains(word)), "{text}");
     // Whatever the driver: what was measured, so that it can be asked for again.
     for driver in ["slice", "pread"] {
@@ -103,15 +103,20 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
     sandbox.write("query.fbin", &fbin(20, &numbers(60 * 20, 2)));
     sandbox.run("build base.fbin -o disk.shore --tier disk --m 6 --ef-construction 40 --originals drop --quiet").ok();
     let header = *Index::open(sandbox.path("disk.shore")).unwrap().reader().header().table(Kind::Edges, 0).unwrap();
+    let records = Index::open(sandbox.path("disk.shore")).unwrap().reader().header().table(Kind::Records, 0).unwrap().blocks();
     for driver in ["pread", "uring"] {
         // The open says it in one line, to whoever looks.
         let run = |line: String| sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>());
         let search = |more: &str| run(format!("search disk.shore --queries query.fbin --driver {driver} --ef 30 {more}")).ok();
         let whole = search("").stderr;
-        let words = ["disk.shore: codes and graph (", " MiB) in memory", "one round of records: 1 round, at most 20 reads; "];
+        let words = ["disk.shore: codes and graph (", " MiB) in memory", "one round of records: 1 round, about 20 reads, at most 30; "];
         assert!(words.iter().all(|word| whole.contains(word)) && whole.lines().count() == 1, "{whole}");
-        assert!(search("--k 50").stderr.contains(": 1 round, at most 100 reads; "));
+        assert!(search("--k 50").stderr.contains(": 1 round, at most 50 reads; "));
         assert_eq!(search("--quiet").stderr, "");
+        assert!(search("--rerank 25").stderr.contains(": 1 round, at most 25 reads; "));
+        // A scan, too, reads through the driver.
+        let scan = search("--plan scan").stderr;
+        assert!(scan.contains(&format!("a round of records for every 4096 rows: 1 round, at most {records} reads; ")), "{scan}");
         let part = search(&format!("--memory {}", header.offset)).stderr;
         let said = |word: &str| -> f64 {
             let (before, _) = part.rsplit_once(word).unwrap();
@@ -127,6 +132,8 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
         let run = bench("");
         assert!(of(&run, "rounds") == 1.0 && of(&run, "cache_hits") == 0.0, "{run}");
         assert!(of(&run, "reads") > 0.0 && of(&run, "reads") <= of(&run, "blocks") && of(&run, "blocks") <= 20.0, "{run}");
+        let run = bench("--plan scan");
+        assert!(of(&run, "rounds") == 1.0 && of(&run, "blocks") == records as f64 && of(&run, "reads") > 0.0, "{run}");
         // In a file of thirty pages those of several searches touch, so that one read serves them.
         // The warm-up brought all that these queries want.
         let run = bench("--memory 100MiB");

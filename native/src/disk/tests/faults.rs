@@ -10,7 +10,7 @@ use crate::io::blocks::tests::interrupted;
 use crate::io::blocks::{HeldBlocks, Merging, PreadBlocks};
 
 /// Files of each sort of codes, each under another metric; rows come three at a time. The last has tombstones, behind the graph and before the records.
-fn coded(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn coded(folder: &Path) -> Vec<PathBuf> {
     let third = numbers(ROWS / 3, 3);
     let rows: Vec<f32> = third.chunks(DIMENSIONS).flat_map(|row| [row, row, row]).flatten().copied().collect();
     let vectors = Vectors::packed(Element::F32, DIMENSIONS, bytemuck::cast_slice(&rows)).expect("whole rows");
@@ -135,7 +135,9 @@ fn a_file_that_shrinks_is_an_error() {
                 let shorter =
                     |bytes| std::fs::File::options().write(true).open(&path).expect("the file").set_len(bytes).expect("a shorter file");
                 // Hardly any record, and nothing at all: exact duplicates and tombstones are touched in place by none.
-                for left in [records + 4096, 0] {
+                for (left, plan) in [(records + 4096, None), (records + 4096, Some(Plan::Scan)), (0, None), (0, Some(Plan::Scan))] {
+                    let mut params = PARAMS[0]();
+                    params.plan = plan;
                     shorter(left);
                     let failed = AtomicUsize::new(0);
                     let flight = Flight { threads: 1, in_flight: 2, payloads: false };
@@ -144,7 +146,7 @@ fn a_file_that_shrinks_is_an_error() {
                         assert!(error.contains("shore") && error.contains("ends"), "{error}");
                         failed.fetch_add(1, Relaxed);
                     };
-                    index.search_all(&queries, &PARAMS[0](), None, flight, &count).expect("a driver that goes on");
+                    index.search_all(&queries, &params, None, flight, &count).expect("a driver that goes on");
                     assert_eq!(failed.into_inner(), queries.len());
                 }
                 std::fs::write(&path, &whole).expect("room");
