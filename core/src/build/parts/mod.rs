@@ -108,6 +108,9 @@ pub fn check_params<E>(params: &BuildParams) -> Result<(), BuildError<E>> {
         // Of another builder than the one there is.
         #[cfg(feature = "codes")]
             alpha_sq: _,
+        // Parts are not seen to by walks.
+        #[cfg(feature = "codes")]
+            led_from: _,
     } = params;
     match () {
         () if params.builder != Builder::Leaves => bad("builder", "leaves where memory is bounded"),
