@@ -17,7 +17,10 @@ ap.add_argument("--rows", type=int, default=0, help="the first ROWS of the base;
 ap.add_argument("--chunk", type=int, default=10_000, help="rows read and handed over at a time")
 ap.add_argument("--train", type=int, default=102_400, help="training rows of faiss-ivfpq")
 ap.add_argument("--lists", type=int, default=1024, help="lists of faiss-ivfpq")
+ap.add_argument("--reserve", action="store_true", help="faiss-hnsw: the storage is made for all rows before the first is added")
 ap.add_argument("--iterations", type=int, default=50, help="k-means iterations of lancedb (50 is its default)")
+ap.add_argument("--sample-rate", type=int, default=256, help="training rows of lancedb for a centroid (256 is its default)")
+ap.add_argument("--no-wal", action="store_true", help="qdrant: no log beside its storage")
 ap.add_argument("--index")
 ap.add_argument("--queries")
 ap.add_argument("--truth")
@@ -66,6 +69,10 @@ class FaissHnsw:
 
     def build(self):
         self.i = self.faiss.IndexHNSWFlat(dim, 16)
+        if a.reserve:  # clear() keeps what resize() asked for (and wrote zeros to)
+            codes = self.faiss.downcast_index(self.i.storage).codes
+            codes.resize(rows * dim * 4)
+            codes.clear()
         for at, x in chunks():
             self.i.add(x)
             if at % (a.chunk * 5) == 0:
@@ -144,9 +151,10 @@ class LanceIvfPq:
                                        pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), dim)], schema=schema)
                 if at % (a.chunk * 10) == 0:
                     phase(f"table {at + len(x)}")
-        t = lancedb.connect(a.index).create_table("t", batches(), schema=schema)
+        db = lancedb.connect(a.index)  # a table that is there already is only indexed
+        t = db.open_table("t") if "t" in db.table_names() else db.create_table("t", batches(), schema=schema)
         phase("index")
-        t.create_index(metric="cosine", vector_column_name="vector", max_iterations=a.iterations, **self.options)
+        t.create_index(metric="cosine", vector_column_name="vector", max_iterations=a.iterations, sample_rate=a.sample_rate, **self.options)
         print("PHASE", str(t.index_stats("vector_idx"))[:300], flush=True)
 
     def load(self):
@@ -177,7 +185,7 @@ class Qdrant:
     def build(self):
         import qdrant_edge as qe
         place = {"memory": qe.Memory.Cold} if self.cold else {}
-        config = qe.EdgeConfig(vectors=qe.EdgeVectorParams(size=dim, distance=qe.Distance.Cosine, **place),
+        config = qe.EdgeConfig(wal_enabled=False if a.no_wal else None, vectors=qe.EdgeVectorParams(size=dim, distance=qe.Distance.Cosine, **place),
                                hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=40, full_scan_threshold=10_000,
                                                               max_indexing_threads=a.threads, **place))
         s = qe.EdgeShard.create(a.index, config)
