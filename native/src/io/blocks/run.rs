@@ -186,7 +186,7 @@ mod tests {
 
     impl Blocks for Forgetful {
         fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
-            if token % 2 == 0 {
+            if token.is_multiple_of(2) {
                 self.0.submit(token, offset, bytes);
             }
         }
