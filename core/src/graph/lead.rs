@@ -1,6 +1,6 @@
 //! Rows that walks miss: each gets edges from where the walk to it ends.
 //!
-//! A graph of near rows alone, as [`leaves`](super::leaves) builds it, knows few ways between regions that lie apart, and among many rows some
+//! A graph of near rows alone, as [`leaves`] builds it, knows few ways between regions that lie apart, and among many rows some
 //! walks end in the wrong one. So rows are walked to from the layer's first node. A place where such a walk ends in vain is nearer to
 //! the row than all of its neighbours are, so that pruning there keeps an edge to the row (what makes a graph monotonic: Fu et al. 2019,
 //! "NSG", arXiv 1707.00143, section 3.2), and the next walk goes on. Builders that search for every row get such edges on their way.
