@@ -288,7 +288,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "R")]
     pub(crate) recall: Option<f32>,
     /// Only hits at most this far away
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", allow_negative_numbers = true)]
     pub(crate) radius: Option<f32>,
     /// With --driver pread or uring: bytes that stay in memory, such as 100MiB; what searches in flight read comes on top, until they end
     /// [default: what guides searches]

@@ -97,6 +97,7 @@ fn run_files(folder: &Path, args: &ServeArgs, common: &Common) -> Result<(), Fai
     if !args.listen.ip().is_loopback() && !args.insecure {
         return Err(Fail::usage(format!("{} is open to other machines; --insecure would be right", args.listen)));
     }
+    std::fs::read_dir(folder).map_err(|error| Fail::io(folder, &error))?;
     let server = FileServer::bind(args.listen, folder).map_err(|error| Fail::io(folder, &error))?;
     let address = server.address();
     stop_gracefully(server.stopper());

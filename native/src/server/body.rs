@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
 
 use super::error::ApiError;
+use super::object::Object;
 use super::words;
 use crate::base64;
 use crate::collection::{self, EF_MAX, K_MAX};
@@ -30,7 +31,7 @@ const K: usize = 10;
 /// Parses a body. Errors name the field, unknown ones included.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut text = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut text).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
         let message = inner.to_string();
         if !inner.is_data() {
@@ -136,7 +137,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Counted<T
             fn visit_seq<A: SeqAccess<'de>>(self, mut things: A) -> Result<Self::Value, A::Error> {
                 let mut first = Vec::new();
                 while first.len() < MOST {
-                    let Some(thing) = things.next_element()? else { return Ok(Counted { count: first.len(), first }) };
+                    let Some(Object(thing)) = things.next_element()? else { return Ok(Counted { count: first.len(), first }) };
                     first.push(thing);
                 }
                 let mut count = first.len();
@@ -356,6 +357,9 @@ mod tests {
         assert_eq!(refusal::<Insert>("{"), ("not_json", None));
         assert_eq!(refusal::<Insert>("{} x"), ("not_json", None));
         assert_eq!(refusal::<Insert>("[1]").0, "wrong_type");
+        // Fields in the order in which they happen to be declared are no interface.
+        assert_eq!(refusal::<Ids>("[[3]]").0, "wrong_type");
+        assert_eq!(refusal::<Insert>(r#"{"points": [[5, [0, 1], null, null, null]]}"#), ("wrong_type", field("points[0]")));
         assert_eq!(refusal::<Insert>(r#"{"vectr": [1]}"#), ("unknown_field", field("vectr")));
         assert_eq!(refusal::<Insert>(r#"{"id": -1}"#), ("wrong_type", field("id")));
         assert_eq!(refusal::<Insert>(r#"{"vector": [1, "x"]}"#), ("wrong_type", field("vector[1]")));
@@ -388,6 +392,8 @@ mod tests {
         assert_eq!(said(r#"{"searches": {"vector": [1]}}"#), "searches must be an array, not an object");
         assert_eq!(said(r#"{"searches": [7]}"#), "searches[0] must be an object, not 7");
         assert_eq!(said("7"), "the body must be an object, not 7");
+        assert_eq!(said("[[1], 10]"), "the body must be an object, not an array");
+        assert_eq!(said(r#"{"searches": [[1]]}"#), "searches[0] must be an object, not an array");
         let said = |text: &str| parse::<Insert>(text.as_bytes()).unwrap_err().message;
         assert_eq!(said(r#"{"vector": [1], "id": -1}"#), "id must be a whole number from 0 to 18446744073709551615, not -1");
         assert_eq!(said(r#"{"vector": [1], "payload": {"a": 1}}"#), "payload must be text, not an object");
@@ -427,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_vector_is_numbers_or_base64() {
-        let vectors = [r#"[1, -2.5]"#, r#""AACAPwAAIMA=""#].map(|text| parse::<Vector>(text.as_bytes()).unwrap().0);
+        let vectors = [r#"[1, -2.5]"#, r#""AACAPwAAIMA=""#].map(|text| serde_json::from_str::<Vector>(text).unwrap().0);
         assert_eq!(vectors, [[1.0, -2.5], [1.0, -2.5]]);
     }
 }

@@ -21,6 +21,7 @@ mod key;
 mod lanes;
 mod load;
 mod metrics;
+mod object;
 mod places;
 mod received;
 mod room;
