@@ -184,7 +184,8 @@ fn find_duplicates(input: &Input<'_>, seen: &[Seen]) -> Vec<(u32, u32)> {
     pairs
 }
 
-/// Codes the nodes, in insertion order, into records without payload references.
+/// Codes the nodes, in insertion order, into records without payload references. Rows are read from the first to the last: an input that is
+/// mapped, and larger than the memory there is for its pages, comes from its disk once, not a page for each row.
 pub(super) fn encode<P: Par, E>(
     input: &Input<'_>,
     space: &Space,
@@ -193,19 +194,27 @@ pub(super) fn encode<P: Par, E>(
     kernels: &'static Kernels,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<u8>, BuildError<E>> {
-    let layout = space.layout;
+    let (layout, rows) = (space.layout, input.vectors.rows());
     let mut bytes = vec![0; arranged.nodes.len() * layout.stride];
     let mut work = vec![Vec::new(); par.threads()];
-    let rows = input.vectors.rows();
-    for (step, bytes) in bytes.chunks_mut(STEP_ROWS * layout.stride).enumerate() {
-        report(progress, rows / 2 + step * STEP_ROWS / 2, rows)?;
-        par.chunks(bytes, TASK_ROWS * layout.stride, &mut work, |task, bytes, work| {
+    // Where the record of each input row goes; nowhere for one that repeats another.
+    let mut places: Vec<Option<&mut [u8]>> = Vec::new();
+    places.resize_with(rows, || None);
+    for (&row, record) in arranged.nodes.iter().zip(bytes.chunks_mut(layout.stride)) {
+        places[row as usize] = Some(record);
+    }
+    for (step, places) in places.chunks_mut(STEP_ROWS).enumerate() {
+        report(progress, (rows + step * STEP_ROWS) / 2, rows)?;
+        par.chunks(places, TASK_ROWS, &mut work, |task, places, work| {
             let first = step * STEP_ROWS + task * TASK_ROWS;
-            for (record, &row) in bytes.chunks_mut(layout.stride).zip(&arranged.nodes[first..]) {
-                encode_row(input, space, kernels, row, work, record);
+            for (row, place) in (first as u32..).zip(places) {
+                if let Some(record) = place {
+                    encode_row(input, space, kernels, row, work, record);
+                }
             }
         });
     }
+    drop(places);
     check_norms(space, &bytes, &arranged.nodes)?;
     Ok(bytes)
 }

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Summary, build_with_columns};
+use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Summary, Tier, build_with_columns};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
-use nearshore::io::FileSink;
+use nearshore::io::{FileSink, memory_limit};
+use nearshore::partitioned::least_bytes;
 use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -40,7 +41,23 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
         drop(sink);
         return segments::build(args, common, &data, &pool, &progress);
     }
+    can_end(args, &data, memory_limit())?;
     whole(args, common, &data, &pool, &progress, sink)
+}
+
+/// Refuses a build at once of which the records and the graph alone are more than the memory that there is: it would swap or be killed.
+fn can_end(args: &BuildArgs, data: &Dataset, limit: Option<u64>) -> Result<(), Fail> {
+    let least = least_bytes(data, &args.params(Tier::Memory));
+    let Some(limit) = limit.filter(|&limit| limit < least) else { return Ok(()) };
+    // A bound leaves something for what else is there, pages of the input before all.
+    let bound = (limit / 4 * 3) >> 20;
+    let (rows, dimensions) = (data.rows(), data.dimensions());
+    let (least, limit) = (bytes(least), bytes(limit));
+    Err(Fail::usage(format!(
+        "{}: {rows} rows x {dimensions} hold {least} and more while they are built at once, and this process can have {limit}; \
+         --memory {bound}MiB builds them in partitions within that",
+        data.name()
+    )))
 }
 
 /// Opens what a build reads.
@@ -95,6 +112,10 @@ pub(super) fn whole(
     say_codes(params.codes, data.dimensions(), common);
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
+        // Measuring begins with all rows in their order; what it ranks, and what is written, is here and there.
+        if stage == Stage::Write || (stage == Stage::Measure && done == 1) {
+            data.expect_random();
+        }
         progress.tell(name_of(stage), done, Some(total));
         ControlFlow::Continue(())
     };
@@ -220,5 +241,36 @@ pub(super) fn explain(error: BuildError<std::io::Error>, data: &Dataset, output:
         BuildError::Write(WriteError::Sink(error)) => Fail::output(output, &error),
         BuildError::Parameter { parameter, must } => Fail::usage(format!("--{} must be {must}", parameter.replace('_', "-"))),
         other => Fail::input(format!("{}: {other}", data.name())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
+
+    #[test]
+    fn a_build_that_cannot_end_is_refused_with_what_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("rows.fbin");
+        let (rows, dimensions) = (10_000u32, 64u32);
+        let mut file = [rows.to_le_bytes(), dimensions.to_le_bytes()].concat();
+        file.resize(8 + (rows * dimensions) as usize * 4, 0);
+        std::fs::write(&input, file).unwrap();
+        let words = ["build", input.to_str().unwrap(), "-o", "x.shore", "--metric", "l2"];
+        let args = Alone::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).args;
+        let data = Dataset::open(&input, &args.from.options(None, &|_, _| {})).unwrap();
+        let least = least_bytes(&data, &args.params(Tier::Memory));
+        assert!((2 << 20..8 << 20).contains(&least), "{least}");
+        assert!(can_end(&args, &data, None).is_ok());
+        assert!(can_end(&args, &data, Some(least)).is_ok());
+        let refused = format!("{:?}", can_end(&args, &data, Some(least - 1)).unwrap_err());
+        assert!(refused.contains("10000 rows x 64 hold ") && refused.contains("--memory "), "{refused}");
     }
 }

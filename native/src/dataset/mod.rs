@@ -292,9 +292,10 @@ impl Dataset {
         self.columns.iter().map(columns::DataColumn::input).collect()
     }
 
-    /// Says that the rows will be read once from front to back.
-    pub fn expect_forward(&self) {
-        self.bytes.expect_forward();
+    /// Says that rows will be read here and there from now on, as the later stages of a build do: where memory does not hold the input, what
+    /// lies around a row would be read in vain.
+    pub fn expect_random(&self) {
+        self.bytes.expect_random();
     }
 
     /// An error about a row of this input.

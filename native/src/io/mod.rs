@@ -23,7 +23,7 @@ mod spill;
 
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
-pub use memory::available as available_memory;
+pub use memory::{available as available_memory, limit as memory_limit};
 pub use sink::{FileSink, ScratchFile, remove_partial_files};
 pub(crate) use sink::{Gatherer, folder_of};
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes, threads_at_most};
+use nearshore_core::build::parts::{self, Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes, threads_at_most};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Digest, WriteError};
@@ -194,7 +194,10 @@ impl State {
             let name = match stage {
                 Stage::Encode | Stage::Link => "merging",
                 Stage::Measure => "measuring",
-                Stage::Write => "writing",
+                Stage::Write => {
+                    data.expect_random();
+                    "writing"
+                }
             };
             told(name, done, total);
             ControlFlow::Continue(())
@@ -250,6 +253,12 @@ fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
 #[must_use]
 pub fn fits(data: &Dataset, params: &BuildParams, memory: u64) -> bool {
     in_memory_bytes(data.rows() as u64, data.dimensions(), params) <= memory
+}
+
+/// Bytes that a build of `data` without partitions surely holds at its fullest.
+#[must_use]
+pub fn least_bytes(data: &Dataset, params: &BuildParams) -> u64 {
+    parts::least_bytes(data.rows() as u64, data.dimensions(), params)
 }
 
 /// Threads with which a build of `data` without partitions keeps to `memory` bytes.

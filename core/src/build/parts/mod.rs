@@ -38,7 +38,7 @@ pub use bytes::PlanError;
 pub use link::run_bytes;
 pub use merge::Kept;
 pub use scatter::{Put, Stream};
-pub use split::{MEMORY_MIN, PARTS_MAX, PARTS_MIN, Split, SplitError, THREAD_BYTES, in_memory_bytes, threads_at_most};
+pub use split::{MEMORY_MIN, PARTS_MAX, PARTS_MIN, Split, SplitError, THREAD_BYTES, in_memory_bytes, least_bytes, threads_at_most};
 
 /// Parts that a node belongs to.
 pub const OVERLAP: usize = 2;

@@ -1,6 +1,6 @@
 //! How many parts, and how large: from the rows, the options and the bound alone, never from the machine.
 
-use super::super::{BuildParams, Codes, link};
+use super::super::{BuildParams, Builder, Codes, link};
 use super::OVERLAP;
 use crate::graph::Neighbor;
 use crate::graph::leaves::STEP_LEAVES;
@@ -191,6 +191,17 @@ fn members(rows: u64, parts: u64, sound: u64) -> u64 {
     let room = room(rows, parts, sound);
     // All but one can be full.
     if room.saturating_mul(others) < rows.saturating_mul(OVERLAP as u64) { room.max(fullest) } else { room }
+}
+
+/// Bytes that a build of the rows without parts surely holds at its fullest: their records, and what each finds or is linked to.
+#[must_use]
+pub fn least_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
+    let (degree, record) = (params.m * 2, RecordLayout::new(dimensions).stride);
+    let row = match params.builder {
+        Builder::Leaves => row_bytes(degree, record),
+        Builder::Insertion | Builder::Vamana => 8 * degree,
+    };
+    rows.saturating_mul((record + row) as u64)
 }
 
 /// Bytes that a build of the rows without parts allocates: an estimate from above.
