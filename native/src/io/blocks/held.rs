@@ -33,6 +33,10 @@ impl<B: AsRef<[u8]>> Blocks for HeldBlocks<B> {
         Ok(())
     }
 
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        self.wait(arrived)
+    }
+
     fn in_flight(&self) -> usize {
         self.submitted.len()
     }

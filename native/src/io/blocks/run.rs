@@ -1,16 +1,18 @@
 //! Many searches in flight on one thread, over any driver.
 //!
 //! ```text
-//! for each of N slots: next -> submit wanted
-//! while any is in flight: wait -> feed what arrived; a search that has all -> advance -> submit wanted
-//!                                                                                  '-> done -> next
+//! while a search can go on: advance -> submit wanted, or done
+//! what arrived? feed it
+//! nothing, and a slot is empty: next -> submit wanted
+//! nothing, and none is: wait -> feed
 //! ```
-//! While one search waits for the disk the others compute, so a thread keeps as many reads in flight as its searches want
-//! together. What a search answers depends on none of that: it is fed exactly what it asked for, in whatever order.
+//! While some searches wait for the disk another computes, and one begins only when no other can go on: so a thread has as many in
+//! flight as keep it at work while the disk brings what they want, few where that is quick and all where it is slow, and a search waits for no
+//! turn longer than it must. What a search answers depends on none of that: it is fed exactly what it asked for, in whatever order.
 
 use std::fmt;
 
-use super::{BlockError, Blocks};
+use super::{Arrived, BlockError, Blocks};
 
 /// A search that says which bytes it waits for.
 pub trait Waits {
@@ -84,7 +86,7 @@ struct Place<E> {
     failed: Option<RunError<E>>,
 }
 
-/// Runs searches until there is no next: as many at once as there are `slots`, whose buffers are used again from search to
+/// Runs searches until there is no next: as many at once as there are `slots` at most, whose buffers are used again from search to
 /// search. A search that fails leaves the others alone.
 ///
 /// # Errors
@@ -95,12 +97,9 @@ struct Place<E> {
 pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl Work<S>) -> Result<(), BlockError> {
     let mut places: Vec<Place<S::Error>> = slots.iter().map(|_| Place { missing: 0, failed: None }).collect();
     let mut ready: Vec<usize> = Vec::with_capacity(slots.len());
-    for (slot, search) in slots.iter_mut().enumerate() {
-        begin(blocks, slot, search, &mut places[slot], &mut ready, work);
-    }
+    let mut empty: Vec<usize> = (0..slots.len()).rev().collect();
     loop {
-        // A round of no block is ready at once; so may be the search that follows in its slot. Each pass of this loop ends one
-        // round of one search.
+        // A round of no block is ready at once. Each pass of this loop ends one round of one search.
         while let Some(slot) = ready.pop() {
             let (search, place) = (&mut slots[slot], &mut places[slot]);
             let result = match place.failed.take() {
@@ -111,55 +110,63 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
                 Ok(false) => submit(blocks, slot, search, place, &mut ready),
                 over => {
                     work.done(search, over.map(|_| ()));
-                    begin(blocks, slot, search, place, &mut ready, work);
+                    empty.push(slot);
                 }
             }
         }
-        if blocks.in_flight() == 0 {
+        if let Some(&slot) = empty.last() {
+            take(blocks, |blocks, arrived| blocks.poll(arrived), slots, &mut places, &mut ready)?;
+            if ready.is_empty() {
+                match work.next(&mut slots[slot]) {
+                    None => empty.clear(),
+                    Some(Err(error)) => work.done(&mut slots[slot], Err(RunError::Search(error))),
+                    Some(Ok(())) => {
+                        empty.pop();
+                        submit(blocks, slot, &slots[slot], &mut places[slot], &mut ready);
+                    }
+                }
+            }
+        } else if blocks.in_flight() > 0 {
+            take(blocks, |blocks, arrived| blocks.wait(arrived), slots, &mut places, &mut ready)?;
+        } else {
             // Nobody waits any more, or a driver has lost what it was asked for.
             let lost: usize = places.iter().map(|place| place.missing).sum();
             let error = || BlockError::Stopped(std::io::Error::other(format!("the driver has lost {lost} blocks")));
             return if lost == 0 { Ok(()) } else { Err(error()) };
         }
-        let mut unchecked = Vec::new();
-        blocks.wait(&mut |token, bytes| {
-            let (slot, at) = ((token >> 32) as usize, (token & u64::from(u32::MAX)) as usize);
-            let place = &mut places[slot];
-            place.missing -= 1;
-            let fed = match &place.failed {
-                None => bytes.map_err(RunError::Read).and_then(|bytes| slots[slot].feed(at, bytes).map_err(RunError::Search)).err(),
-                Some(_) => None,
-            };
-            place.failed = place.failed.take().or(fed);
-            if place.failed.is_some() {
-                // Wrong, or looked at by nobody.
-                unchecked.push(slots[slot].block(at));
-            }
-            if place.missing == 0 {
-                ready.push(slot);
-            }
-        })?;
-        for (offset, bytes) in unchecked {
-            blocks.forget(offset, bytes);
-        }
     }
 }
 
-/// Begins searches in a slot until one waits, or is ready to go on, or there is none.
-fn begin<S: Waits>(
+/// Feeds what `bring` has the driver hand over. A search that has all it wanted is ready.
+fn take<S: Waits>(
     blocks: &mut dyn Blocks,
-    slot: usize,
-    search: &mut S,
-    place: &mut Place<S::Error>,
+    bring: impl FnOnce(&mut dyn Blocks, &mut Arrived<'_>) -> Result<(), BlockError>,
+    slots: &mut [S],
+    places: &mut [Place<S::Error>],
     ready: &mut Vec<usize>,
-    work: &mut impl Work<S>,
-) {
-    while let Some(begun) = work.next(search) {
-        match begun {
-            Ok(()) => return submit(blocks, slot, search, place, ready),
-            Err(error) => work.done(search, Err(RunError::Search(error))),
+) -> Result<(), BlockError> {
+    let mut unchecked = Vec::new();
+    bring(blocks, &mut |token, bytes| {
+        let (slot, at) = ((token >> 32) as usize, (token & u64::from(u32::MAX)) as usize);
+        let place = &mut places[slot];
+        place.missing -= 1;
+        let fed = match &place.failed {
+            None => bytes.map_err(RunError::Read).and_then(|bytes| slots[slot].feed(at, bytes).map_err(RunError::Search)).err(),
+            Some(_) => None,
+        };
+        place.failed = place.failed.take().or(fed);
+        if place.failed.is_some() {
+            // Wrong, or looked at by nobody.
+            unchecked.push(slots[slot].block(at));
         }
+        if place.missing == 0 {
+            ready.push(slot);
+        }
+    })?;
+    for (offset, bytes) in unchecked {
+        blocks.forget(offset, bytes);
     }
+    Ok(())
 }
 
 /// Asks for what a search wants.
@@ -179,7 +186,7 @@ fn submit<S: Waits>(blocks: &mut dyn Blocks, slot: usize, search: &S, place: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::blocks::{Arrived, HeldBlocks};
+    use crate::io::blocks::HeldBlocks;
 
     /// A driver that forgets every second block.
     struct Forgetful(HeldBlocks<Vec<u8>>);
@@ -244,5 +251,59 @@ mod tests {
         let mut work = Once(true, 0);
         run(&mut HeldBlocks::new(vec![7; 9]), &mut [Two], &mut work).expect("all blocks");
         assert_eq!(work.1, 1);
+    }
+
+    /// A driver whose blocks arrive when they were asked for so many times, or waited for.
+    struct Late {
+        inner: HeldBlocks<Vec<u8>>,
+        polls: usize,
+        left: usize,
+        most: usize,
+    }
+
+    impl Blocks for Late {
+        fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
+            if self.inner.in_flight() == 0 {
+                self.left = self.polls;
+            }
+            self.inner.submit(token, offset, bytes);
+            self.most = self.most.max(self.inner.in_flight());
+        }
+
+        fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.inner.wait(arrived)
+        }
+
+        fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.left = self.left.saturating_sub(1);
+            if self.left == 0 { self.inner.wait(arrived) } else { Ok(()) }
+        }
+
+        fn in_flight(&self) -> usize {
+            self.inner.in_flight()
+        }
+    }
+
+    struct Many(usize, usize);
+
+    impl Work<Two> for Many {
+        fn next(&mut self, _: &mut Two) -> Option<Result<(), fmt::Error>> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(Ok(()))
+        }
+
+        fn done(&mut self, _: &mut Two, result: Result<(), RunError<fmt::Error>>) {
+            self.1 += usize::from(result.is_ok());
+        }
+    }
+
+    #[test]
+    fn as_many_searches_are_in_flight_as_the_driver_is_slow_and_no_more_than_slots() {
+        for (polls, most) in [(0, 1), (1, 1), (2, 2), (5, 5), (100, 8)] {
+            let mut blocks = Late { inner: HeldBlocks::new(vec![7; 9]), polls, left: 0, most: 0 };
+            let (mut slots, mut work) = ([const { Two }; 8], Many(100, 0));
+            run(&mut blocks, &mut slots, &mut work).expect("all blocks");
+            assert_eq!((work.1, blocks.most / 2), (100, most), "{polls} polls");
+        }
     }
 }
