@@ -343,8 +343,8 @@ pub(crate) struct BenchArgs {
     /// With --driver pread or uring, where memory does not hold the graph: nodes ahead whose edges are read [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) read_ahead: Option<u16>,
-    /// With --driver pread or uring: searches in flight on each thread [default: 8 where codes and graph are in memory, 32
-    /// where edges are read, else 16]
+    /// With --driver pread or uring: searches in flight on each thread at most, one begun only when no other can go on
+    /// [default: 8 where codes and graph are in memory, 32 where edges are read, else 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) in_flight: Option<u16>,
     #[command(flatten)]

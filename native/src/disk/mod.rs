@@ -50,7 +50,7 @@ pub struct DiskOptions {
 pub struct Flight {
     /// Threads that search.
     pub threads: usize,
-    /// Searches in flight on each: [`DiskIndex::in_flight`] is a good number.
+    /// Searches in flight on each at most; one begins only when no other there can go on. [`DiskIndex::in_flight`] is a good number.
     pub in_flight: usize,
     /// Whether hits bring their payloads, which is one round more where there are any.
     pub payloads: bool,
@@ -157,8 +157,9 @@ impl DiskIndex {
         self.least
     }
 
-    /// How many searches to have in flight on a thread: few where a search waits once, since the thread has work then and each further one waits for its
-    /// turn alone; many where it waits for the edges of a few nodes at a time. By measure, `docs/decisions/searches-in-flight.md`.
+    /// How many searches a thread should have in flight at most, as it has where the disk is slow beside it: few where a search waits once, since a
+    /// busy disk answers no more of a longer queue; many where it waits for the edges of a few nodes at a time. By measure,
+    /// `docs/decisions/searches-in-flight.md`.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         match self.front.held {

@@ -273,13 +273,8 @@ impl Drop for UringBlocks {
 
 /// A ring with the best settings that this kernel knows.
 fn create(entries: u32) -> io::Result<IoUring> {
-    let newest = IoUring::builder()
-        .setup_clamp()
-        .setup_submit_all()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
-        .build(entries);
+    let newest =
+        IoUring::builder().setup_clamp().setup_submit_all().setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(entries);
     let newest = newest
         .or_else(|error| if unknown(&error) { IoUring::builder().setup_clamp().setup_coop_taskrun().build(entries) } else { Err(error) });
     newest.or_else(|error| if unknown(&error) { IoUring::builder().build(entries) } else { Err(error) })
