@@ -197,6 +197,19 @@ fn the_summary_is_printed_unless_quiet() {
 }
 
 #[test]
+fn codes_that_do_not_tell_rows_apart_are_said_to() {
+    let sandbox = Sandbox::new();
+    // Half of the rows so far away that under cosine they share a direction, but for what four bits do not see.
+    let mut rows = numbers(4000 * 8, 3);
+    rows[2000 * 8..].iter_mut().for_each(|value| *value += 500.0);
+    sandbox.write("far.fbin", &fbin(8, &rows));
+    let said = sandbox.run("build far.fbin -o far.shore --metric cosine --codes u4").ok().stdout;
+    assert!(said.contains("walks by u4 codes end at 0.") && said.contains("--codes none walks by the records"), "{said}");
+    let silent = sandbox.run("build far.fbin -o far.shore --metric l2 --force").ok().stdout;
+    assert!(!silent.contains("walks by"), "{silent}");
+}
+
+#[test]
 fn help_has_examples_and_completions_know_every_command() {
     let sandbox = Sandbox::new();
     for command in ["build", "set", "search", "bench", "truth", "tune", "serve", "completions"] {

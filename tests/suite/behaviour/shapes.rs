@@ -82,6 +82,23 @@ fn nasty_sets_are_whole_and_found_by_codes_and_layouts_of_every_kind() {
     }
 }
 
+/// Rows without direction lie as near to anything by inner product, and take nothing from the search for others.
+#[test]
+fn among_zero_vectors_a_search_by_inner_product_finds_what_it_was_asked_for() {
+    for (dimensions, rows) in [(8, 900), (48, 3000)] {
+        let all = clusters(rows + 100, dimensions, 5, 0.5, 7);
+        let (rows, queries) = all.split_at(rows * dimensions);
+        let mut rows = rows.to_vec();
+        rows.chunks_mut(dimensions).step_by(3).for_each(|row| row.fill(0.0));
+        for (codes, layout) in [(Codes::None, Layout::Lean), (Codes::U4, Layout::Lean), (Codes::None, Layout::Fast)] {
+            let (index, _) = built(dimensions, &rows, &params(Metric::InnerProduct).codes(codes).layout(layout));
+            assert_eq!(unreached(&index), 0, "{codes:?} {layout:?}");
+            let found = recall(&index, dimensions, queries, &SearchParams::recall(0.99).plan(Plan::Walk).layout(layout));
+            assert!(found >= 0.975, "{dimensions} dimensions, {codes:?} {layout:?}: {found}");
+        }
+    }
+}
+
 /// Nearly all rows of a cluster have the same codes there: what tells them apart are the originals of as many as that leaves in doubt.
 #[test]
 fn in_two_far_clusters_a_search_finds_what_it_was_asked_for() {
