@@ -352,31 +352,41 @@ fn a_build_that_fits_is_the_build_without_a_bound() {
     assert_eq!(sandbox.names(), ["a.shore", "b.shore", "base.fbin"]);
 }
 
+/// Builds pseudo-random rows with at most 64 MiB of anonymous memory, which the build without a bound must not be able to.
 #[cfg(target_os = "linux")]
-#[test]
-fn memory_stays_under_the_bound_where_a_build_without_one_needs_more() {
-    const ROWS: usize = 27_000;
-    const DIMENSIONS: usize = 2048;
+fn build_under_a_bound(rows: usize, dimensions: usize, m: usize) {
     const MEMORY: u64 = 64 << 20;
     let sandbox = Sandbox::new();
-    let header = [(ROWS as u32).to_le_bytes(), (DIMENSIONS as u32).to_le_bytes()].concat();
-    let rows = (0..ROWS * DIMENSIONS)
+    let header = [(rows as u32).to_le_bytes(), (dimensions as u32).to_le_bytes()].concat();
+    let words = (0..rows * dimensions)
         .map(|at| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9));
-    sandbox.write("base.u8bin", &header.into_iter().chain(rows.map(|word| (word >> 56) as u8)).collect::<Vec<u8>>());
+    sandbox.write("base.u8bin", &header.into_iter().chain(words.map(|word| (word >> 56) as u8)).collect::<Vec<u8>>());
     let build = |more: &str| {
-        let options = "--m 4 --ef-construction 8 --threads 2 --json";
+        let options = format!("--m {m} --ef-construction 8 --threads 2 --json");
         let line = format!("ulimit -d {}; exec \"$0\" build base.u8bin -o x.shore {options} {more}", MEMORY >> 10);
         let mut command = Command::new("sh");
         command.args(["-c", &line, env!("CARGO_BIN_EXE_nearshore")]).current_dir(sandbox.path(""));
         Ran::from(command.stdin(Stdio::null()).output().unwrap())
     };
-    let params = BuildParams::default().m(4);
-    assert!(in_memory_bytes(ROWS as u64, DIMENSIONS, &params) > MEMORY);
+    let params = BuildParams::default().m(m);
+    assert!(in_memory_bytes(rows as u64, dimensions, &params) > MEMORY);
     let built = build("--memory 64MiB").json();
     assert!(built["partitions"].as_u64() >= Some(3), "{built}");
-    assert_eq!(built["rows"], ROWS as u64);
+    assert_eq!(built["rows"], rows);
     std::fs::remove_file(sandbox.path("x.shore")).unwrap();
     assert_ne!(build("").code, Some(0), "the limit limits nothing");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_under_the_bound_where_records_are_most_of_it() {
+    build_under_a_bound(27_000, 2048, 4);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_under_the_bound_where_lists_and_numbers_of_rows_are_most_of_it() {
+    build_under_a_bound(260_000, 16, 16);
 }
 
 /// Runs a command on a disk of so many MiB that it alone sees, as `full` in the folder; `None` where mounting is not permitted.
