@@ -19,7 +19,7 @@ use nearshore_core::vectors::Query;
 use crate::batch::{First, in_groups};
 use crate::error::Error;
 use crate::io::blocks::Method;
-use crate::io::{LoadedFile, MappedFile, huge, memory};
+use crate::io::{LoadedFile, MappedFile, huge, memory, want};
 use crate::segments::{self, Stand};
 
 /// How the bytes of an index come into memory. It changes what a search costs, never what it answers.
@@ -174,24 +174,31 @@ impl Index {
     /// [`Error::Io`] and [`Error::Open`].
     pub fn open_with(path: impl AsRef<Path>, driver: Driver) -> Result<Self, Error> {
         let path = path.as_ref();
+        let mut short = false;
         let bytes = match driver {
             Driver::Slice => searched_bytes(path).and_then(|bytes| LoadedFile::open(path, bytes)).map(FileBytes::Loaded),
             Driver::Auto | Driver::Mmap | Driver::Pread | Driver::Uring => MappedFile::open(path).map(|file| {
                 // What is read ahead drives out what walks need where memory is short.
-                if memory::available().is_some_and(|available| file.as_ref().len() as u64 > available / 2) {
+                short = memory::available().is_some_and(|available| file.as_ref().len() as u64 > available / 2);
+                if short {
                     file.expect_random();
                 }
                 FileBytes::Mapped(file)
             }),
         };
-        let bytes = bytes.map_err(|error| Error::io(path, error))?;
-        Self::of(bytes, path)
+        let index = Self::of(bytes.map_err(|error| Error::io(path, error))?, path)?;
+        Ok(if short { index.wanting_blocks() } else { index })
     }
 
     /// Opens bytes of the file at `path`.
     pub(crate) fn of(bytes: FileBytes, path: &Path) -> Result<Self, Error> {
         let index = index::Index::open(bytes).map_err(|source| refused(path, source))?;
         Ok(Self { index, scratch: Mutex::new(Vec::new()) })
+    }
+
+    /// Asks a map from which nothing is read ahead for each block that is touched first: its check reads all of it.
+    pub(crate) fn wanting_blocks(self) -> Self {
+        Self { index: self.index.announcing(want), ..self }
     }
 
     /// [`index::Index::with_at_hand`].

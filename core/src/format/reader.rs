@@ -21,6 +21,7 @@ pub struct Reader<B> {
     /// For each table, the first word of its bits in `verified`; one more at the end.
     words: Vec<usize>,
     verified: Vec<AtomicU32>,
+    announce: fn(&[u8]),
 }
 
 impl<B: AsRef<[u8]>> Reader<B> {
@@ -61,7 +62,12 @@ impl<B: AsRef<[u8]>> Reader<B> {
             let must = Must::Be("few enough for one bit each to fit memory");
             BadField { section: 0, instance: 0, field: "block count", value: total as u64 * 32, must }
         })?;
-        Ok(Self { bytes, header, words, verified })
+        Ok(Self { bytes, header, words, verified, announce: |_| () })
+    }
+
+    /// Has `announce` told of each block that is about to be checked, as a map may want to ask for all of it at once.
+    pub fn announcing(self, announce: fn(&[u8])) -> Self {
+        Self { announce, ..self }
     }
 
     /// Superblock and directory.
@@ -106,7 +112,7 @@ impl<B: AsRef<[u8]>> Reader<B> {
     pub(crate) fn section_at(&self, place: usize) -> Option<Section<'_>> {
         let (table, words) = self.header.tables.get(place).zip(self.words.get(place..)?.first_chunk::<2>())?;
         let bits = self.verified.get(words[0]..words[1]).unwrap_or_default();
-        Some(Section::new(table, self.bytes(), bits, self.header.superblock.build_id))
+        Some(Section::new(table, self.bytes(), bits, self.header.superblock.build_id, self.announce))
     }
 }
 

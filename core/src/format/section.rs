@@ -22,6 +22,7 @@ pub struct Section<'a> {
     table: &'a Table,
     bytes: &'a [u8],
     verified: &'a [AtomicU32],
+    announce: fn(&[u8]),
     build_id: u64,
     /// Rows that [`Section::row`] reaches: all of them but in a blob beyond 4 GiB.
     rows: u32,
@@ -35,7 +36,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(table: &'a Table, bytes: &'a [u8], verified: &'a [AtomicU32], build_id: u64) -> Self {
+    pub(super) fn new(table: &'a Table, bytes: &'a [u8], verified: &'a [AtomicU32], build_id: u64, announce: fn(&[u8])) -> Self {
         let shift = match table.block_rows {
             rows if rows.is_power_of_two() => rows.trailing_zeros(),
             _ if table.blocks() <= 1 => 31,
@@ -47,6 +48,7 @@ impl<'a> Section<'a> {
             table,
             bytes,
             verified,
+            announce,
             build_id,
             rows: u32::try_from(table.rows).unwrap_or(u32::MAX),
             start: in_memory(table.offset),
@@ -182,6 +184,9 @@ impl<'a> Section<'a> {
     #[cold]
     #[inline(never)]
     fn touch(&self, block: usize) -> Result<(), Corrupt> {
+        if let Some((rows, _)) = self.block(block as u64) {
+            (self.announce)(rows);
+        }
         self.check_block(block as u64)?;
         if let Some(word) = self.verified.get(block / 32) {
             word.fetch_or(1 << (block % 32), Relaxed);

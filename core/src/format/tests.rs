@@ -155,6 +155,22 @@ fn touched_blocks_are_counted_once() {
 }
 
 #[test]
+fn a_block_is_announced_whole_before_its_first_check_and_never_again() {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    static ANNOUNCED: AtomicUsize = AtomicUsize::new(0);
+    let file = write(&spec(11), &tables(), 64);
+    let reader = Reader::open(file).expect("a good file").announcing(|rows| {
+        ANNOUNCED.fetch_add(rows.len(), Ordering::Relaxed);
+    });
+    let edges = reader.section(Kind::Edges, 0).expect("edges");
+    let block = edges.table().block_bytes as usize - 8;
+    for (row, announced) in [(0, 1), (2, 1), (3, 2), (1, 2), (10, 3), (9, 3)] {
+        edges.row(row).expect("a row");
+        assert_eq!(ANNOUNCED.load(Ordering::Relaxed), announced * block, "row {row}");
+    }
+}
+
+#[test]
 fn verify_says_how_far_it_is() {
     let bytes = write(&spec(11), &[(TableSpec::blob(Kind::Payload, 5 << 20), vec![9; 5 << 20])], 1 << 16);
     let mut said = Vec::new();

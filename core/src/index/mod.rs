@@ -142,6 +142,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         Self { kernels, ..self }
     }
 
+    /// [`Reader::announcing`]. The answers stay the same.
+    #[must_use]
+    pub fn announcing(self, announce: fn(&[u8])) -> Self {
+        Self { reader: self.reader.announcing(announce), ..self }
+    }
+
     /// Says how many bytes from the front of the file are in memory to stay: searches that wait ask for the tables behind them that a walk
     /// goes by, codes and edges, and for exact duplicates. The answers stay the same. Layers above the base and tombstones are read where they lie.
     #[cfg(feature = "codes")]

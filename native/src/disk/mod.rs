@@ -109,6 +109,9 @@ impl DiskIndex {
             FileBytes::Mapped(mapped)
         };
         let mut index = Index::of(bytes, path)?;
+        if fitting.is_none() {
+            index = index.wanting_blocks();
+        }
         if front.held != Held::All {
             index = index.with_at_hand(front.bytes);
         }

@@ -69,6 +69,15 @@ impl MappedFile {
     }
 }
 
+/// Asks for memory of a map that is about to be read from its first byte to its last, in one request of the disk instead of one for each page.
+pub(crate) fn want(memory: &[u8]) {
+    let page = rustix::param::page_size();
+    let before = memory.as_ptr().addr() % page;
+    let start = memory.as_ptr().wrapping_sub(before).cast_mut();
+    // SAFETY: the pages that `memory` lies in, of which this advice changes nothing: they may be read from their file ahead of being touched.
+    let _ = unsafe { rustix::mm::madvise(start.cast(), before + memory.len(), rustix::mm::Advice::WillNeed) };
+}
+
 impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()

@@ -23,6 +23,7 @@ mod spill;
 
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
+pub(crate) use mapped::want;
 pub use memory::{available as available_memory, limit as memory_limit};
 pub use sink::{FileSink, ScratchFile, remove_partial_files};
 pub(crate) use sink::{Gatherer, folder_of};
