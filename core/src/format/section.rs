@@ -184,9 +184,6 @@ impl<'a> Section<'a> {
     #[cold]
     #[inline(never)]
     fn touch(&self, block: usize) -> Result<(), Corrupt> {
-        if let Some((rows, _)) = self.block(block as u64) {
-            (self.announce)(rows);
-        }
         self.check_block(block as u64)?;
         if let Some(word) = self.verified.get(block / 32) {
             word.fetch_or(1 << (block % 32), Relaxed);
@@ -199,6 +196,7 @@ impl<'a> Section<'a> {
         let Some((rows, stored)) = self.block(block) else {
             return Err(self.corrupt_block(block, "block beyond the end of the file"));
         };
+        (self.announce)(rows);
         let Table { kind, instance, .. } = *self.table;
         if hash::block_check(self.build_id, kind, instance, block, rows) != stored {
             return Err(self.corrupt_block(block, "checksum mismatch"));
