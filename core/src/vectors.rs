@@ -15,6 +15,7 @@ pub struct Vectors<'a> {
     rows: usize,
     stride: usize,
     data: &'a [u8],
+    announce: fn(&[u8]),
 }
 
 impl<'a> Vectors<'a> {
@@ -28,7 +29,7 @@ impl<'a> Vectors<'a> {
                 return None;
             }
         }
-        Some(Self { element, dimensions, rows, stride, data })
+        Some(Self { element, dimensions, rows, stride, data, announce: |_| () })
     }
 
     /// Rows back to back.
@@ -62,6 +63,17 @@ impl<'a> Vectors<'a> {
     pub fn row(&self, row: usize) -> &'a [u8] {
         let start = row * self.stride;
         &self.data[start..start + self.dimensions * self.element.bytes()]
+    }
+
+    /// Has `announce` told of rows that are about to be read here and there, many ahead of each: what lies in a map can be asked for meanwhile.
+    #[must_use]
+    pub fn announcing(self, announce: fn(&[u8])) -> Self {
+        Self { announce, ..self }
+    }
+
+    /// Says that row `row` is about to be read.
+    pub(crate) fn announce(&self, row: usize) {
+        (self.announce)(self.row(row));
     }
 
     /// Writes row `row` as f32 into `out` (`dimensions` long). Exact for every element type.

@@ -125,6 +125,10 @@ impl write::Content for Rows<'_> {
         self.input.vectors.row(source as usize)
     }
 
+    fn announce_original(&self, source: u32) {
+        self.input.vectors.announce(source as usize);
+    }
+
     fn deleted(&self, _: u32) -> bool {
         false
     }
@@ -139,4 +143,33 @@ fn mean_degree(graph: &Hierarchy) -> f64 {
     let base = &graph.layers[0];
     let edges: usize = (0..base.rows() as u32).map(|node| base.neighbors(node).len()).sum();
     edges as f64 / base.rows().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::build::{BuildParams, Input, build};
+    use crate::distance::Kernels;
+    use crate::format::{Element, Metric};
+    use crate::par::Serial;
+    use crate::vectors::Vectors;
+    use alloc::vec::Vec;
+    use core::ops::ControlFlow;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    #[test]
+    fn each_row_is_announced_once_before_it_is_written() {
+        const ROWS: usize = 700;
+        static SUM: AtomicU64 = AtomicU64::new(0);
+        let value = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| f32::from_le_bytes(*bytes) as u64);
+        let rows: Vec<f32> = (0..ROWS).flat_map(|row| [row as f32, 1.5]).collect();
+        let vectors = Vectors::packed(Element::F32, 2, bytemuck::cast_slice(&rows)).expect("whole rows");
+        let vectors = vectors.announcing(|row| {
+            SUM.fetch_add(row.first_chunk().map_or(0, |bytes| f32::from_le_bytes(*bytes) as u64) + 1, Relaxed);
+        });
+        let input = Input { vectors, ids: None, payloads: None };
+        let go_on = &mut |_, _, _| ControlFlow::Continue(());
+        build(&input, &BuildParams::new(Metric::L2).quality(false), &Serial, Kernels::best(), go_on, Vec::new()).expect("sound rows");
+        let all: u64 = (0..ROWS).map(|row| value(vectors.row(row)) + 1).sum();
+        assert_eq!(SUM.load(Relaxed), all);
+    }
 }

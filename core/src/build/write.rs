@@ -27,6 +27,9 @@ use alloc::vec::Vec;
 /// Rows between two reports of progress.
 const STEP_ROWS: usize = 4096;
 
+/// Originals that are asked for together: they lie anywhere in the input, and a disk answers many questions at once.
+const ANNOUNCED: usize = 256;
+
 /// What a file's rows carry. A *source* is whatever the owner calls a row: an input row, a slot.
 pub(crate) trait Content {
     /// The source of a node of the graph.
@@ -39,6 +42,8 @@ pub(crate) trait Content {
     fn payload(&self, source: u32) -> &[u8];
     /// The input row, where the file keeps it.
     fn original(&self, source: u32) -> &[u8];
+    /// Says that this will be asked for soon.
+    fn announce_original(&self, _: u32) {}
     /// Whether it is a tombstone.
     fn deleted(&self, source: u32) -> bool;
 }
@@ -404,11 +409,14 @@ impl File<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<(), BuildError<S::Error>> {
         let mut padded = vec![0; table.stride as usize];
-        for (place, &source) in places.sources.iter().enumerate() {
-            report(progress, place, places.sources.len())?;
-            let bytes = self.content.original(source);
-            padded[..bytes.len()].copy_from_slice(bytes);
-            writer.rows(&padded)?;
+        for (group, sources) in places.sources.chunks(ANNOUNCED).enumerate() {
+            sources.iter().for_each(|&source| self.content.announce_original(source));
+            for (place, &source) in (group * ANNOUNCED..).zip(sources) {
+                report(progress, place, places.sources.len())?;
+                let bytes = self.content.original(source);
+                padded[..bytes.len()].copy_from_slice(bytes);
+                writer.rows(&padded)?;
+            }
         }
         Ok(())
     }

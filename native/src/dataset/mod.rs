@@ -38,7 +38,7 @@ use nearshore_core::filter::ColumnInput;
 use nearshore_core::format::Element;
 pub use nearshore_core::vectors::{Payloads, Vectors};
 
-use crate::io::MappedFile;
+use crate::io::{MappedFile, want};
 
 /// The most dimensions of a vector.
 pub const DIMENSIONS_MAX: usize = 32_768;
@@ -261,7 +261,7 @@ impl Dataset {
     pub fn vectors(&self) -> Vectors<'_> {
         let Layout { start, element, dimensions, rows, stride } = self.layout;
         let data = &self.bytes.as_ref()[start..];
-        Vectors::new(element, dimensions, rows, stride, data).expect("a layout lies inside its file")
+        Vectors::new(element, dimensions, rows, stride, data).expect("a layout lies inside its file").announcing(want)
     }
 
     /// The ids that came with the rows, or were given since.
