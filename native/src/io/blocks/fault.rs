@@ -128,8 +128,36 @@ impl<D: Blocks> Blocks for FaultyBlocks<D> {
     }
 
     fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        self.bring(arrived, D::wait, true)
+    }
+
+    fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+        self.bring(arrived, D::poll, false)
+    }
+
+    fn forget(&mut self, offset: u64, bytes: u32) {
+        self.inner.forget(offset, bytes);
+    }
+
+    fn in_flight(&self) -> usize {
+        self.inner.in_flight() + self.held.len()
+    }
+
+    fn reads(&self) -> u64 {
+        self.inner.reads()
+    }
+}
+
+impl<D: Blocks> FaultyBlocks<D> {
+    /// Hands over some of what was held and of what `bring` has the driver hand over; at least one block of it where that `must` be.
+    fn bring(
+        &mut self,
+        arrived: &mut Arrived<'_>,
+        bring: impl FnOnce(&mut D, &mut Arrived<'_>) -> Result<(), BlockError>,
+        must: bool,
+    ) -> Result<(), BlockError> {
         let mut fresh = Vec::new();
-        self.inner.wait(&mut |token, bytes| fresh.push((token, bytes.map(<[u8]>::to_vec))))?;
+        bring(&mut self.inner, &mut |token, bytes| fresh.push((token, bytes.map(<[u8]>::to_vec))))?;
         for (token, bytes) in fresh {
             let asked = self.asked.iter().position(|asked| asked.0 == token).map(|at| self.asked.swap_remove(at));
             let bytes = bytes.and_then(|bytes| self.spoil(asked.map_or(0, |asked| asked.1), bytes));
@@ -140,7 +168,7 @@ impl<D: Blocks> Blocks for FaultyBlocks<D> {
         let mut handed = 0;
         let mut at = 0;
         while at < self.held.len() {
-            let last_chance = handed == 0 && at + 1 == self.held.len();
+            let last_chance = must && handed == 0 && at + 1 == self.held.len();
             if !last_chance && self.random.below(1000) < u64::from(self.faults.late) {
                 at += 1;
                 continue;
@@ -153,14 +181,6 @@ impl<D: Blocks> Blocks for FaultyBlocks<D> {
             handed += 1;
         }
         Ok(())
-    }
-
-    fn in_flight(&self) -> usize {
-        self.inner.in_flight() + self.held.len()
-    }
-
-    fn reads(&self) -> u64 {
-        self.inner.reads()
     }
 }
 

@@ -42,8 +42,9 @@ impl<F: ReadAt + ?Sized> ReadAt for Arc<F> {
     }
 }
 
-/// Blocks by positioned reads. A read that is alone happens in [`wait`](Blocks::wait), without a change of threads; of several,
-/// each goes to one of up to `depth` threads, which are begun when first needed and end with the driver.
+/// Blocks by positioned reads. A read that is alone, and every read where `depth` is 1, happens in [`wait`](Blocks::wait), without a change of
+/// threads, unless [`start`](Blocks::start) was asked for; of several, each goes to one of up to `depth` threads, which are begun when first needed and
+/// end with the driver.
 pub struct PreadBlocks<F> {
     file: Arc<F>,
     batch: Batch,
@@ -104,6 +105,14 @@ impl<F: ReadAt> PreadBlocks<F> {
         Ok(())
     }
 
+    /// Whether one read at most is wanted and none is under way.
+    fn is_lone(&mut self) -> bool {
+        let Some(group) = self.batch.next() else { return self.reading == 0 };
+        let lone = self.reading == 0 && !self.batch.has_next();
+        self.batch.put_back(group);
+        lone
+    }
+
     /// Takes a group that was read.
     fn take(&mut self, job: Job, arrived: &mut Arrived<'_>) -> usize {
         let Job { group, mut memory, result } = job;
@@ -154,8 +163,11 @@ impl<F: ReadAt> Blocks for PreadBlocks<F> {
     }
 
     fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
-        self.start()?;
+        self.batch.plan();
         self.batch.hand_over(arrived);
+        if self.depth > 1 && !self.is_lone() {
+            self.hand_out()?;
+        }
         while let Some(job) = self.pool.as_ref().and_then(|pool| pool.done.try_recv().ok()) {
             self.reading -= 1;
             self.take(job, arrived);

@@ -107,7 +107,13 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
                 None => search.advance().map_err(RunError::Search),
             };
             match result {
-                Ok(false) => submit(blocks, slot, search, place, &mut ready),
+                Ok(false) => {
+                    submit(blocks, slot, search, place, &mut ready);
+                    // The disk works while others that are ready compute.
+                    if !ready.is_empty() {
+                        blocks.start()?;
+                    }
+                }
                 over => {
                     work.done(search, over.map(|_| ()));
                     empty.push(slot);
@@ -304,6 +310,38 @@ mod tests {
             let (mut slots, mut work) = ([const { Two }; 8], Many(100, 0));
             run(&mut blocks, &mut slots, &mut work).expect("all blocks");
             assert_eq!((work.1, blocks.most / 2), (100, most), "{polls} polls");
+        }
+    }
+
+    /// A driver that can go on no more after some questions.
+    struct Stops(Late, usize);
+
+    impl Blocks for Stops {
+        fn submit(&mut self, token: u64, offset: u64, bytes: u32) {
+            self.0.submit(token, offset, bytes);
+        }
+
+        fn wait(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.0.wait(arrived)
+        }
+
+        fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
+            self.1 = self.1.checked_sub(1).ok_or_else(|| BlockError::Stopped(std::io::Error::other("gone")))?;
+            self.0.poll(arrived)
+        }
+
+        fn in_flight(&self) -> usize {
+            self.0.in_flight()
+        }
+    }
+
+    #[test]
+    fn a_driver_that_stops_while_it_is_asked_ends_the_run() {
+        for questions in [0, 1, 7] {
+            let late = Late { inner: HeldBlocks::new(vec![7; 9]), polls: 3, left: 0, most: 0 };
+            let mut work = Many(100, 0);
+            let error = run(&mut Stops(late, questions), &mut [const { Two }; 4], &mut work).expect_err("it stopped");
+            assert!(error.to_string().ends_with("gone") && work.1 < 8, "{error}, {} done", work.1);
         }
     }
 }

@@ -238,11 +238,12 @@ impl Blocks for UringBlocks {
     fn poll(&mut self, arrived: &mut Arrived<'_>) -> Result<(), BlockError> {
         self.start()?;
         self.batch.hand_over(arrived);
-        if self.ring.submission().taskrun() {
-            // What ended becomes a completion when this thread asks for it.
-            self.enter(0)?;
-        }
         self.collect(arrived)?;
+        // What ended becomes a completion when this thread asks for it, some twenty at a time.
+        while self.ring.submission().taskrun() {
+            self.enter(0)?;
+            self.collect(arrived)?;
+        }
         self.start()
     }
 
@@ -275,8 +276,9 @@ impl Drop for UringBlocks {
 fn create(entries: u32) -> io::Result<IoUring> {
     let newest =
         IoUring::builder().setup_clamp().setup_submit_all().setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(entries);
-    let newest = newest
-        .or_else(|error| if unknown(&error) { IoUring::builder().setup_clamp().setup_coop_taskrun().build(entries) } else { Err(error) });
+    let newest = newest.or_else(|error| {
+        if unknown(&error) { IoUring::builder().setup_clamp().setup_coop_taskrun().setup_taskrun_flag().build(entries) } else { Err(error) }
+    });
     newest.or_else(|error| if unknown(&error) { IoUring::builder().build(entries) } else { Err(error) })
 }
 
