@@ -44,6 +44,8 @@ const RERANK: usize = 20;
 const TOGETHER: usize = 32;
 /// Rows that all queries meet before the next ones are read, so that a mapped input is read once: 16 MiB of 1024 dimensions.
 const MET_TOGETHER: usize = 4096;
+/// Bytes of queries that are held at once, so that the memory of a build has a bound; more of them take another pass over the rows.
+const QUERY_BYTES: usize = 8 << 20;
 /// The ladder: each step costs about a third more than the one before; between steps a search interpolates.
 const EFS: [usize; 14] = [10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 450, 640, 900];
 /// Stop rules, walked with a pool of [`GAMMA_EF`].
@@ -146,54 +148,81 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
     Some(table)
 }
 
+/// Has queries keep `node` if it is near.
+fn take_in<'a>(probes: impl Iterator<Item = &'a mut Probe>, node: u32, distance: impl Fn(&Probe) -> f32) {
+    for probe in probes {
+        let distance = distance(probe);
+        probe.near.insert(Neighbor { distance, node }.key());
+    }
+}
+
 impl Bench<'_> {
     fn exact(&self) -> bool {
         self.records.space.encoding != Encoding::Scaled
     }
 
-    /// Brute force over the input, from its first row to its last.
+    /// Brute force over the input, from its first row to its last, or over the records where those are the input.
     fn find_truth<P: Par>(&self, probes: &mut [Probe], workers: &mut [Worker], par: &P) {
-        let vectors = &self.input.vectors;
-        for probe in &mut *probes {
-            probe.near.reset(K);
-            probe.prepared = self.prepare(probe.node);
-            probe.prepared.length_sq = self.records.space.layout.factors(self.records.record(probe.node)).length_sq;
-            probe.row.resize(vectors.dimensions(), 0.0);
-            vectors.decode(self.records.kernels, self.arranged.nodes[probe.node as usize] as usize, &mut probe.row);
-        }
-        let mut node_of_row = vec![NONE; vectors.rows()];
-        for (&row, node) in self.arranged.nodes.iter().zip(0..) {
-            node_of_row[row as usize] = node;
-        }
-        for (step, nodes) in node_of_row.chunks(MET_TOGETHER).enumerate() {
-            par.chunks(probes, TOGETHER, workers, |_, probes, worker| self.meet(step * MET_TOGETHER, nodes, probes, &mut worker.row));
-        }
-        for probe in probes {
-            probe.truth.extend(probe.near.iter().map(|near| near.node));
-            (probe.row, probe.prepared, probe.near) = Default::default();
+        let met = self.met();
+        // A row of f32 and its codes as a query.
+        let group = (QUERY_BYTES / (6 * self.input.vectors.dimensions())).max(TOGETHER);
+        for probes in probes.chunks_mut(group) {
+            for probe in &mut *probes {
+                probe.near.reset(K);
+                probe.prepared = self.prepare(probe.node);
+                probe.prepared.length_sq = self.length_sq(probe.node);
+                self.decode(probe.node, &mut probe.row);
+            }
+            for (step, met) in met.chunks(MET_TOGETHER).enumerate() {
+                par.chunks(probes, TOGETHER, workers, |_, probes, worker| self.meet(step * MET_TOGETHER, met, probes, &mut worker.row));
+            }
+            for probe in probes {
+                probe.truth.extend(probe.near.iter().map(|near| near.node));
+                (probe.row, probe.prepared, probe.near) = Default::default();
+            }
         }
     }
 
-    /// Full-precision distances of some input rows, which became `nodes`, or of the records where those are the input.
-    fn meet(&self, first: usize, nodes: &[u32], probes: &mut [Probe], work: &mut Vec<f32>) {
-        let vectors = &self.input.vectors;
+    /// Whom queries meet: of every input row the node that it became, and its squared length; or every node, where records are the input. Either
+    /// is in the order in which what is compared lies.
+    fn met(&self) -> Vec<(u32, f32)> {
+        let nodes = 0..self.arranged.nodes.len() as u32;
+        if self.exact() {
+            return nodes.map(|node| (node, 0.0)).collect();
+        }
+        let mut met = vec![(NONE, 0.0); self.input.vectors.rows()];
+        for node in nodes {
+            met[self.arranged.nodes[node as usize] as usize] = (node, self.length_sq(node));
+        }
+        met
+    }
+
+    /// Distances of some of those that are met, in full precision; the first of them is number `first`.
+    fn meet(&self, first: usize, met: &[(u32, f32)], probes: &mut [Probe], row: &mut Vec<f32>) {
         let Records { space, kernels, .. } = self.records;
-        work.resize(vectors.dimensions(), 0.0);
-        for (row, &node) in (first..).zip(nodes).filter(|&(_, &node)| node != NONE) {
-            let record = self.records.record(node);
-            let factors = space.layout.factors(record);
-            if !self.exact() {
-                vectors.decode(kernels, row, work);
-            }
-            for probe in probes.iter_mut().filter(|probe| probe.node != node) {
-                let distance = if self.exact() {
-                    space.distance(&probe.prepared, &factors, space.dot(kernels, &probe.prepared, record))
-                } else {
-                    exact::distance(kernels, space.metric, &probe.row, probe.prepared.length_sq, work, factors.length_sq)
-                };
-                probe.near.insert(Neighbor { distance, node }.key());
+        row.resize(self.input.vectors.dimensions(), 0.0);
+        for (at, &(node, length_sq)) in (first..).zip(met).filter(|(_, met)| met.0 != NONE) {
+            let probes = probes.iter_mut().filter(|probe| probe.node != node);
+            if self.exact() {
+                let record = self.records.record(node);
+                let factors = space.layout.factors(record);
+                take_in(probes, node, |probe| space.distance(&probe.prepared, &factors, space.dot(kernels, &probe.prepared, record)));
+            } else {
+                self.input.vectors.decode(kernels, at, row);
+                take_in(probes, node, |probe| exact::distance(kernels, space.metric, &probe.row, probe.prepared.length_sq, row, length_sq));
             }
         }
+    }
+
+    /// Squared length of a node's input row.
+    fn length_sq(&self, node: u32) -> f32 {
+        self.records.space.layout.factors(self.records.record(node)).length_sq
+    }
+
+    /// A node's input row.
+    fn decode(&self, node: u32, row: &mut Vec<f32>) {
+        row.resize(self.input.vectors.dimensions(), 0.0);
+        self.input.vectors.decode(self.records.kernels, self.arranged.nodes[node as usize] as usize, row);
     }
 
     fn prepare(&self, node: u32) -> Prepared {
@@ -206,11 +235,8 @@ impl Bench<'_> {
     /// Searches as an open file would, and counts true neighbours among the first `K` by records
     /// and by originals.
     fn walk(&self, probe: &mut Probe, setting: Setting, layout: Layout, worker: &mut Worker) {
-        let vectors = &self.input.vectors;
         let kernels = self.records.kernels;
-        worker.row.resize(vectors.dimensions(), 0.0);
-        let row = self.arranged.nodes[probe.node as usize] as usize;
-        vectors.decode(kernels, row, &mut worker.row);
+        self.decode(probe.node, &mut worker.row);
         worker.query.query(self.records.space, kernels, Query::F32(&worker.row));
         if let Some(codes) = self.codes.filter(|_| cfg!(feature = "codes")) {
             codes.prepare(self.records, &mut worker.query);
@@ -234,8 +260,8 @@ impl Bench<'_> {
             probe.again[1] += worker.found.len() as u32;
             let own = worker.query.length_sq;
             for found in &mut worker.found {
-                vectors.decode(kernels, self.arranged.nodes[found.node as usize] as usize, &mut worker.row);
-                let other = self.records.space.layout.factors(self.records.record(found.node)).length_sq;
+                self.decode(found.node, &mut worker.row);
+                let other = self.length_sq(found.node);
                 found.distance = exact::distance(kernels, self.params.metric, &worker.query.full, own, &worker.row, other);
             }
             crate::graph::sort(&mut worker.found);

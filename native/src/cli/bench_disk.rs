@@ -177,7 +177,7 @@ struct Report<'a> {
     selected: Option<(usize, f64)>,
 }
 
-/// Searches in flight on each thread.
+/// Searches in flight on each thread at most.
 fn in_flight(args: &BenchArgs, index: &DiskIndex) -> usize {
     args.in_flight.map_or(index.in_flight(), usize::from)
 }
@@ -196,13 +196,15 @@ impl Report<'_> {
         let Self { args, index, .. } = self;
         let core = index.index();
         let run = |run: &Measured| {
-            let mean = run.nanos.iter().sum::<u64>() as f64 / run.nanos.len().max(1) as f64 / 1e3;
+            let all = run.nanos.iter().sum::<u64>() as f64 / 1e3;
+            let mean = all / run.nanos.len().max(1) as f64;
+            let in_flight = all / 1e6 / run.wall / self.threads.max(1) as f64;
             let mut value = json!({
                 "queries": run.queries, "qps": rounded(run.queries as f64 / run.wall), "qps_cpu": rounded(run.queries as f64 / run.cpu.max(1e-9)),
                 "cpu_s": rounded(run.cpu), "wall_seconds": rounded(run.wall), "mean_us": rounded(mean), "p50_us": rounded(percentile_us(&run.nanos, 0.5)),
                 "p95_us": rounded(percentile_us(&run.nanos, 0.95)), "p99_us": rounded(percentile_us(&run.nanos, 0.99)), "distances": rounded(run.distances),
                 "hops": rounded(run.hops), "rounds": rounded(run.rounds), "blocks": rounded(run.blocks), "bytes": rounded(run.bytes),
-                "reads": rounded(run.reads), "cache_hits": rounded(run.cache_hits), "cache_hit_share": rounded(run.cached),
+                "mean_in_flight": rounded(in_flight), "reads": rounded(run.reads), "cache_hits": rounded(run.cache_hits), "cache_hit_share": rounded(run.cached),
             });
             match self.effort(&run.setting) {
                 Ok(Setting { ef, gamma }) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
@@ -235,7 +237,7 @@ impl Report<'_> {
         let (rows, dimensions, metric) = (core.len(), core.dimensions(), core.metric());
         writeln!(
             out,
-            "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), {} in flight on each",
+            "{}: {rows} rows x {dimensions} dimensions, {metric}, k {}, {threads} thread(s), at most {} in flight on each",
             args.file().display(),
             args.k,
             in_flight(args, index)

@@ -5,12 +5,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Summary, Tier, build_with_columns};
+use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Summary, Tier, build_with_columns, parts};
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
 use nearshore::io::{FileSink, memory_limit};
-use nearshore::partitioned::least_bytes;
 use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -41,23 +40,30 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
         drop(sink);
         return segments::build(args, common, &data, &pool, &progress);
     }
-    can_end(args, &data, memory_limit())?;
+    note_memory(args, &data, data.rows(), common);
     whole(args, common, &data, &pool, &progress, sink)
 }
 
-/// Refuses a build at once of which the records and the graph alone are more than the memory that there is: it would swap or be killed.
-fn can_end(args: &BuildArgs, data: &Dataset, limit: Option<u64>) -> Result<(), Fail> {
-    let least = least_bytes(data, &args.params(Tier::Memory));
-    let Some(limit) = limit.filter(|&limit| limit < least) else { return Ok(()) };
+/// Says so where the records and the graph of `rows` rows, built at once, are more than the memory that there is, and what would do.
+pub(super) fn note_memory(args: &BuildArgs, data: &Dataset, rows: usize, common: &Common) {
+    if let Some(note) = memory_note(&args.params(Tier::Memory), rows, data.dimensions(), memory_limit()).filter(|_| !common.quiet) {
+        eprintln!("note: {note}");
+    }
+}
+
+fn memory_note(params: &BuildParams, rows: usize, dimensions: usize, limit: Option<u64>) -> Option<String> {
+    let least = parts::least_bytes(rows as u64, dimensions, params);
+    let limit = limit.filter(|&limit| limit < least)?;
     // A bound leaves something for what else is there, pages of the input before all.
-    let bound = (limit / 4 * 3) >> 20;
-    let (rows, dimensions) = (data.rows(), data.dimensions());
+    let bound = ((limit / 4 * 3) >> 20) << 20;
+    let bounded =
+        parts::check_params::<std::io::Error>(params).is_ok() && parts::Split::new(rows as u64, dimensions, params, bound, None).is_ok();
+    let instead = if bounded { format!("; --memory {}MiB builds them in partitions within that", bound >> 20) } else { String::new() };
     let (least, limit) = (bytes(least), bytes(limit));
-    Err(Fail::usage(format!(
-        "{}: {rows} rows x {dimensions} hold {least} and more while they are built at once, and this process can have {limit}; \
-         --memory {bound}MiB builds them in partitions within that",
-        data.name()
-    )))
+    Some(format!(
+        "{rows} rows x {dimensions} take {least} and more while they are built at once, less where many are the same, of {limit} that this \
+         process can have: it may swap, or be ended by the system{instead}"
+    ))
 }
 
 /// Opens what a build reads.
@@ -112,10 +118,7 @@ pub(super) fn whole(
     say_codes(params.codes, data.dimensions(), common);
     let input = Input { vectors: data.vectors(), ids: data.ids(), payloads: data.payloads() };
     let mut tell = |stage, done, total| {
-        // Measuring begins with all rows in their order; what it ranks, and what is written, is here and there.
-        if stage == Stage::Write || (stage == Stage::Measure && done == 1) {
-            data.expect_random();
-        }
+        data.expect_reads_of(stage, done);
         progress.tell(name_of(stage), done, Some(total));
         ControlFlow::Continue(())
     };
@@ -257,30 +260,20 @@ pub(super) fn explain(error: BuildError<std::io::Error>, data: &Dataset, output:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Alone {
-        #[command(flatten)]
-        args: BuildArgs,
-    }
+    use nearshore::format::Metric;
 
     #[test]
-    fn a_build_that_cannot_end_is_refused_with_what_would() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = folder.path().join("rows.fbin");
-        let (rows, dimensions) = (10_000u32, 64u32);
-        let mut file = [rows.to_le_bytes(), dimensions.to_le_bytes()].concat();
-        file.resize(8 + (rows * dimensions) as usize * 4, 0);
-        std::fs::write(&input, file).unwrap();
-        let words = ["build", input.to_str().unwrap(), "-o", "x.shore", "--metric", "l2"];
-        let args = Alone::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).args;
-        let data = Dataset::open(&input, &args.from.options(None, &|_, _| {})).unwrap();
-        let least = least_bytes(&data, &args.params(Tier::Memory));
-        assert!((2 << 20..8 << 20).contains(&least), "{least}");
-        assert!(can_end(&args, &data, None).is_ok());
-        assert!(can_end(&args, &data, Some(least)).is_ok());
-        let refused = format!("{:?}", can_end(&args, &data, Some(least - 1)).unwrap_err());
-        assert!(refused.contains("10000 rows x 64 hold ") && refused.contains("--memory "), "{refused}");
+    fn a_build_that_memory_does_not_hold_is_noted_with_what_would_do() {
+        let leaves = BuildParams::new(Metric::L2);
+        let vamana = BuildParams::new(Metric::L2).builder(Builder::Vamana);
+        let note = |params: &BuildParams, limit| memory_note(params, 1_000_000, 96, limit);
+        let least = parts::least_bytes(1_000_000, 96, &leaves);
+        assert!((200 << 20..600 << 20).contains(&least), "{least}");
+        assert_eq!((note(&leaves, None), note(&leaves, Some(least))), (None, None));
+        assert!(note(&leaves, Some(200 << 20)).unwrap().ends_with("; --memory 150MiB builds them in partitions within that"));
+        // Nothing is advised that would be refused.
+        for note in [note(&leaves, Some(70 << 20)), note(&vamana, Some(200 << 20))] {
+            assert!(note.unwrap().ends_with("ended by the system"));
+        }
     }
 }

@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::args::{BuildArgs, Common};
-use super::build::{cpu_seconds, explain, name_of, say_codes, summary_json, write_summary};
+use super::build::{cpu_seconds, explain, name_of, note_memory, say_codes, summary_json, write_summary};
 use super::fail::Fail;
 use super::output::{self, begin, bytes, print, print_json, rounded, seconds};
 use super::progress::Progress;
@@ -139,11 +139,13 @@ pub(super) fn build(args: &BuildArgs, common: &Common, data: &Dataset, pool: &Po
     check_ids(data)?;
     let params = args.params(args.tier.of(data, args, common)?);
     say_codes(params.codes, data.dimensions(), common);
+    note_memory(args, data, shares(data.rows(), count).map(|rows| rows.len()).max().unwrap_or(0), common);
     let (mut sinks, mut summaries) = (Vec::new(), Vec::new());
     for (segment, (rows, path)) in shares(data.rows(), count).zip(&paths).enumerate() {
         let began = Instant::now();
         let window = data.window(rows.clone());
         let mut tell = |stage, done, total| {
+            data.expect_reads_of(stage, done);
             progress.tell(&format!("segment {} of {count}, {}", segment + 1, name_of(stage)), done, Some(total));
             ControlFlow::Continue(())
         };

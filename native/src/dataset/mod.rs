@@ -34,6 +34,7 @@ pub use error::{DataError, Fault, Place};
 pub use jsonl::parse_vector;
 pub use window::Window;
 
+use nearshore_core::build::Stage;
 use nearshore_core::filter::ColumnInput;
 use nearshore_core::format::Element;
 pub use nearshore_core::vectors::{Payloads, Vectors};
@@ -292,10 +293,21 @@ impl Dataset {
         self.columns.iter().map(columns::DataColumn::input).collect()
     }
 
-    /// Says that rows will be read here and there from now on, as the later stages of a build do: where memory does not hold the input, what
-    /// lies around a row would be read in vain.
-    pub fn expect_random(&self) {
-        self.bytes.expect_random();
+    /// Says that the rows will be read from the first to the last.
+    pub fn expect_forward(&self) {
+        self.bytes.expect_forward();
+    }
+
+    /// Says how a build that tells of `done` in `stage` reads rows from now on. Where memory does not hold the input, what lies around a row that is
+    /// read alone would be read in vain.
+    pub fn expect_reads_of(&self, stage: Stage, done: u64) {
+        match stage {
+            Stage::Encode if done == 0 => self.bytes.expect_forward(),
+            // Measuring begins with all rows in their order; what it ranks, and what is written, is here and there.
+            Stage::Measure if done == 1 => self.bytes.expect_random(),
+            Stage::Write if done == 0 => self.bytes.expect_random(),
+            _ => {}
+        }
     }
 
     /// An error about a row of this input.

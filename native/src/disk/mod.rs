@@ -162,7 +162,7 @@ impl DiskIndex {
 
     /// How many searches a thread should have in flight at most, as it has where the disk is slow beside it: few where a search waits once, since a
     /// busy disk answers no more of a longer queue; many where it waits for the edges of a few nodes at a time. By measure,
-    /// `docs/decisions/searches-in-flight.md`.
+    /// `docs/decisions/searches-begin-when-no-other-can.md`.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         match self.front.held {

@@ -42,7 +42,7 @@ pub use error::{Need, PartitionedError};
 use files::read_whole;
 use folder::run_name;
 pub use manifest::{Manifest, Source};
-pub use steps::{Told, fits, least_bytes, threads_within};
+pub use steps::{Told, fits, threads_within};
 
 const LOCK: &str = "lock";
 /// What is in it, so that a folder is known as a build's from its first moment.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use nearshore_core::build::parts::{self, Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes, threads_at_most};
+use nearshore_core::build::parts::{Kept, Plan, PlanError, Split, Stream, in_memory_bytes, run_bytes, threads_at_most};
 use nearshore_core::build::{BuildError, BuildParams, Input, Stage, Summary};
 use nearshore_core::distance::Kernels;
 use nearshore_core::format::{Digest, WriteError};
@@ -191,13 +191,11 @@ impl State {
         plan.check_kept(kept).map_err(damaged)?;
         self.check_records(records.as_ref(), plan, manifest, told)?;
         let mut tell = |stage, done, total| {
+            data.expect_reads_of(stage, done);
             let name = match stage {
                 Stage::Encode | Stage::Link => "merging",
                 Stage::Measure => "measuring",
-                Stage::Write => {
-                    data.expect_random();
-                    "writing"
-                }
+                Stage::Write => "writing",
             };
             told(name, done, total);
             ControlFlow::Continue(())
@@ -207,6 +205,7 @@ impl State {
         let (mut file, summary) = built.map_err(|error| self.write_failed(OUTPUT, error))?;
         // Rows that changed while they were read would be in the file. What came through a pipe is a copy of our own.
         if manifest.source.input != Path::new("-") {
+            data.expect_forward();
             self.matches(manifest, manifest.job(), || Ok::<_, PartitionedError>(digest::of_data(data)))?;
         }
         file.sync()?;
@@ -253,12 +252,6 @@ fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
 #[must_use]
 pub fn fits(data: &Dataset, params: &BuildParams, memory: u64) -> bool {
     in_memory_bytes(data.rows() as u64, data.dimensions(), params) <= memory
-}
-
-/// Bytes that a build of `data` without partitions surely holds at its fullest.
-#[must_use]
-pub fn least_bytes(data: &Dataset, params: &BuildParams) -> u64 {
-    parts::least_bytes(data.rows() as u64, data.dimensions(), params)
 }
 
 /// Threads with which a build of `data` without partitions keeps to `memory` bytes.

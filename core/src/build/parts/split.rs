@@ -193,7 +193,8 @@ fn members(rows: u64, parts: u64, sound: u64) -> u64 {
     if room.saturating_mul(others) < rows.saturating_mul(OVERLAP as u64) { room.max(fullest) } else { room }
 }
 
-/// Bytes that a build of the rows without parts surely holds at its fullest: their records, and what each finds or is linked to.
+/// Bytes that a build of the rows without parts holds at its fullest at least, where none repeats another: their records, and what each finds or is
+/// linked to.
 #[must_use]
 pub fn least_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
     let (degree, record) = (params.m * 2, RecordLayout::new(dimensions).stride);

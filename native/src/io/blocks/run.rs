@@ -107,13 +107,7 @@ pub fn run<S: Waits>(blocks: &mut dyn Blocks, slots: &mut [S], work: &mut impl W
                 None => search.advance().map_err(RunError::Search),
             };
             match result {
-                Ok(false) => {
-                    submit(blocks, slot, search, place, &mut ready);
-                    // The disk works while others that are ready compute.
-                    if !ready.is_empty() {
-                        blocks.start()?;
-                    }
-                }
+                Ok(false) => submit(blocks, slot, search, place, &mut ready),
                 over => {
                     work.done(search, over.map(|_| ()));
                     empty.push(slot);
