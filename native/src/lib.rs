@@ -35,6 +35,7 @@ pub mod segments;
 mod selections;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod size;
 pub mod tune;
 
 pub use disk::{DiskIndex, DiskOptions, Expected, Flight, Found};

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nearshore::io::FileSink;
+pub(crate) use nearshore::size::bytes;
 use serde_json::Value;
 
 use super::fail::Fail;
@@ -44,30 +45,22 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), Fail> {
 
 /// Refuses an output that is one of the inputs: `--force` is no leave to destroy that.
 pub(crate) fn spare(path: &Path, inputs: &[&Path]) -> Result<(), Fail> {
-    let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
-    if let Some(own) = place(path)
-        && inputs.iter().any(|input| place(input) == Some(own))
-    {
+    if inputs.iter().any(|input| is_same(path, input)) {
         let what = "is read by this command, so it is not replaced, --force or not; another name would be right";
         return Err(Fail::usage(format!("{}: {what}", path.display())));
     }
     Ok(())
 }
 
+/// Whether two names are those of one file that is there.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
+    place(one).is_some_and(|own| place(other) == Some(own))
+}
+
 /// One object on one line.
 pub(crate) fn print_json(value: &Value) -> Result<(), Fail> {
     print(|out| writeln!(out, "{value}"))
-}
-
-/// A count of bytes for people: `1.50 GiB`.
-pub(crate) fn bytes(count: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (count as f64, 0);
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} bytes") } else { format!("{value:.2} {}", units[unit]) }
 }
 
 /// A duration for people: `850 ms`, `12.3 s`, `4 min 10 s`.
@@ -97,7 +90,6 @@ mod tests {
 
     #[test]
     fn quantities_read_well() {
-        assert_eq!((bytes(12), bytes(1 << 20), bytes(3 << 29)), ("12 bytes".into(), "1.00 MiB".into(), "1.50 GiB".into()));
         assert_eq!((seconds(0.85), seconds(12.34), seconds(250.0)), ("850 ms".into(), "12.3 s".into(), "4 min 10 s".into()));
         assert_eq!(rounded(1234.56789).to_string(), "1234.57");
         assert_eq!(rounded(0.0).to_string(), "0.0");

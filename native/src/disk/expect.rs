@@ -9,7 +9,7 @@ use nearshore_core::search::{Layout, Pending, SearchParams};
 use super::DiskIndex;
 use super::front::Held;
 
-/// Rounds and reads of a search. Displays as a part of a line.
+/// Rounds and blocks of a search. Displays as a part of a line; blocks that touch are read together, so that reads of the device may be fewer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Expected {
@@ -117,9 +117,9 @@ impl fmt::Display for Expected {
         let about = if at_most.is_none() { "about " } else { "" };
         write!(f, "{about}{rounds:.0} round{}, ", if rounds == 1.0 { "" } else { "s" })?;
         match at_most {
-            Some(most) if most > reads => write!(f, "about {reads:.0} reads, at most {most:.0}"),
-            Some(most) => write!(f, "at most {most:.0} reads"),
-            None => write!(f, "about {reads:.0} reads"),
+            Some(most) if most > reads => write!(f, "about {reads:.0} blocks, at most {most:.0}"),
+            Some(most) => write!(f, "at most {most:.0} blocks"),
+            None => write!(f, "about {reads:.0} blocks"),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::io::blocks::run::{RunError, Waits, Work, run};
 use crate::io::blocks::{BlockCache, BlockError, BlockFile, BlockOptions, Blocks, CachedBlocks};
 use crate::io::{LoadedFile, MappedFile, memory};
 use crate::queries::Queries;
+use crate::size::bytes;
 
 /// How an index is opened whose blocks are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -262,9 +263,8 @@ impl DiskIndex {
 
     fn write_line(&self, params: &SearchParams, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.front.held;
-        let mib = self.front.resident() as f64 / f64::from(1 << 20);
         let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
-        write!(f, "{held} ({mib:.1} MiB) {place}; a search has ")?;
+        write!(f, "{held} ({}) {place}; a search has ", bytes(self.front.resident()))?;
         let plan = params.plan.unwrap_or(self.index.plan());
         let waits = self.waits(plan);
         match held {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nearshore_core::build::BuildError;
 use nearshore_core::build::parts::SplitError;
 
+use crate::size::bytes;
+
 /// Bytes of disk that a build needs, by what they are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Need {
@@ -104,7 +106,6 @@ impl PartitionedError {
 
 impl fmt::Display for PartitionedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         match self {
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Busy { path } => write!(f, "{}: another build is at work here", path.display()),
@@ -127,15 +128,15 @@ impl fmt::Display for PartitionedError {
             Self::Split(error) => write!(f, "{error}"),
             Self::Space { path, need, held, free } => write!(
                 f,
-                "{}: {:.2} GiB more are needed (partitions {:.2}, lists {:.2}, scratch {:.2}, the file {:.2}, less {:.2} that are there), and the disk has {:.2} GiB free",
+                "{}: {} more are needed (partitions {}, lists {}, scratch {}, the file {}, less {} that are there), and the disk has {} free",
                 path.display(),
-                gib(need.total().saturating_sub(*held)),
-                gib(need.partitions),
-                gib(need.lists),
-                gib(need.scratch),
-                gib(need.output),
-                gib(*held),
-                gib(*free)
+                bytes(need.total().saturating_sub(*held)),
+                bytes(need.partitions),
+                bytes(need.lists),
+                bytes(need.scratch),
+                bytes(need.output),
+                bytes(*held),
+                bytes(*free)
             ),
             Self::Build(error) => write!(f, "{error}"),
         }

@@ -7,9 +7,14 @@ use nearshore_core::build::{BuildParams, Layers};
 use serde_json::{Map, Value, json};
 
 use super::Job;
+use crate::size::bytes;
 
 /// Version of the folder's files.
 const VERSION: u64 = 3;
+
+/// Options that are sizes.
+const MEMORY: &str = "memory";
+const PAGE: &str = "page_bytes";
 
 /// Where rows come from, in words that bring them again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,14 +176,30 @@ impl Manifest {
         let (own, other) = (options(&self.job()), options(job));
         let differs = own.iter().find(|(key, value)| other.get(*key) != Some(*value));
         differs.map_or(Ok(()), |(key, value)| {
-            let words = |value: &Value| if value.is_null() { "not given".to_owned() } else { value.to_string().replace('"', "") };
-            Err(format!("--{}: {} then, {} now", key.replace('_', "-"), words(value), other.get(key).map_or_else(String::new, words)))
+            let told = [Some(value), other.get(key)].map(|value| value.unwrap_or(&Value::Null));
+            let [mut then, mut now] = told.map(|value| words(key, value));
+            if then == now {
+                // Sizes that differ by less than is shown.
+                [then, now] = told.map(Value::to_string);
+            }
+            // As it is called where it is given.
+            let option = if key == PAGE { "page".to_owned() } else { key.replace('_', "-") };
+            Err(format!("--{option}: {then} then, {now} now"))
         })
     }
 
     /// Whether the files of `source` are those of this one, by name, size and time.
     pub(super) fn same_files(&self, source: &Source) -> bool {
         !self.stamps.is_empty() && self.stamps == source.stamps()
+    }
+}
+
+/// An option's value as people write it.
+fn words(key: &str, value: &Value) -> String {
+    match value.as_u64() {
+        _ if value.is_null() => "not given".to_owned(),
+        Some(count) if [MEMORY, PAGE].contains(&key) => bytes(count),
+        _ => value.to_string().replace('"', ""),
     }
 }
 
@@ -236,6 +257,12 @@ mod tests {
         let other = params.m(32);
         assert_eq!(again.same_options(&Job { params: &other, ..job }), Err("--m: 24 then, 32 now".to_owned()));
         assert_eq!(again.same_options(&Job { partitions: None, ..job }), Err("--partitions: 8 then, not given now".to_owned()));
+        let memory = |memory| again.same_options(&Job { memory, ..job });
+        assert_eq!(memory(64 << 20), Err("--memory: 2.00 GiB then, 64.00 MiB now".to_owned()));
+        assert_eq!(memory((2 << 30) + 1), Err("--memory: 2147483648 then, 2147483649 now".to_owned()));
+        let mut paged = params;
+        paged.page_bytes = 16 << 10;
+        assert_eq!(again.same_options(&Job { params: &paged, ..job }), Err("--page: 4.00 KiB then, 16.00 KiB now".to_owned()));
         for (name, other) in
             [("layers", params.layers(Layers::One)), ("keep-pruned", params.keep_pruned(true)), ("quality", params.quality(false))]
         {

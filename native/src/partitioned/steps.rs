@@ -19,6 +19,7 @@ use super::{COPIES, FINISHED, Job, MANIFEST, OUTPUT, PLAN, PartitionedError, REC
 use crate::Pool;
 use crate::dataset::Dataset;
 use crate::io::{Gatherer, claim};
+use crate::size;
 
 /// Told (what is done, of what, of how many); ends nothing.
 pub type Told<'a> = dyn FnMut(&'static str, u64, u64) + 'a;
@@ -241,7 +242,7 @@ impl State {
 fn with_size(error: PartitionedError, bytes: u64) -> PartitionedError {
     match error {
         PartitionedError::Io { path, error } if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            let what = format!("{error}; the file takes {:.2} MiB", bytes as f64 / f64::from(1 << 20));
+            let what = format!("{error}; the file takes {}", size::bytes(bytes));
             PartitionedError::Io { path, error: io::Error::new(error.kind(), what) }
         }
         other => other,
