@@ -9,10 +9,15 @@
 //! | 3 | an input is wrong: the message says file, row and field |
 //! | 4 | the system could not read or write, or the disk is full |
 //! | 5 | the index is damaged |
-//! | 130 | interrupted; nothing partial is left |
+//! | 130 | interrupted by Ctrl-C (SIGINT), or by SIGHUP (129) or SIGTERM (143); nothing partial is left |
+//! | 141 | whoever read standard output closed it (SIGPIPE, as shells tell it) |
+//!
+//! `serve` and `bench concurrent` are asked to stop by the first signal, and end with 0 and 130 whichever it is; by the second as above.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "server")]
+mod address;
 mod args;
 mod bench;
 mod bench_disk;

@@ -13,6 +13,7 @@ use nearshore::search::Layout;
 use nearshore::server::{ApiKey, FileServer, Options, Server, Unsaved};
 use serde_json::json;
 
+use super::address::address;
 use super::args::{Common, words};
 use super::fail::Fail;
 use super::output::{print, print_json};
@@ -46,11 +47,11 @@ pub(crate) struct ServeArgs {
     #[cfg_attr(feature = "grpc", arg(conflicts_with = "grpc"))]
     static_files: Option<PathBuf>,
     /// Where to listen; port 0 takes any that is free
-    #[arg(long, default_value = "127.0.0.1:6333", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:6333", value_name = "ADDRESS", value_parser = address)]
     listen: SocketAddr,
     /// The address and port to serve gRPC at as well, such as 127.0.0.1:6334 [default: none]
     #[cfg(feature = "grpc")]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     grpc: Option<SocketAddr>,
     /// Elements of a vector of a new collection [default: as the first insert has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32_768))]
@@ -81,7 +82,8 @@ pub(crate) struct ServeArgs {
     /// for it
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     connections: u32,
-    /// Seconds that a connection may have no complete request under way before it is closed; more than a proxy before it has
+    /// Seconds that a connection may have no request under way, which it has from the end of a head to that of the answer, before it is closed; more
+    /// than a proxy before it has. A body has 30 seconds to arrive, whatever this says
     #[arg(long, default_value_t = 75, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     idle_seconds: u32,
     /// MiB of a request's body; a larger one is answered with 413
@@ -126,11 +128,10 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         let message = format!("{address} is open to other machines; --api-key-file FILE, or --insecure, would be right");
         return Err(Fail::usage(message));
     }
+    check_once(&args.column)?;
     let dimensions = args.dimensions.map(usize::from);
     let asked =
         CollectionOptions { dimensions, metric: args.metric, columns: args.column.clone(), read_only: args.read_only, layout: args.layout };
-    let collection = Collection::open(path, &asked).map_err(explain)?;
-    let info = collection.info();
     let (threads, in_flight) = (common.threads.map_or(0, usize::from), args.in_flight as usize);
     let options = Options {
         threads,
@@ -147,7 +148,11 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Fail> {
         let addresses: Vec<String> = [Some(args.listen), grpc].into_iter().flatten().map(|address| address.to_string()).collect();
         Fail::io(Path::new(&addresses.join(" or ")), &error)
     };
-    let server = Server::bind(args.listen, collection, options).map_err(taken)?;
+    // Before the collection: where the address is not to be had no folder is made.
+    let bound = Server::bind(args.listen, options).map_err(taken)?;
+    let collection = Collection::open(path, &asked).map_err(explain)?;
+    let info = collection.info();
+    let server = bound.serve(collection);
     let address = server.address();
     #[cfg(feature = "grpc")]
     let grpc = server.grpc_address();
@@ -185,6 +190,15 @@ fn try_again(mut unsaved: Box<Unsaved>) -> Result<Saved, Fail> {
     Err(explain(unsaved.into_error()).and(&what))
 }
 
+/// Refuses a column that is declared twice.
+fn check_once(columns: &[LiveColumn]) -> Result<(), Fail> {
+    let again = columns.iter().enumerate().find(|(at, column)| columns[..*at].iter().any(|before| before.name == column.name));
+    match again {
+        Some((_, LiveColumn { name, .. })) => Err(Fail::usage(format!("--column {name}: given twice; each name once would be right"))),
+        None => Ok(()),
+    }
+}
+
 /// `NAME` or `NAME:TYPE`.
 fn column(text: &str) -> Result<LiveColumn, String> {
     let (name, kind) = text.rsplit_once(':').unwrap_or((text, "string"));
@@ -214,6 +228,7 @@ fn explain(error: CollectionError) -> Fail {
     match error {
         CollectionError::File(error) => error.into(),
         CollectionError::Differs { .. } => Fail::usage(format!("{error}; without the option it is served as it is")),
+        CollectionError::NoGraph { .. } => Fail::usage(format!("{error}; --read-only serves it as it is")),
         CollectionError::Locked { .. } => Fail::usage(format!("{error}; stop it first, or use --read-only")),
         other => Fail::input(other.to_string()),
     }

@@ -129,6 +129,11 @@ pub enum CollectionError {
     },
     /// No row fits any more.
     Full,
+    /// The file has no graph, into which rows are inserted: it is in tiles.
+    NoGraph {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Another process serves the file.
     Locked {
         /// Which file.
@@ -197,6 +202,7 @@ impl fmt::Display for CollectionError {
             Self::Invalid { field, fault } => write!(f, "{field}: {fault}"),
             Self::ReadOnly { why } => write!(f, "the collection is read only: {why}"),
             Self::Full => f.write_str("the collection is full"),
+            Self::NoGraph { path } => write!(f, "{}: the file has no graph, so rows cannot be inserted", path.display()),
             Self::Locked { path } => write!(f, "{}: another process serves it", path.display()),
             Self::Differs { option, found, wanted } => write!(f, "the collection has {option} {found}, not {wanted}"),
             Self::File(error) => error.fmt(f),

@@ -138,6 +138,9 @@ impl Collection {
                 }
                 return Ok(Self { path, rows: Rows::Mapped(MappedRows::new(index, why, options.layout)?) });
             }
+            if index.reader().section(Kind::Edges, 0).is_none() {
+                return Err(CollectionError::NoGraph { path });
+            }
         }
         let lock = Lock::take(&path)?;
         if !path.exists() {

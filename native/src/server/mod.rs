@@ -113,25 +113,39 @@ struct Context {
     stopping: watch::Receiver<bool>,
 }
 
-/// A server that has its address and serves when it is run.
+/// The addresses of a server: taken before a collection is opened or made, so that where they are not to be had nothing was done. Who connects
+/// meanwhile waits.
 #[derive(Debug)]
-pub struct Server {
+pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     #[cfg(feature = "grpc")]
     grpc: Option<TcpListener>,
     runtime: Runtime,
-    collection: Collection,
     options: Options,
+}
+
+/// A server that serves when it is run.
+#[derive(Debug)]
+pub struct Server {
+    bound: Bound,
+    collection: Collection,
     stop: watch::Sender<bool>,
 }
 
+impl Bound {
+    /// The server of `collection` here.
+    pub fn serve(self, collection: Collection) -> Server {
+        Server { bound: self, collection, stop: watch::Sender::new(false) }
+    }
+}
+
 impl Server {
-    /// Takes `address`; port 0 is any that is free.
+    /// Takes `address`, and that of [`Options`] for gRPC; port 0 is any that is free.
     ///
     /// # Errors
-    /// What the system says about the address, or about threads.
-    pub fn bind(address: SocketAddr, collection: Collection, mut options: Options) -> io::Result<Self> {
+    /// What the system says about the addresses, or about threads.
+    pub fn bind(address: SocketAddr, mut options: Options) -> io::Result<Bound> {
         if options.threads == 0 {
             options.threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         }
@@ -144,27 +158,25 @@ impl Server {
             .thread_name("nearshore-serve")
             .enable_all()
             .build()?;
-        Ok(Self {
+        Ok(Bound {
             address: listener.local_addr()?,
             listener,
             #[cfg(feature = "grpc")]
             grpc,
             runtime,
-            collection,
             options,
-            stop: watch::Sender::new(false),
         })
     }
 
     /// Where it can be reached.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.bound.address
     }
 
     /// Where it can be reached over gRPC, if it can.
     #[cfg(feature = "grpc")]
     pub fn grpc_address(&self) -> Option<SocketAddr> {
-        self.grpc.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.bound.grpc.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// A function that makes [`Server::run`] stop gracefully, from any thread.
@@ -181,9 +193,10 @@ impl Server {
     /// # Errors
     /// What the save reports. The older file is untouched, and the rows are still there to be saved by another try.
     pub fn run(self) -> Result<Option<Saved>, Box<Unsaved>> {
+        let Self { bound, collection, stop } = self;
         #[cfg(feature = "grpc")]
-        let grpc = self.grpc;
-        let Self { listener, runtime, collection, options, stop, .. } = self;
+        let grpc = bound.grpc;
+        let Bound { listener, runtime, options, .. } = bound;
         let context = Arc::new(Context {
             collection,
             lanes: Lanes::new(options.threads),

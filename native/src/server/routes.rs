@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -61,8 +61,18 @@ pub(super) fn router(context: Arc<Context>) -> Router {
 }
 
 async fn work(State(context): Shared, lane: Lane, request: Request, answer: Answer) -> Result<Response, ApiError> {
+    plain(request.headers())?;
     let answered = context.work(Some(lane), 0, request, answer).await?;
     Ok(typed(StatusCode::OK, "application/json", answered))
+}
+
+/// Refuses a body that is packed.
+fn plain(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(value) = values.find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) else { return Ok(()) };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let message = format!("Content-Encoding: {value} is not read here; JSON as it is, without that header, would be right");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
 }
 
 fn insert(work: &Work<'_>, bytes: Bytes) -> Result<Vec<u8>, ApiError> {

@@ -109,7 +109,7 @@ fn mistakes_name_the_column_and_change_nothing() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run("serve data --column year:int");
     assert!(ran.code == Some(2) && ran.stderr.contains("int is no type; i64, f64, bool or string would be right"), "{ran:?}");
-    sandbox.run("serve data --column year --column year").fails(3, &["columns: must be at most 40, with different names"]);
+    sandbox.run("serve data --column year --column year:i64").fails(2, &["--column year: given twice; each name once would be right"]);
     let served = Served::start(&sandbox, &format!("data {COLUMNS}"));
     for (body, code, field) in [
         (r#"{"vector": [1], "columns": {"yeer": 1}}"#, "unknown_column", "columns.yeer"),

@@ -155,6 +155,13 @@ fn mistakes_name_their_field_and_change_nothing() {
         served.client().send("POST", path, &[], body.as_bytes()).refused(400, code, field);
     }
     served.client().send("POST", "/insert", &[], b"{\"vector\": [1,").refused(400, "not_json", "");
+    for packed in ["gzip", "identity, br"] {
+        let refused = served.client().send("POST", "/insert", &[("content-encoding", packed)], b"\x1f\x8b\x08");
+        assert!(refused.header("accept-encoding") == Some("identity") && refused.text.contains(packed), "{refused:?}");
+        refused.refused(415, "unsupported_encoding", "");
+    }
+    let plain = served.client().send("POST", "/search", &[("content-encoding", "Identity")], br#"{"vector": [1, 2]}"#);
+    assert_eq!(plain.ok()["hits"][0]["id"], 7);
     let wrong = served.get("/insert");
     assert!(wrong.header("allow") == Some("POST") && wrong.text.contains("/insert takes POST"), "{wrong:?}");
     wrong.refused(405, "method_not_allowed", "");
@@ -325,6 +332,9 @@ fn what_cannot_be_served_is_said_at_once() {
     served.post("/save", &json!({})).ok();
     sandbox.run("serve data --listen 127.0.0.1:0").fails(2, &["another process serves it"]);
     sandbox.run(&format!("serve other --listen {}", served.address)).fails(4, &["Address already in use"]);
+    sandbox.run(&format!("serve a/new/folder --listen {}", served.address)).fails(4, &["Address already in use"]);
+    assert_eq!(sandbox.names(), ["data", "x.shore"], "nothing is made for a server that cannot be reached");
+    sandbox.run("serve data --listen 7511").fails_in_usage("127.0.0.1:7511 would be right");
     drop(served);
     sandbox.run("serve data --dimensions 3").fails(2, &["dimensions 2, not 3"]);
     sandbox.run("serve data --metric ip").fails(2, &["metric l2, not ip"]);
