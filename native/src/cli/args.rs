@@ -14,7 +14,7 @@ use nearshore::format::{Metric, Plan, Refine};
 use nearshore::search::Layout;
 
 use super::fail::Fail;
-use super::size::Bytes;
+use super::size::{Bytes, whole};
 
 /// A vector index in one file: build it, search it, measure it.
 #[derive(Debug, Parser)]
@@ -34,7 +34,8 @@ const EXAMPLES: &str = "Examples:
   nearshore tune vectors.shore --queries queries.fbin -o tuned.shore
   nearshore serve data
 
-Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 130 interrupted";
+Exit codes: 0 done, 2 usage, 3 bad input, 4 I/O or disk full, 5 damaged index, 129 hangup (SIGHUP),
+  130 interrupted (Ctrl-C), 141 output closed by its reader, 143 ended (SIGTERM)";
 
 /// What can guide walks.
 pub(super) const CODES: &[&str] = &["none", "u4", "rabitq1", "rabitq2", "rabitq4", "pq32", "pq64", "pq128"];
@@ -51,7 +52,7 @@ pub(crate) struct Common {
     /// Says more, also about what caused an error
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Threads [default: one for each core; bench: 1]
+    /// Threads [default: one for each core; of bench, and of search --driver pread or uring: 1]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
@@ -245,7 +246,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_parser = words::<Plan>(&["scan", "walk", "tiles"]))]
     pub(crate) plan: Option<Plan>,
     /// Tiles whose codes are read [default: as the effort says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     pub(crate) probes: Option<usize>,
     /// What a walk reads: nodes' own rows, or codes of neighbours beside each node, which are made when the file is opened unless
     /// `build --layout fast` put them into it
@@ -254,7 +255,7 @@ pub(crate) struct PlanArgs {
     /// Candidates whose distances are computed again: from the originals [default: those in doubt], or from records where
     /// codes guide the walk [default: max(20, 2 k) and those in doubt, up to 15 times as many; by rabitq codes those in doubt; by parts
     /// 10 k]; of a search of tiles those whose records are read [default: as the effort says]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     pub(crate) rerank: Option<usize>,
     /// What the final order is computed from [default: as the file says]
     #[arg(long, value_parser = words::<Refine>(&["records", "originals"]))]
@@ -279,10 +280,10 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "JSON")]
     pub(crate) vector: Option<String>,
     /// Hits a query
-    #[arg(long, short, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N", value_parser = whole)]
     pub(crate) k: usize,
     /// Effort: candidates kept while walking
-    #[arg(long, value_name = "N", conflicts_with = "recall")]
+    #[arg(long, value_name = "N", value_parser = whole, conflicts_with = "recall")]
     pub(crate) ef: Option<usize>,
     /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
     #[arg(long, value_name = "R")]
@@ -328,10 +329,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Hits a query
-    #[arg(long, short, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N", value_parser = whole)]
     pub(crate) k: usize,
     /// Efforts to measure [default: the one that --recall 0.95 stands for]
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', conflicts_with = "recall")]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', value_parser = whole, conflicts_with = "recall")]
     pub(crate) ef: Vec<usize>,
     /// Efforts to measure, by the recall that the file's quality table promises
     #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
@@ -429,7 +430,7 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) truth: Option<PathBuf>,
     /// Hits a query
-    #[arg(long, short, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N", value_parser = whole)]
     pub(crate) k: usize,
     /// Recalls to compare the old table and the new one by
     #[arg(long, value_name = "R,R,...", value_delimiter = ',', default_value = "0.9,0.95,0.99")]

@@ -15,7 +15,7 @@ use super::args::{BenchArgs, BenchMode, Common};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, check_unread, matching, open_all, params, path_of, select};
+use super::search::{check_dimensions, check_probes, check_unread, matching, open_all, params, path_of, select};
 use super::{bench_disk, billion, concurrent};
 
 /// Queries of the untimed pass.
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     let driver = args.plan.driver.for_many_searches(args.file());
     let index = open_all(args.file(), driver, args.plan.layout, common)?;
     let opened = opening.elapsed().as_secs_f64();
+    check_probes(&args.plan, index.iter())?;
     let progress = Progress::new(common);
     let data = Dataset::open(args.queries(), &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;
     let queries = Queries::of(&data)?;
@@ -113,16 +114,23 @@ pub(super) fn settings(args: &BenchArgs) -> Vec<SearchParams> {
     if settings.is_empty() { vec![setting(Effort::Auto)] } else { settings }
 }
 
-/// What a walk through this index goes by.
-pub(super) fn walk_setting(index: &Index, params: &SearchParams) -> Setting {
+/// What a walk through this index goes by; `None` where all rows are compared.
+pub(super) fn walk_setting(index: &Index, params: &SearchParams) -> Option<Setting> {
+    if params.plan.unwrap_or(index.plan()) == Plan::Scan {
+        return None;
+    }
     let refine = params.refine.unwrap_or(index.refine());
     let chosen = Setting::choose(params, params.layout, refine, index.quality().unwrap_or_default());
-    Setting { ef: chosen.limits(params.k, index.metric(), index.len()).ef, gamma: chosen.gamma }
+    Some(Setting { ef: chosen.limits(params.k, index.metric(), index.len()).ef, gamma: chosen.gamma })
 }
 
-/// Candidates, and behind a stroke how much farther than the last hit a walk looks before it ends, where the pool is not all that ends it.
-pub(super) fn effort(Setting { ef, gamma }: Setting) -> String {
-    if gamma > 0.0 { format!("{ef}/{gamma:.2}") } else { ef.to_string() }
+/// Candidates, and behind a stroke how much farther than the last hit a walk looks before it ends, where the pool is not all that ends it; of a scan nothing.
+pub(super) fn effort(setting: Option<Setting>) -> String {
+    match setting {
+        Some(Setting { ef, gamma }) if gamma > 0.0 => format!("{ef}/{gamma:.2}"),
+        Some(Setting { ef, .. }) => ef.to_string(),
+        None => "-".to_owned(),
+    }
 }
 
 /// Everything that is printed.
@@ -160,8 +168,7 @@ impl Report<'_> {
         if let Some(TileSetting { probes, rerank }) = self.tiles(setting) {
             map.insert("probes".into(), json!(probes));
             map.insert("rerank".into(), json!(rerank));
-        } else {
-            let Setting { ef, gamma } = self.setting(setting);
+        } else if let Some(Setting { ef, gamma }) = self.setting(setting) {
             map.insert("ef".into(), json!(ef));
             map.insert("gamma".into(), rounded(f64::from(gamma)));
         }
@@ -216,9 +223,9 @@ impl Report<'_> {
     }
 
     /// What walks go by: of segments that differ the one with the largest pool.
-    fn setting(&self, setting: &SearchParams) -> Setting {
+    fn setting(&self, setting: &SearchParams) -> Option<Setting> {
         let of = |(_, segment): (_, &Index)| walk_setting(segment, setting);
-        self.index.iter().map(of).max_by_key(|setting| setting.ef).unwrap_or(Setting { ef: 0, gamma: 0.0 })
+        self.index.iter().filter_map(of).max_by_key(|setting| setting.ef)
     }
 
     fn threads(&self) -> usize {

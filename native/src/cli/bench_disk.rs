@@ -20,7 +20,7 @@ use super::bench::{check_truth, check_truth_ids, effort, settings, walk_setting}
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::search::{check_dimensions, check_filter, check_layout, check_memory};
+use super::search::{check_dimensions, check_filter, check_layout, check_memory, check_probes};
 
 /// Searches before the first that counts.
 const WARM_UP: usize = 100;
@@ -69,6 +69,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     let index = DiskIndex::open(args.file(), options)?;
     let opened = opened.elapsed().as_secs_f64();
     check_memory(&index, args.memory.map(|memory| memory.0))?;
+    check_probes(&args.plan, std::iter::once((args.file(), index.index())))?;
     let filter = args.only.parse()?;
     let selecting = Instant::now();
     let rows = filter.map(|filter| index.index().select(&filter)).transpose().map_err(|error| Fail::filter(args.file(), false, &error))?;
@@ -183,8 +184,8 @@ fn in_flight(args: &BenchArgs, index: &DiskIndex) -> usize {
 }
 
 impl Report<'_> {
-    /// What a setting stands for: of a walk, or of a search of tiles.
-    fn effort(&self, setting: &SearchParams) -> Result<Setting, TileSetting> {
+    /// What a setting stands for: of a walk, or of a search of tiles; of a scan it is nothing.
+    fn effort(&self, setting: &SearchParams) -> Result<Option<Setting>, TileSetting> {
         let index = self.index.index();
         if setting.plan.unwrap_or(index.plan()) == Plan::Tiles {
             return Err(TileSetting::choose(setting, index.quality().unwrap_or_default()));
@@ -207,7 +208,8 @@ impl Report<'_> {
                 "mean_in_flight": rounded(in_flight), "reads": rounded(run.reads), "cache_hits": rounded(run.cache_hits), "cache_hit_share": rounded(run.cached),
             });
             match self.effort(&run.setting) {
-                Ok(Setting { ef, gamma }) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
+                Ok(Some(Setting { ef, gamma })) => (value["ef"], value["gamma"]) = (json!(ef), rounded(f64::from(gamma))),
+                Ok(None) => {}
                 Err(TileSetting { probes, rerank }) => (value["probes"], value["rerank"]) = (json!(probes), json!(rerank)),
             }
             if let Effort::Recall(recall) = run.setting.effort {

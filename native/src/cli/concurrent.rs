@@ -10,7 +10,7 @@ use clap::Args;
 use nearshore::bench::concurrent::{ConcurrentError, Options, Part, measure};
 use nearshore::bench::{QueryError, resident_bytes};
 use nearshore::dataset::{DataError, Dataset};
-use nearshore::format::{Element, Refine};
+use nearshore::format::{Element, Kind, Refine};
 use nearshore::live::{Live, LiveError};
 use nearshore::search::quality::Setting;
 use nearshore::search::{Effort, Layout, SearchParams};
@@ -24,6 +24,7 @@ use super::output::{print, print_json, rounded};
 use super::progress::Progress;
 use super::search::check_dimensions;
 use super::signals::stop_gracefully;
+use super::size::whole;
 
 /// How far an inserted row moves from the one that it is made of to another.
 const BLEND: f32 = 0.1;
@@ -52,10 +53,10 @@ pub(crate) struct ConcurrentArgs {
     #[arg(long, default_value_t = 5.0, value_name = "S")]
     pub(crate) seconds: f64,
     /// Hits a query
-    #[arg(long, short, default_value_t = 10, value_name = "N")]
+    #[arg(long, short, default_value_t = 10, value_name = "N", value_parser = whole)]
     pub(crate) k: usize,
     /// Effort: candidates kept while walking
-    #[arg(long, value_name = "N", conflicts_with = "recall")]
+    #[arg(long, value_name = "N", value_parser = whole, conflicts_with = "recall")]
     pub(crate) ef: Option<usize>,
     /// Effort: the cheapest whose measured recall is at least this [default: 0.95]
     #[arg(long, value_name = "R")]
@@ -69,6 +70,10 @@ pub(crate) fn run(args: &ConcurrentArgs, common: &Common) -> Result<(), Fail> {
         return Err(Fail::usage(format!("--seconds {}: above 0 and at most 86400 would be right", args.seconds)));
     }
     let index = Index::open(&args.file)?;
+    if index.reader().section(Kind::Edges, 0).is_none() {
+        let right = "an index that nearshore build made, before an export --for web, would be right";
+        return Err(Fail::usage(format!("{}: the index has no graph, and a writer inserts into one; {right}", args.file.display())));
+    }
     let progress = Progress::new(common);
     let read = |path: &Path| -> Result<Queries, Fail> {
         let data = Dataset::open(path, &args.from.options(None, &|done, total| progress.tell("reading", done, total)))?;

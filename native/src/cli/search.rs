@@ -11,7 +11,7 @@ use nearshore::dataset::{Dataset, parse_vector};
 use nearshore::filter::RowSet;
 use nearshore::format::{Kind, Plan};
 use nearshore::io::blocks::{BlockOptions, Method};
-use nearshore::search::{Effort, Layout, SearchError, SearchParams, Stats};
+use nearshore::search::{Effort, Layout, Pending, SearchError, SearchParams, Stats};
 use nearshore::segments::{self, SegmentError};
 use nearshore::{DiskIndex, DiskOptions, Driver, Flight, Index, Pool, Queries, Segments, base64};
 
@@ -41,6 +41,19 @@ pub(super) fn check_unread(plan: &PlanArgs, options: &[(&str, bool)]) -> Result<
     }
 }
 
+/// Refuses a number of tiles where none are searched.
+pub(super) fn check_probes<'a>(plan: &PlanArgs, mut files: impl Iterator<Item = (&'a Path, &'a Index)>) -> Result<(), Fail> {
+    let without = files.find(|(_, file)| plan.plan.unwrap_or(file.plan()) != Plan::Tiles);
+    let Some((path, file)) = without.filter(|_| plan.probes.is_some()) else { return Ok(()) };
+    let (path, right) = (path.display(), "--ef or --recall, or a file of nearshore export --for web, would be right");
+    Err(Fail::usage(match plan.plan {
+        Some(other) if file.plan() == Plan::Tiles => {
+            format!("--probes is for searches of tiles: --plan tiles in place of --plan {} would be right", other.as_str())
+        }
+        _ => format!("--probes is for searches of tiles, and {path} has none: {right}"),
+    }))
+}
+
 /// Refuses a bound of memory that holds nothing by which searches could go.
 pub(super) fn check_memory(index: &DiskIndex, memory: Option<u64>) -> Result<(), Fail> {
     match memory {
@@ -68,6 +81,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     check_layout(&args.plan)?;
     check_unread(&args.plan, &[("--memory", args.memory.is_some())])?;
     let index = open_all(&args.file, args.plan.driver, args.plan.layout, common)?;
+    check_probes(&args.plan, index.iter())?;
     let (queries, name) = queries(args, common)?;
     check_dimensions(index.first(), &args.file, &queries, &name)?;
     let effort = match (args.ef, args.recall) {
@@ -78,6 +92,9 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
     let rows = select(&index, &args.only)?;
+    if !common.json && !common.quiet && rows.as_ref().is_some_and(|rows| matching(rows) == 0) {
+        let _ = writeln!(io::stderr().lock(), "--filter: no row matches it");
+    }
     let asked = Asked { args, index: &index, queries: &queries, params, only: rows.as_deref() };
     let with_payload = index.iter().any(|(_, segment)| segment.reader().section(Kind::Payload, 0).is_some());
     let pool = Pool::new(common.threads.map_or(0, usize::from)).map_err(|error| Fail::io(&args.file, &error))?;
@@ -206,6 +223,11 @@ fn queries(args: &SearchArgs, common: &Common) -> Result<(Queries, String), Fail
     Ok((Queries::of(&data)?, data.name().to_owned()))
 }
 
+/// Threads that read blocks: one unless more are asked for, as what their searches in flight read is held in memory.
+fn reading_threads(common: &Common, queries: usize) -> usize {
+    common.threads.map_or(1, usize::from).min(queries).max(1)
+}
+
 /// What is searched for, and where.
 struct Asked<'a> {
     args: &'a SearchArgs,
@@ -230,6 +252,15 @@ impl Asked<'_> {
         found.into_iter().map(|found| found.and_then(with_payloads)).collect()
     }
 
+    /// Refuses what no search of this file can be, before it is said what it waits for.
+    fn can_begin(&self, disk: &DiskIndex, only: Option<&RowSet>) -> Result<(), SearchError> {
+        let (first, mut pending) = (self.queries.get(0), Pending::new());
+        match only {
+            Some(rows) => disk.index().start_where(first, &self.params, rows, &mut pending),
+            None => disk.index().start(first, &self.params, &mut pending),
+        }
+    }
+
     /// Answers of all queries by a driver that reads blocks as they are wanted: one segment after the other, among which the memory is shared
     /// out.
     fn read_all(&self, method: Method, payloads: bool, common: &Common) -> Result<Vec<Answer>, Fail> {
@@ -248,12 +279,13 @@ impl Asked<'_> {
             if self.only.is_some() {
                 check_filter(&self.args.plan, &disk)?;
             }
+            let only = self.only.and_then(|only| only.get(segment));
             if !common.quiet {
+                self.can_begin(&disk, only).map_err(|error| Fail::search(path, "row 0", &error))?;
                 let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.line(&self.params));
             }
             let found = Mutex::new((&mut answers, None));
-            let flight = Flight { threads: 1, in_flight: disk.in_flight(), payloads };
-            let only = self.only.and_then(|only| only.get(segment));
+            let flight = Flight { threads: reading_threads(common, self.queries.len()), in_flight: disk.in_flight(), payloads };
             disk.search_all(self.queries, &self.params, only, flight, &|query, ended| {
                 if total > 1 {
                     progress.tell("searching", done.fetch_add(1, Ordering::Relaxed) + 1, Some(total));
@@ -327,8 +359,24 @@ impl Answer {
         }
         if verbose {
             let Stats { distances, hops, ef } = self.found.stats;
-            writeln!(out, "      {distances} distances, {hops} hops, ef {ef}")?;
+            write!(out, "      {distances} distances")?;
+            // What compares all rows has neither.
+            if ef > 0 {
+                write!(out, ", {hops} hops, ef {ef}")?;
+            }
+            writeln!(out)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_read_by_as_many_threads_as_are_asked_for_and_have_work() {
+        let threads = |asked, queries| reading_threads(&Common { json: false, quiet: false, verbose: 0, threads: asked }, queries);
+        assert_eq!((threads(Some(3), 10), threads(Some(3), 2), threads(None, 10), threads(Some(8), 0)), (3, 2, 1, 1));
     }
 }

@@ -37,6 +37,7 @@ pub(crate) struct SetArgs {
 pub(crate) fn run(args: &SetArgs, common: &Common) -> Result<(), Fail> {
     check_name(&args.output)?;
     let inputs: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
+    check_once(&inputs)?;
     let sink = output::begin(&args.output, args.force, &inputs)?;
     let progress = Progress::new(common);
     let made = Segments::make(&args.files, &args.output, sink, &mut |done, total| progress.tell("comparing ids", done, Some(total)));
@@ -58,6 +59,17 @@ pub(crate) fn run(args: &SetArgs, common: &Common) -> Result<(), Fail> {
         }));
     }
     if common.quiet { Ok(()) } else { print(|out| writeln!(out, "{path}: {rows} rows in {count} segments")) }
+}
+
+/// Refuses a file that is given twice, by whichever names.
+fn check_once(files: &[&Path]) -> Result<(), Fail> {
+    for (at, file) in files.iter().enumerate() {
+        if let Some(before) = files[..at].iter().find(|before| output::is_same(before, file)) {
+            let also = if before == file { String::new() } else { format!(", as {} as well", before.display()) };
+            return Err(Fail::usage(format!("{}: given twice{also}; each file once would be right", file.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Says which files have not all the columns that others have: a filter by those fails on the set.

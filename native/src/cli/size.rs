@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes and counts as people write them.
 
 use std::str::FromStr;
 
@@ -16,6 +16,11 @@ impl FromStr for Bytes {
         let bytes = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
         bytes.map(Self).ok_or("must be a number of bytes, such as 100MiB")
     }
+}
+
+/// A count of something, with what would be right where it is none.
+pub(crate) fn whole(text: &str) -> Result<usize, String> {
+    text.trim().parse().map_err(|_| "a whole number, such as 40, would be right".to_owned())
 }
 
 #[cfg(test)]

@@ -153,6 +153,12 @@ fn drivers_and_threads_change_no_answer() {
     assert_eq!(search("--driver slice"), mapped);
     assert_eq!(search("--driver auto --threads 2"), mapped);
     assert_ne!(search("--plan scan")["results"][0]["distances"], mapped["results"][0]["distances"]);
+    // Those that read blocks, too: as many threads as are asked for.
+    for threads in ["", " --threads 3"] {
+        assert_eq!(search(&format!("--driver pread{threads}")), mapped, "{threads}");
+    }
+    let verbose = |plan: &str| sandbox.run(&format!("search base.shore --queries query.fbin -v --plan {plan}")).ok().stdout;
+    assert!(verbose("walk").contains(" hops, ef ") && !verbose("scan").contains("ef 0"));
     let near = mapped["results"][0]["hits"][4]["distance"].as_f64().unwrap();
     let radius = search(&format!("--radius {near}"));
     assert_eq!(ids(&radius["results"][0]), ids(&mapped["results"][0])[..5]);

@@ -177,6 +177,20 @@ fn searches_that_a_file_is_not_made_for_say_which_one_is() {
     search("web.shore", "--refine originals").fails(2, &["was built without originals: refine by records"]);
     search("web.shore", "--probes 0").fails(2, &["--probes must be at least 1"]);
     misused(&sandbox, "search web.shore --queries query.fbin --probes many", "--probes");
+    search("web.shore", "--plan scan --probes 3").fails(2, &["--probes is for searches of tiles: --plan tiles in place of --plan scan"]);
+    for line in ["search base.shore", "search base.shore --driver pread", "bench base.shore", "bench base.shore --driver pread"] {
+        let words = ["--probes is for searches of tiles, and base.shore has none", "nearshore export --for web"];
+        sandbox.run(&format!("{line} --queries query.fbin --probes 3")).fails(2, &words);
+    }
+    // A refusal alone: what such a search would wait for is not to the point.
+    let refused = search("web.shore", "--plan walk --driver pread");
+    assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
+    refused.fails(2, &["web.shore: the index has no graph: choose the plan scan"]);
+    sandbox
+        .run("serve web.shore --listen 127.0.0.1:0")
+        .fails(2, &["web.shore: the file has no graph, so rows cannot be inserted", "--read-only"]);
+    let concurrent = sandbox.run("bench concurrent web.shore --queries query.fbin");
+    concurrent.fails(2, &["web.shore: the index has no graph", "an index that nearshore build made"]);
     sandbox.run("tune web.shore --queries query.fbin").fails(2, &["web.shore: the index has no graph, and tune measures walks"]);
     assert_eq!(sandbox.run("search web.shore --queries query.fbin --layout fast").code, Some(3));
 }

@@ -35,6 +35,17 @@ fn ids(value: &Value, query: usize) -> Vec<u64> {
 type Condition = (&'static str, fn(u64) -> bool);
 
 #[test]
+fn a_filter_that_no_row_matches_is_said_where_nothing_is_printed() {
+    let sandbox = built();
+    let search = |more: &[&str]| {
+        let args = ["search", "base.shore", "--queries", "query.fbin", "--filter", "price > 1000"];
+        sandbox.run_args(&[&args[..], more].concat()).ok().stderr
+    };
+    assert_eq!(search(&[]), "--filter: no row matches it\n");
+    assert_eq!((search(&["--quiet"]), search(&["--json"])), (String::new(), String::new()));
+}
+
+#[test]
 fn hits_meet_the_filter_and_are_as_many_as_there_are() {
     let sandbox = built();
     let matches: [Condition; 5] = [

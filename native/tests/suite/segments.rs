@@ -99,7 +99,8 @@ fn a_set_is_made_of_files_that_fit_together() {
     sandbox.run("set a.shore wide.shore -o x.shores").fails(3, &["dimensions 4 in a.shore and 5 in wide.shore"]);
     sandbox.run("set a.shore cosine.shore -o x.shores").fails(3, &["metric l2 in a.shore and cosine in cosine.shore"]);
     sandbox.run("set below/b.shore c.shore -o x.shores").fails(3, &["id 19 is in below/b.shore and in c.shore; ids must differ"]);
-    sandbox.run("set a.shore a.shore -o x.shores").fails(3, &["id 0 is in a.shore and in a.shore"]);
+    sandbox.run("set a.shore a.shore -o x.shores").fails(2, &["a.shore: given twice; each file once would be right"]);
+    sandbox.run("set a.shore ./a.shore -o x.shores").fails(2, &["./a.shore: given twice, as a.shore as well"]);
     sandbox.run("set a.shore -o other/x.shores").fails(3, &["a.shore lies elsewhere", "the set's folder or below it"]);
     sandbox.run("set a.shore gone.shore -o x.shores").fails(4, &["gone.shore"]);
     sandbox.run("set a.shore -o x.shore").fails(2, &["x.shore: a name that ends in .shores"]);

@@ -87,10 +87,12 @@ fn bounds_of_memory_hold_or_are_refused_and_efforts_are_told_as_they_are() {
     sandbox.run("search disk.shore --queries query.fbin --memory 1MiB").fails(2, &["--memory", "--driver pread"]);
     bench("--driver pread --memory 100").fails(2, &["--memory", "bytes) at least"]);
     let text = bench("--driver pread --memory 1MiB --ef 20").ok().stdout;
-    assert!(text.contains("one round of records, and one of originals: 2 rounds, about 30 reads, at most 40; pread"), "{text}");
+    assert!(text.contains("one round of records, and one of originals: 2 rounds, about 30 blocks, at most 40; pread"), "{text}");
     assert!(text.contains("ef/gamma") && ["rounds", "blocks", "cached", "reads"].iter().all(|word| text.contains(word)), "{text}");
     // Whatever the driver: what was measured, so that it can be asked for again.
     for driver in ["slice", "pread"] {
+        let run = bench(&format!("--driver {driver} --plan scan --json")).json()["runs"][0].clone();
+        assert!(run.get("ef").is_none() && run["hops"] == 0.0, "{run}");
         let run = bench(&format!("--driver {driver} --recall 0.95 --json")).json()["runs"][0].clone();
         assert!(run["ef"].as_u64().unwrap() >= 10 && run["gamma"].as_f64().unwrap() >= 0.0 && run["asked_recall"] == 0.95, "{run}");
     }
@@ -109,14 +111,17 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
         let run = |line: String| sandbox.run_args(&line.split_whitespace().collect::<Vec<_>>());
         let search = |more: &str| run(format!("search disk.shore --queries query.fbin --driver {driver} --ef 30 {more}")).ok();
         let whole = search("").stderr;
-        let words = ["disk.shore: codes and graph (", " MiB) in memory", "one round of records: 1 round, about 20 reads, at most 30; "];
+        let words = ["disk.shore: codes and graph (", " KiB) in memory", "one round of records: 1 round, about 20 blocks, at most 30; "];
         assert!(words.iter().all(|word| whole.contains(word)) && whole.lines().count() == 1, "{whole}");
-        assert!(search("--k 50").stderr.contains(": 1 round, at most 50 reads; "));
+        assert!(search("--k 50").stderr.contains(": 1 round, at most 50 blocks; "));
         assert_eq!(search("--quiet").stderr, "");
-        assert!(search("--rerank 25").stderr.contains(": 1 round, at most 25 reads; "));
+        assert!(search("--rerank 25").stderr.contains(": 1 round, at most 25 blocks; "));
         // A scan, too, reads through the driver.
         let scan = search("--plan scan").stderr;
-        assert!(scan.contains(&format!("a round of records for every 4096 rows: 1 round, at most {records} reads; ")), "{scan}");
+        assert!(scan.contains(&format!("a round of records for every 4096 rows: 1 round, at most {records} blocks; ")), "{scan}");
+        // It has no effort.
+        let table = run(format!("bench disk.shore --queries query.fbin --driver {driver} --plan scan")).ok().stdout;
+        assert!(table.lines().last().is_some_and(|row| row.trim_start().starts_with("- ")), "{table}");
         let part = search(&format!("--memory {}", header.offset)).stderr;
         let said = |word: &str| -> f64 {
             let (before, _) = part.rsplit_once(word).unwrap();
@@ -133,13 +138,14 @@ fn what_is_waited_for_is_said_before_and_counted_after() {
         assert!(of(&run, "rounds") == 1.0 && of(&run, "cache_hits") == 0.0, "{run}");
         assert!(of(&run, "reads") > 0.0 && of(&run, "reads") <= of(&run, "blocks") && of(&run, "blocks") <= 20.0, "{run}");
         let run = bench("--plan scan");
+        assert!(run.get("ef").is_none() && run.get("gamma").is_none(), "{run}");
         assert!(of(&run, "rounds") == 1.0 && of(&run, "blocks") == records as f64 && of(&run, "reads") > 0.0, "{run}");
         // In a file of thirty pages those of several searches touch, so that one read serves them.
         // The warm-up brought all that these queries want.
         let run = bench("--memory 100MiB");
         assert!(of(&run, "reads") == 0.0 && of(&run, "cache_hits") == of(&run, "blocks") && of(&run, "blocks") > 1.0, "{run}");
         let run = bench(&format!("--memory {}", header.offset));
-        for (word, key) in [(" rounds,", "rounds"), (" reads;", "blocks")] {
+        for (word, key) in [(" rounds,", "rounds"), (" blocks;", "blocks")] {
             let (said, counted) = (said(word), of(&run, key));
             assert!(said > counted / 2.0 && said < counted * 2.0, "{key}: {said} said, {counted} counted");
         }
