@@ -101,7 +101,9 @@ fn columns_are_inserted_filtered_returned_saved_and_loaded() {
     let it = json!({ "vector": values[..DIMENSIONS], "filter": { "column": "lang", "eq": "it" } });
     assert_eq!(ids(&served.post("/search", &it).ok()), [50_000]);
     drop(served);
-    sandbox.run("serve data --column year:f64").fails(2, &["has columns year:i64, lang:string, score:f64, open:bool, not year:f64"]);
+    sandbox
+        .run("serve data --column year:f64 --listen 127.0.0.1:0")
+        .fails(2, &["has columns year:i64, lang:string, score:f64, open:bool, not year:f64"]);
 }
 
 #[test]

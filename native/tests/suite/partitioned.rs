@@ -409,7 +409,7 @@ fn a_full_disk_is_told_ahead_in_numbers() {
         eprintln!("not run: mounting a small disk is not permitted here");
         return;
     };
-    assert!(!ran.stderr.contains("0.0"), "a unit that does not fit: {ran:?}");
+    assert!(!ran.stderr.contains(" 0.0"), "a unit that does not fit: {ran:?}");
     ran.fails(4, &["x.shore.build", " MiB more are needed (partitions ", "the disk has ", " MiB free"]);
 }
 

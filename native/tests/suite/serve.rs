@@ -321,12 +321,12 @@ fn a_file_is_read_only_where_a_save_would_lose_something_or_the_user_says_so() {
 #[test]
 fn what_cannot_be_served_is_said_at_once() {
     let sandbox = Sandbox::new();
-    sandbox.run("serve absent.shore").fails(4, &["absent.shore: No such file"]);
+    sandbox.run("serve absent.shore --listen 127.0.0.1:0").fails(4, &["absent.shore: No such file"]);
     let refused = sandbox.run("serve absent --layout fast");
     assert!(refused.code == Some(2) && refused.stderr.contains("--read-only"), "{refused:?}");
-    sandbox.run("serve absent --read-only").fails(4, &["collection.shore: No such file"]);
+    sandbox.run("serve absent --read-only --listen 127.0.0.1:0").fails(4, &["collection.shore: No such file"]);
     sandbox.write("x.shore", b"something else");
-    sandbox.run("serve x.shore").fails(5, &["x.shore: "]);
+    sandbox.run("serve x.shore --listen 127.0.0.1:0").fails(5, &["x.shore: "]);
     let served = Served::start(&sandbox, "data");
     served.post("/insert", &json!({ "vector": [1, 2] })).ok();
     served.post("/save", &json!({})).ok();
@@ -336,8 +336,8 @@ fn what_cannot_be_served_is_said_at_once() {
     assert_eq!(sandbox.names(), ["data", "x.shore"], "nothing is made for a server that cannot be reached");
     sandbox.run("serve data --listen 7511").fails_in_usage("127.0.0.1:7511 would be right");
     drop(served);
-    sandbox.run("serve data --dimensions 3").fails(2, &["dimensions 2, not 3"]);
-    sandbox.run("serve data --metric ip").fails(2, &["metric l2, not ip"]);
+    sandbox.run("serve data --dimensions 3 --listen 127.0.0.1:0").fails(2, &["dimensions 2, not 3"]);
+    sandbox.run("serve data --metric ip --listen 127.0.0.1:0").fails(2, &["metric l2, not ip"]);
 }
 
 #[test]
