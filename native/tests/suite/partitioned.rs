@@ -431,7 +431,7 @@ fn a_disk_that_is_full_in_the_midst_of_a_step_is_named_and_the_same_command_goes
         "disk/x.shore.build/run-0000",
         "No space left on device",
         "; the file takes ",
-        " MiB; what was done is kept",
+        "iB; what was done is kept",
         "goes on from there",
     ];
     sandbox.run(&format!("{line} --partition 1/1")).fails(4, &words);
