@@ -9,20 +9,25 @@
 //! Inside a leaf a candidate falls only to a neighbour that is clearly nearer to it
 //! ([`LEAF_ALPHA`]): that neighbour itself may fall when the leaves come together.
 //!
-//! The result does not depend on the number of threads: what a node keeps are the smallest of a
-//! set of (distance, node), whatever order its leaves come in. What nodes keep, choose and end up with lies in one
-//! place ([`super::slots`]), without distances.
+//! Where rows are short, leaves are searched in a few passes, each for a range of nodes ([`super::passes`]): what nodes find takes
+//! more memory ([`super::slots`]) than whom they choose of it.
+//!
+//! The result depends neither on the number of threads nor of passes: what a node keeps are the smallest of a
+//! set of (distance, node), whatever order its leaves come in.
 
-use super::Neighbor;
+use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
+use super::passes::{Shape, ranges};
 use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
 use super::slots::{Row, Slots};
+use super::{NONE, Neighbor};
 use crate::format::Metric;
 use crate::par::Par;
 use crate::sort;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -55,8 +60,10 @@ const MIRRORED: usize = 16;
 pub(crate) const STEP_LEAVES: usize = 16;
 /// Tasks of one step at most, in which nodes take in what was found.
 const STEP_TASKS: usize = 256;
-/// Nodes of one step.
+/// Nodes of one step, which choose of what they found.
 const STEP_NODES: usize = 1 << 14;
+/// Nodes of one step at least, to which edges back are joined. Each looks at all edges, so there are no more than 64 of them.
+const JOIN_NODES: usize = 1 << 12;
 /// Nodes of one task.
 const TASK_NODES: usize = 32;
 
@@ -85,9 +92,24 @@ struct Found {
 /// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
 /// `progress(done)` is told in nodes and may stop the build: then `None` is returned.
 ///
-/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice. Memory, for each node: 4
-/// bytes a leaf that it joins, beside a [row](super::slots), of which 4 bytes a slot stay.
+/// Cost: `nodes * fanout * leaf / 2` distances of rows in the cache at most, in each pass, and the pruning of `nodes` lists twice. Memory,
+/// for each node: 4 bytes a leaf that it joins and its share of what a [pass](super::passes) holds; then a list of its choice and one with
+/// the edges back.
 pub fn build<P: Par>(
+    records: Records<'_>,
+    nodes: usize,
+    above: Option<&Layer>,
+    params: &LeafParams,
+    par: &P,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Option<Layer> {
+    let shape = Shape { degree: params.degree, fanout: params.fanout, record: records.space.layout.stride };
+    build_in(&ranges(shape, shape.passes(), nodes), records, nodes, above, params, par, progress)
+}
+
+/// Builds a layer with those passes.
+fn build_in<P: Par>(
+    passes: &[Range<usize>],
     records: Records<'_>,
     nodes: usize,
     above: Option<&Layer>,
@@ -104,33 +126,41 @@ pub fn build<P: Par>(
     let carving = Carving { leaf: params.leaf, fanout: params.fanout, seed: params.seed };
     let leaves = carve(records, nodes, carving, par, &mut assigners, &mut |done| tell(0, done))?;
     drop(assigners);
-    let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut slots = Slots::new(nodes, params.degree, records.space.layout.stride);
-    search_leaves(records, &leaves, params, &mut slots, par, &mut workers, &mut |share| tell(1, 4 * share))?;
-    drop(leaves);
-
-    let mut back: Vec<(u32, u32)> = Vec::new();
-    for joining in [false, true] {
-        // Where edges back are joined each step looks at all edges, so there are a bounded number of them.
-        for range in steps(nodes, if joining { STEP_NODES.max(nodes / 64) } else { STEP_NODES }) {
-            if joining {
-                tell(7, range.start)?;
-                gather_back(&slots, &range, &mut back);
-            } else {
-                tell(5, range.start * 2)?;
-            }
-            let back = joining.then_some(&back[..]);
-            slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
+    let workers = || (0..par.threads()).map(|_| Worker::default()).collect::<Vec<Worker>>();
+    let mut searchers = workers();
+    let mut chosen = Vec::with_capacity(passes.len());
+    for pass in passes {
+        let mut slots = Slots::new(pass.clone(), params.degree, records.space.layout.stride);
+        search_leaves(records, &leaves, params, &mut slots, par, &mut searchers, &mut |done| tell(1, 6 * pass.start + 4 * done))?;
+        for range in steps(pass.clone(), STEP_NODES) {
+            tell(1, 4 * pass.end + 2 * range.start)?;
+            slots.each(range, TASK_NODES, par, &mut searchers, &|mut rows, worker| {
                 for node in rows.nodes.start as u32..rows.nodes.end as u32 {
-                    worker.choose(records, above, back, params, node, &mut rows.row(node));
+                    worker.choose(records, params, node, &mut rows.row(node));
                 }
             });
         }
+        chosen.push(slots.into_chosen());
     }
-    Some(slots.into_layer())
+    drop((leaves, searchers));
+
+    let (mut workers, mut edges) = (workers(), Vec::new());
+    let mut lists = vec![NONE; nodes * params.degree];
+    for range in steps(0..nodes, JOIN_NODES.max(nodes.div_ceil(64))) {
+        tell(7, range.start)?;
+        gather_edges(&chosen, range.start as u32..range.end as u32, &mut edges);
+        let lists = &mut lists[range.start * params.degree..range.end * params.degree];
+        par.chunks(lists, TASK_NODES * params.degree, &mut workers, |task, lists, worker| {
+            for (node, list) in (range.start + task * TASK_NODES..).zip(lists.chunks_exact_mut(params.degree)) {
+                worker.join(records, above, &edges, params, node as u32);
+                list.iter_mut().zip(&worker.list).for_each(|(slot, near)| *slot = near.node);
+            }
+        });
+    }
+    Some(Layer::from_lists(params.degree, lists))
 }
 
-/// Searches all leaves; nodes take in what they find. `tell(done)` is told in nodes.
+/// Searches all leaves; the nodes of `slots` take in what they find. `tell(done)` is told in their number.
 fn search_leaves<P: Par>(
     records: Records<'_>,
     leaves: &Leaves,
@@ -142,7 +172,7 @@ fn search_leaves<P: Par>(
 ) -> Option<()> {
     // A lone leaf has to bring all that its nodes will ever see.
     let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
-    let nodes = slots.nodes();
+    let (pass, nodes) = (slots.nodes(), slots.nodes().len());
     let step = STEP_LEAVES * par.threads().max(1);
     let mut found: Vec<Found> = (0..step.min(leaves.len())).map(|_| Found::default()).collect();
     for first in (0..leaves.len()).step_by(step) {
@@ -151,10 +181,10 @@ fn search_leaves<P: Par>(
         (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
         par.chunks(found, 1, workers, |_, found, worker| {
             for Found { leaf, edges } in found {
-                worker.search_leaf(records, leaves.nodes(*leaf), params, most, edges);
+                worker.search_leaf(records, leaves.nodes(*leaf), &pass, params, most, edges);
             }
         });
-        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
+        slots.each(pass.clone(), nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
             let Range { start, end } = rows.nodes;
             for Found { edges, .. } in &*found {
                 let edges = &edges[edges.partition_point(|edge| (edge.0 as usize) < start)..];
@@ -168,21 +198,31 @@ fn search_leaves<P: Par>(
 }
 
 /// Nodes in steps that progress can be told of.
-fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..nodes).step_by(step).map(move |start| start..(start + step).min(nodes))
+fn steps(nodes: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    nodes.clone().step_by(step).map(move |start| start..(start + step).min(nodes.end))
 }
 
-/// Edges from chosen nodes among `targets` back to those who chose them, as (target, source), sorted.
-fn gather_back(slots: &Slots, targets: &Range<usize>, back: &mut Vec<(u32, u32)>) {
-    back.clear();
-    for source in 0..slots.nodes() as u32 {
-        for &target in slots.chosen(source) {
-            if targets.contains(&(target as usize)) {
-                back.push((target, source));
+/// Edges of `nodes`, sorted: from each to those it chose, and to those who chose it. `chosen` holds for one node after the other how many it
+/// chose, and whom.
+fn gather_edges(chosen: &[Vec<u32>], nodes: Range<u32>, edges: &mut Vec<(u32, u32)>) {
+    edges.clear();
+    let mut source = 0;
+    for mut words in chosen.iter().map(Vec::as_slice) {
+        while let Some((&count, rest)) = words.split_first() {
+            let (targets, rest) = rest.split_at(count as usize);
+            for &target in targets {
+                if nodes.contains(&source) {
+                    edges.push((source, target));
+                }
+                if nodes.contains(&target) {
+                    edges.push((target, source));
+                }
             }
+            (words, source) = (rest, source + 1);
         }
     }
-    sort::by_key(back, |edge| *edge);
+    sort::by_key(edges, |edge| *edge);
+    edges.dedup();
 }
 
 /// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
@@ -198,14 +238,22 @@ pub(crate) fn add_ways_out(above: &[Neighbor], degree: usize, list: &mut Vec<Nei
 }
 
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node finds there: at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, Neighbor)>) {
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node of `pass` finds there: at most `most`.
+    fn search_leaf(
+        &mut self,
+        records: Records<'_>,
+        leaf: &[u32],
+        pass: &Range<usize>,
+        params: &LeafParams,
+        most: usize,
+        edges: &mut Vec<(u32, Neighbor)>,
+    ) {
         edges.clear();
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
         self.fill_matrix(records, leaf, stride);
-        for (i, &node) in leaf.iter().enumerate() {
+        for (i, &node) in leaf.iter().enumerate().filter(|(_, node)| pass.contains(&(**node as usize))) {
             self.nearest.reset(params.near);
             let distances = &self.matrix[i * stride..][..size];
             for (j, &distance) in (0..).zip(distances) {
@@ -257,46 +305,26 @@ impl Worker {
         }
     }
 
-    /// Chooses the neighbours of `node` of what it found; or, where edges `back` are given, of whom it chose and of those who chose it, if they
-    /// are too many.
-    fn choose(
-        &mut self,
-        records: Records<'_>,
-        above: Option<&Layer>,
-        back: Option<&[(u32, u32)]>,
-        params: &LeafParams,
-        node: u32,
-        row: &mut Row<'_>,
-    ) {
+    /// Chooses the neighbours of `node` of what it found.
+    fn choose(&mut self, records: Records<'_>, params: &LeafParams, node: u32, row: &mut Row<'_>) {
+        let Self { ruler, selector, candidates, list, .. } = self;
+        ruler.measure(records, node, row.held(), candidates);
+        candidates.truncate(params.degree * 2);
+        let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
+        row.choose(list);
+    }
+
+    /// Makes the list of `node` of its `edges`, which are pruned if they are too many.
+    fn join(&mut self, records: Records<'_>, above: Option<&Layer>, edges: &[(u32, u32)], params: &LeafParams, node: u32) {
         let Self { ruler, selector, candidates, list, others, .. } = self;
+        let edges = &edges[edges.partition_point(|edge| edge.0 < node)..];
         others.clear();
-        others.extend_from_slice(row.held());
-        if let Some(back) = back {
-            let back = &back[back.partition_point(|edge| edge.0 < node)..];
-            for &(_, source) in back.iter().take_while(|edge| edge.0 == node) {
-                if !row.holds(source) {
-                    others.push(source);
-                }
-            }
-        }
+        others.extend(edges.iter().take_while(|edge| edge.0 == node).map(|edge| edge.1));
         ruler.measure(records, node, others, candidates);
-        if back.is_none() {
-            candidates.truncate(params.degree * 2);
-        }
-        if back.is_some() && candidates.len() <= params.degree {
-            list.clear();
-            list.extend_from_slice(candidates);
-        } else {
-            let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
-        }
-        if back.is_none() {
-            row.choose(list);
-            return;
-        }
+        back::prune(records, candidates, params.degree, params.selection, selector, list);
         if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
             ruler.measure(records, node, above.neighbors(node), candidates);
             add_ways_out(candidates, params.degree, list);
         }
-        row.finish(list);
     }
 }

@@ -4,7 +4,7 @@ use super::super::{BuildParams, Builder, Codes, link};
 use super::OVERLAP;
 use crate::graph::Neighbor;
 use crate::graph::leaves::STEP_LEAVES;
-use crate::graph::slots::row_bytes;
+use crate::graph::passes::Shape;
 use crate::quant::RecordLayout;
 use crate::search::Layout;
 use core::fmt;
@@ -103,7 +103,8 @@ impl core::error::Error for SplitError {}
 /// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched, its places and its
 /// row. The first counts where lists are short and leaves many.
 fn link_bytes(degree: u64, fanout: u64, record: u64) -> u64 {
-    (8 * fanout).max(row_bytes(degree as usize, record as usize) as u64 + 4 * fanout) + 48
+    let shape = Shape { degree: degree as usize, fanout: fanout as usize, record: record as usize };
+    (8 * fanout).max(shape.most_bytes() as u64) + 48
 }
 
 /// A count as the functions of a build take it.
@@ -199,7 +200,7 @@ fn members(rows: u64, parts: u64, sound: u64) -> u64 {
 pub fn least_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
     let (degree, record) = (params.m * 2, RecordLayout::new(dimensions).stride);
     let row = match params.builder {
-        Builder::Leaves => row_bytes(degree, record),
+        Builder::Leaves => Shape { degree, fanout: link::fanout(params, nodes(rows)), record }.least_bytes(),
         Builder::Insertion | Builder::Vamana => 8 * degree,
     };
     rows.saturating_mul((record + row) as u64)
