@@ -57,7 +57,7 @@ const LEAF_ALPHA: f32 = 1.2;
 const MIRRORED: usize = 16;
 
 /// Leaves of one step for each thread, whose finds are taken in before the next: a fraction of the matrix that the thread has.
-pub(crate) const STEP_LEAVES: usize = 16;
+pub(crate) const STEP_LEAVES: usize = 8;
 /// Tasks of one step at most, in which nodes take in what was found.
 const STEP_TASKS: usize = 256;
 /// Nodes of one step, which choose of what they found.
@@ -325,6 +325,58 @@ impl Worker {
         if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
             ruler.measure(records, node, above.neighbors(node), candidates);
             add_ways_out(candidates, params.degree, list);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Kernels;
+    use crate::format::Element;
+    use crate::par::{Backwards, Serial};
+    use crate::quant::{Encoding, RecordLayout, Space};
+    use crate::seed::SplitMix;
+    use crate::vectors::Vectors;
+
+    const NODES: usize = 1500;
+    const DIMENSIONS: usize = 6;
+
+    #[test]
+    fn a_layer_does_not_depend_on_passes_or_threads() {
+        let layout = RecordLayout::new(DIMENSIONS);
+        let space = Space { metric: Metric::L2, encoding: Encoding::U8, layout, mean: vec![0.0; DIMENSIONS] };
+        let mut random = SplitMix::new(14);
+        // Few values, so that many are as far.
+        let values: Vec<u8> = (0..NODES * DIMENSIONS).map(|_| random.below(12) as u8).collect();
+        let vectors = Vectors::packed(Element::U8, DIMENSIONS, &values).expect("whole rows");
+        let mut bytes = vec![0; NODES * layout.stride];
+        for (row, record) in bytes.chunks_mut(layout.stride).enumerate() {
+            let factors = space.encode(Kernels::best(), &vectors, row, &mut Vec::new(), record);
+            layout.write_tail(record, factors, row as u64, (0, 0));
+        }
+        let records = Records { space: &space, kernels: Kernels::best(), bytes: &bytes };
+        let params = LeafParams { degree: 8, leaf: 90, fanout: 7, near: 32, seed: 3, selection: Selection::HEURISTIC };
+        let link = |passes: &[Range<usize>], above: Option<&Layer>, par: &Backwards| {
+            let mut last = 0;
+            let progress = &mut |done| {
+                assert!(done >= last && done <= NODES, "{done} after {last}");
+                last = done;
+                ControlFlow::Continue(())
+            };
+            build_in(passes, records, NODES, above, &params, par, progress).expect("nothing stops it")
+        };
+        let above = build(records, 100, None, &params, &Serial, &mut |_| ControlFlow::Continue(())).expect("nothing stops it");
+        let one = link(&[0..NODES], Some(&above), &Backwards(1));
+        assert!((0..NODES as u32).all(|node| (3..=8).contains(&one.neighbors(node).len())));
+        for (passes, threads) in [(&[0..700, 700..NODES][..], 1), (&[0..600, 600..601, 601..601, 601..1400, 1400..NODES], 3)] {
+            let other = link(passes, Some(&above), &Backwards(threads));
+            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes:?}");
+        }
+        let shape = Shape { degree: params.degree, fanout: params.fanout, record: layout.stride };
+        for passes in [1, 2, 5] {
+            let other = link(&ranges(shape, passes, NODES), Some(&above), &Backwards(2));
+            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes} passes");
         }
     }
 }

@@ -83,3 +83,34 @@ pub(super) fn ranges(shape: Shape, passes: usize, nodes: usize) -> Vec<Range<usi
     let mut start = 0;
     ends.map(|end| core::mem::replace(&mut start, end)..end).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::RecordLayout;
+
+    /// At a million rows and what is usual.
+    fn shape(dimensions: usize) -> Shape {
+        Shape { degree: 32, fanout: 16, record: RecordLayout::new(dimensions).stride }
+    }
+
+    #[test]
+    fn short_records_ask_for_passes_and_long_ones_for_one() {
+        assert_eq!([16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| shape(dimensions).passes()), [0; 9]);
+    }
+
+    #[test]
+    fn passes_are_of_all_nodes_and_each_holds_about_as_much() {
+        let shape = shape(96);
+        for passes in 1..=PASSES_MAX {
+            let ranges = ranges(shape, passes, 1_000_000);
+            assert_eq!((ranges.len(), ranges[0].start, ranges[passes - 1].end), (passes, 0, 1_000_000));
+            assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let most = (shape.gathering(passes) - 4 * shape.fanout) * 1_000_000;
+            for Range { start, end } in ranges {
+                let held = start * shape.chosen() + (end - start) * shape.row();
+                assert!(held.abs_diff(most) < most / 50, "{held} and {most}");
+            }
+        }
+    }
+}
