@@ -19,7 +19,6 @@ use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
 use super::passes::{Shape, ranges};
-use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
 use super::slots::{Row, Slots};
@@ -72,7 +71,7 @@ const TASK_NODES: usize = 32;
 struct Worker {
     ruler: Ruler,
     selector: Selector,
-    nearest: Pool,
+    nearest: Vec<u64>,
     candidates: Vec<Neighbor>,
     list: Vec<Neighbor>,
     others: Vec<u32>,
@@ -202,6 +201,29 @@ fn steps(nodes: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>>
     nodes.clone().step_by(step).map(move |start| start..(start + step).min(nodes.end))
 }
 
+/// The keys of the `near` least of `distances`, nearest first; that at `own` is none.
+fn find_nearest(distances: &[f32], own: usize, near: usize, keys: &mut Vec<u64>) {
+    keys.clear();
+    let (mut limit, mut farthest) = (u64::MAX, f32::INFINITY);
+    for (node, &distance) in (0..).zip(distances) {
+        if distance > farthest || node as usize == own {
+            continue;
+        }
+        let key = Neighbor { distance, node }.key();
+        if key < limit {
+            keys.push(key);
+            // Those that are too far go when they are as many as those that are not.
+            if keys.len() == 2 * near {
+                sort::least(keys, near);
+                (limit, farthest) = (keys[near - 1], Neighbor::from_key(keys[near - 1]).distance);
+                keys.truncate(near);
+            }
+        }
+    }
+    sort::by_key(keys, |key| *key);
+    keys.truncate(near);
+}
+
 /// Edges of `nodes`, sorted: from each to those it chose, and to those who chose it. `chosen` holds for one node after the other how many it
 /// chose, and whom.
 fn gather_edges(chosen: &[Vec<u32>], nodes: Range<u32>, edges: &mut Vec<(u32, u32)>) {
@@ -249,36 +271,38 @@ impl Worker {
         edges: &mut Vec<(u32, Neighbor)>,
     ) {
         edges.clear();
+        let place = |node: usize| leaf.partition_point(|&other| (other as usize) < node);
+        let own = place(pass.start)..place(pass.end);
+        if own.is_empty() {
+            return;
+        }
+        // Exact, as what a thread holds is counted where memory has a bound.
+        edges.reserve_exact(own.len() * most);
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
-        self.fill_matrix(records, leaf, stride);
-        for (i, &node) in leaf.iter().enumerate().filter(|(_, node)| pass.contains(&(**node as usize))) {
-            self.nearest.reset(params.near);
-            let distances = &self.matrix[i * stride..][..size];
-            for (j, &distance) in (0..).zip(distances) {
-                if j as usize != i {
-                    self.nearest.insert(Neighbor { distance, node: j }.key());
-                }
-            }
+        self.fill_matrix(records, leaf, &own, stride);
+        let matrix = &self.matrix;
+        for i in own {
+            find_nearest(&matrix[i * stride..][..size], i, params.near, &mut self.nearest);
             self.list.clear();
-            for candidate in self.nearest.iter() {
-                let others = &self.matrix[candidate.node as usize * stride..][..size];
-                if self.list.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
+            for &key in &self.nearest {
+                let candidate = Neighbor::from_key(key);
+                let apart = |kept: &Neighbor| matrix[kept.node.min(candidate.node) as usize * stride + kept.node.max(candidate.node) as usize];
+                if self.list.iter().all(|kept| apart(kept) * alpha >= candidate.distance) {
                     self.list.push(candidate);
                     if self.list.len() == most {
                         break;
                     }
                 }
             }
-            edges.extend(self.list.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept })));
+            edges.extend(self.list.iter().map(|kept| (leaf[i], Neighbor { node: leaf[kept.node as usize], ..*kept })));
         }
     }
 
-    /// Distances of all pairs of `leaf`, `stride` apart; a node's distance from itself is not set.
-    fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], stride: usize) {
+    /// Distances of all pairs of `leaf`, in rows `stride` apart: of each node those from later ones, and of its `own` those from all others.
+    fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], own: &Range<usize>, stride: usize) {
         let record_bytes = records.space.layout.stride;
-        // Exact, as what a thread holds is counted where memory has a bound.
         self.bytes.clear();
         self.bytes.reserve_exact(leaf.len() * record_bytes);
         leaf.iter().for_each(|&node| self.bytes.extend_from_slice(records.record(node)));
@@ -287,17 +311,17 @@ impl Worker {
             self.matrix.reserve_exact(stride * size - self.matrix.len());
             self.matrix.resize(stride * size, 0.0);
         }
-        let own = Records { bytes: &self.bytes, ..records };
+        let beside = Records { bytes: &self.bytes, ..records };
         let Ruler { query, buffers, .. } = &mut self.ruler;
         for start in (0..size).step_by(MIRRORED) {
             let rows = start..(start + MIRRORED).min(size);
             for i in rows.clone() {
-                own.prepare(i as u32, query);
+                beside.prepare(i as u32, query);
                 buffers.places.clear();
                 buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
-                own.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
+                beside.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
             }
-            for j in start + 1..size {
+            for j in own.start.max(start + 1)..own.end {
                 for i in start..rows.end.min(j) {
                     self.matrix[j * stride + i] = self.matrix[i * stride + j];
                 }

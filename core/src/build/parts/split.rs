@@ -21,10 +21,10 @@ pub const PARTS_MAX: u32 = 65_535;
 /// Threads whose finds every build has room for, so that they cost none of what is left for threads.
 const THREADS: u64 = 2;
 
-/// What the leaves that a thread searches in a step find, for each slot of a node: half of the slots of 16 leaves of 1,000 nodes, 12 bytes
-/// each, in arrays that may have grown by half too much.
-const FOUND_BYTES: u64 = 144 << 10;
-const _: () = assert!(STEP_LEAVES * link::LEAF_MAX * size_of::<(u32, Neighbor)>() * 3 / 4 <= FOUND_BYTES as usize);
+/// What the leaves that a thread searches in a step find, for each slot of a node: half of the slots of 8 leaves of 1,000 nodes, 12 bytes
+/// each. Afterwards as much has room for the edges of a step.
+const FOUND_BYTES: u64 = 48 << 10;
+const _: () = assert!(STEP_LEAVES * link::LEAF_MAX * size_of::<(u32, Neighbor)>() / 2 <= FOUND_BYTES as usize);
 
 /// Memory of a thread at least: its stack and the pairs of a leaf.
 pub const THREAD_BYTES: u64 = 10 << 20;
@@ -99,9 +99,9 @@ impl fmt::Display for SplitError {
 
 impl core::error::Error for SplitError {}
 
-/// Bytes that linking takes of a node with `degree` slots and a record of `record` bytes that joins `fanout` leaves, at the fullest of two
-/// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched, its places and its
-/// row. The first counts where lists are short and leaves many.
+/// Bytes that linking takes of a node with `degree` slots and a record of `record` bytes that joins `fanout` leaves, at the fullest of its
+/// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched and lists made. The
+/// first counts where lists are short and leaves many.
 fn link_bytes(degree: u64, fanout: u64, record: u64) -> u64 {
     let shape = Shape { degree: degree as usize, fanout: fanout as usize, record: record as usize };
     (8 * fanout).max(shape.most_bytes() as u64) + 48
