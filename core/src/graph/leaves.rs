@@ -129,7 +129,7 @@ fn build_in<P: Par>(
     let mut searchers = workers();
     let mut chosen = Vec::with_capacity(passes.len());
     for pass in passes {
-        let mut slots = Slots::new(pass.clone(), params.degree, records.space.layout.stride);
+        let mut slots = Slots::new(pass.clone(), params.degree);
         search_leaves(records, &leaves, params, &mut slots, par, &mut searchers, &mut |done| tell(1, 6 * pass.start + 4 * done))?;
         for range in steps(pass.clone(), STEP_NODES) {
             tell(1, 4 * pass.end + 2 * range.start)?;

@@ -26,7 +26,7 @@ pub(crate) struct Shape {
 impl Shape {
     /// Bytes of a row.
     const fn row(self) -> usize {
-        row_bytes(self.degree, self.record)
+        row_bytes(self.degree)
     }
 
     /// Bytes of whom a node chose: half of its slots as a rule, and how many.
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn short_records_ask_for_passes_and_long_ones_for_one() {
-        assert_eq!([16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| shape(dimensions).passes()), [0; 9]);
+        assert_eq!([16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| shape(dimensions).passes()), [4, 3, 3, 2, 2, 2, 1, 1, 1]);
     }
 
     #[test]
