@@ -23,9 +23,9 @@ impl Layer {
         Self { degree, nodes: vec![super::NONE; rows * degree], counts: vec![0; rows] }
     }
 
-    /// A layer of so many neighbours a node, which are at the front of its `degree` slots.
-    pub(super) fn from_parts(degree: usize, nodes: Vec<u32>, counts: Vec<u16>) -> Self {
-        debug_assert_eq!(nodes.len(), counts.len() * degree);
+    /// A layer of lists in `degree` slots each, of which those behind the last neighbour are [`super::NONE`].
+    pub(super) fn from_lists(degree: usize, nodes: Vec<u32>) -> Self {
+        let counts = nodes.chunks_exact(degree).map(|list| list.partition_point(|&node| node != super::NONE) as u16).collect();
         Self { degree, nodes, counts }
     }
 

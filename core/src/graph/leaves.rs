@@ -9,20 +9,24 @@
 //! Inside a leaf a candidate falls only to a neighbour that is clearly nearer to it
 //! ([`LEAF_ALPHA`]): that neighbour itself may fall when the leaves come together.
 //!
-//! The result does not depend on the number of threads: what a node keeps are the smallest of a
-//! set of (distance, node), whatever order its leaves come in. What nodes keep, choose and end up with lies in one
-//! place ([`super::slots`]), without distances.
+//! Where rows are short, leaves are searched in a few passes, each for a range of nodes ([`super::passes`]): what nodes find takes
+//! more memory ([`super::slots`]) than whom they choose of it.
+//!
+//! The result depends neither on the number of threads nor of passes: what a node keeps are the smallest of a
+//! set of (distance, node), whatever order its leaves come in.
 
-use super::Neighbor;
+use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
-use super::pool::Pool;
+use super::passes::{Shape, ranges};
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
 use super::slots::{Row, Slots};
+use super::{NONE, Neighbor};
 use crate::format::Metric;
 use crate::par::Par;
 use crate::sort;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 
@@ -52,11 +56,13 @@ const LEAF_ALPHA: f32 = 1.2;
 const MIRRORED: usize = 16;
 
 /// Leaves of one step for each thread, whose finds are taken in before the next: a fraction of the matrix that the thread has.
-pub(crate) const STEP_LEAVES: usize = 16;
+pub(crate) const STEP_LEAVES: usize = 8;
 /// Tasks of one step at most, in which nodes take in what was found.
 const STEP_TASKS: usize = 256;
-/// Nodes of one step.
+/// Nodes of one step, which choose of what they found.
 const STEP_NODES: usize = 1 << 14;
+/// Nodes of one step at least, to which edges back are joined. Each looks at all edges, so there are no more than 64 of them.
+const JOIN_NODES: usize = 1 << 12;
 /// Nodes of one task.
 const TASK_NODES: usize = 32;
 
@@ -65,7 +71,7 @@ const TASK_NODES: usize = 32;
 struct Worker {
     ruler: Ruler,
     selector: Selector,
-    nearest: Pool,
+    nearest: Vec<u64>,
     candidates: Vec<Neighbor>,
     list: Vec<Neighbor>,
     others: Vec<u32>,
@@ -85,9 +91,24 @@ struct Found {
 /// Builds a layer of the first `nodes` nodes of `records`, of which the first few stand in the layer `above` as well.
 /// `progress(done)` is told in nodes and may stop the build: then `None` is returned.
 ///
-/// Cost: `nodes * fanout * leaf / 2` distances at most, of rows in the cache, and the pruning of `nodes` lists twice. Memory, for each node: 4
-/// bytes a leaf that it joins, beside a [row](super::slots), of which 4 bytes a slot stay.
+/// Cost: `nodes * fanout * leaf / 2` distances of rows in the cache at most, in each pass, and the pruning of `nodes` lists twice. Memory,
+/// for each node: 4 bytes a leaf that it joins and its share of what a [pass](super::passes) holds; then a list of its choice and one with
+/// the edges back.
 pub fn build<P: Par>(
+    records: Records<'_>,
+    nodes: usize,
+    above: Option<&Layer>,
+    params: &LeafParams,
+    par: &P,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Option<Layer> {
+    let shape = Shape { degree: params.degree, fanout: params.fanout, record: records.space.layout.stride };
+    build_in(&ranges(shape, shape.passes(), nodes), records, nodes, above, params, par, progress)
+}
+
+/// Builds a layer with those passes.
+fn build_in<P: Par>(
+    passes: &[Range<usize>],
     records: Records<'_>,
     nodes: usize,
     above: Option<&Layer>,
@@ -104,33 +125,41 @@ pub fn build<P: Par>(
     let carving = Carving { leaf: params.leaf, fanout: params.fanout, seed: params.seed };
     let leaves = carve(records, nodes, carving, par, &mut assigners, &mut |done| tell(0, done))?;
     drop(assigners);
-    let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
-    let mut slots = Slots::new(nodes, params.degree, records.space.layout.stride);
-    search_leaves(records, &leaves, params, &mut slots, par, &mut workers, &mut |share| tell(1, 4 * share))?;
-    drop(leaves);
-
-    let mut back: Vec<(u32, u32)> = Vec::new();
-    for joining in [false, true] {
-        // Where edges back are joined each step looks at all edges, so there are a bounded number of them.
-        for range in steps(nodes, if joining { STEP_NODES.max(nodes / 64) } else { STEP_NODES }) {
-            if joining {
-                tell(7, range.start)?;
-                gather_back(&slots, &range, &mut back);
-            } else {
-                tell(5, range.start * 2)?;
-            }
-            let back = joining.then_some(&back[..]);
-            slots.each(range, TASK_NODES, par, &mut workers, &|mut rows, worker| {
+    let workers = || (0..par.threads()).map(|_| Worker::default()).collect::<Vec<Worker>>();
+    let mut searchers = workers();
+    let mut chosen = Vec::with_capacity(passes.len());
+    for pass in passes {
+        let mut slots = Slots::new(pass.clone(), params.degree);
+        search_leaves(records, &leaves, params, &mut slots, par, &mut searchers, &mut |done| tell(1, 6 * pass.start + 4 * done))?;
+        for range in steps(pass.clone(), STEP_NODES) {
+            tell(1, 4 * pass.end + 2 * range.start)?;
+            slots.each(range, TASK_NODES, par, &mut searchers, &|mut rows, worker| {
                 for node in rows.nodes.start as u32..rows.nodes.end as u32 {
-                    worker.choose(records, above, back, params, node, &mut rows.row(node));
+                    worker.choose(records, params, node, &mut rows.row(node));
                 }
             });
         }
+        chosen.push(slots.into_chosen());
     }
-    Some(slots.into_layer())
+    drop((leaves, searchers));
+
+    let (mut workers, mut edges) = (workers(), Vec::new());
+    let mut lists = vec![NONE; nodes * params.degree];
+    for range in steps(0..nodes, JOIN_NODES.max(nodes.div_ceil(64))) {
+        tell(7, range.start)?;
+        gather_edges(&chosen, range.start as u32..range.end as u32, &mut edges);
+        let lists = &mut lists[range.start * params.degree..range.end * params.degree];
+        par.chunks(lists, TASK_NODES * params.degree, &mut workers, |task, lists, worker| {
+            for (node, list) in (range.start + task * TASK_NODES..).zip(lists.chunks_exact_mut(params.degree)) {
+                worker.join(records, above, &edges, params, node as u32);
+                list.iter_mut().zip(&worker.list).for_each(|(slot, near)| *slot = near.node);
+            }
+        });
+    }
+    Some(Layer::from_lists(params.degree, lists))
 }
 
-/// Searches all leaves; nodes take in what they find. `tell(done)` is told in nodes.
+/// Searches all leaves; the nodes of `slots` take in what they find. `tell(done)` is told in their number.
 fn search_leaves<P: Par>(
     records: Records<'_>,
     leaves: &Leaves,
@@ -142,7 +171,7 @@ fn search_leaves<P: Par>(
 ) -> Option<()> {
     // A lone leaf has to bring all that its nodes will ever see.
     let most = if leaves.len() == 1 { params.degree } else { params.degree.div_ceil(2) };
-    let nodes = slots.nodes();
+    let (pass, nodes) = (slots.nodes(), slots.nodes().len());
     let step = STEP_LEAVES * par.threads().max(1);
     let mut found: Vec<Found> = (0..step.min(leaves.len())).map(|_| Found::default()).collect();
     for first in (0..leaves.len()).step_by(step) {
@@ -151,10 +180,10 @@ fn search_leaves<P: Par>(
         (first..).zip(&mut *found).for_each(|(leaf, found)| found.leaf = leaf);
         par.chunks(found, 1, workers, |_, found, worker| {
             for Found { leaf, edges } in found {
-                worker.search_leaf(records, leaves.nodes(*leaf), params, most, edges);
+                worker.search_leaf(records, leaves.nodes(*leaf), &pass, params, most, edges);
             }
         });
-        slots.each(0..nodes, nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
+        slots.each(pass.clone(), nodes.div_ceil(STEP_TASKS).max(TASK_NODES), par, workers, &|mut rows, worker| {
             let Range { start, end } = rows.nodes;
             for Found { edges, .. } in &*found {
                 let edges = &edges[edges.partition_point(|edge| (edge.0 as usize) < start)..];
@@ -168,21 +197,54 @@ fn search_leaves<P: Par>(
 }
 
 /// Nodes in steps that progress can be told of.
-fn steps(nodes: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..nodes).step_by(step).map(move |start| start..(start + step).min(nodes))
+fn steps(nodes: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    nodes.clone().step_by(step).map(move |start| start..(start + step).min(nodes.end))
 }
 
-/// Edges from chosen nodes among `targets` back to those who chose them, as (target, source), sorted.
-fn gather_back(slots: &Slots, targets: &Range<usize>, back: &mut Vec<(u32, u32)>) {
-    back.clear();
-    for source in 0..slots.nodes() as u32 {
-        for &target in slots.chosen(source) {
-            if targets.contains(&(target as usize)) {
-                back.push((target, source));
+/// The keys of the `near` least of `distances`, nearest first; that at `own` is none.
+fn find_nearest(distances: &[f32], own: usize, near: usize, keys: &mut Vec<u64>) {
+    keys.clear();
+    let (mut limit, mut farthest) = (u64::MAX, f32::INFINITY);
+    for (node, &distance) in (0..).zip(distances) {
+        if distance > farthest || node as usize == own {
+            continue;
+        }
+        let key = Neighbor { distance, node }.key();
+        if key < limit {
+            keys.push(key);
+            // Those that are too far go when they are as many as those that are not.
+            if keys.len() == 2 * near {
+                sort::least(keys, near);
+                (limit, farthest) = (keys[near - 1], Neighbor::from_key(keys[near - 1]).distance);
+                keys.truncate(near);
             }
         }
     }
-    sort::by_key(back, |edge| *edge);
+    sort::by_key(keys, |key| *key);
+    keys.truncate(near);
+}
+
+/// Edges of `nodes`, sorted: from each to those it chose, and to those who chose it. `chosen` holds for one node after the other how many it
+/// chose, and whom.
+fn gather_edges(chosen: &[Vec<u32>], nodes: Range<u32>, edges: &mut Vec<(u32, u32)>) {
+    edges.clear();
+    let mut source = 0;
+    for mut words in chosen.iter().map(Vec::as_slice) {
+        while let Some((&count, rest)) = words.split_first() {
+            let (targets, rest) = rest.split_at(count as usize);
+            for &target in targets {
+                if nodes.contains(&source) {
+                    edges.push((source, target));
+                }
+                if nodes.contains(&target) {
+                    edges.push((target, source));
+                }
+            }
+            (words, source) = (rest, source + 1);
+        }
+    }
+    sort::by_key(edges, |edge| *edge);
+    edges.dedup();
 }
 
 /// Adds what a node is linked to in the layer above, where there is room: long edges, which lead out of clusters. (Insertion leaves
@@ -198,39 +260,50 @@ pub(crate) fn add_ways_out(above: &[Neighbor], degree: usize, list: &mut Vec<Nei
 }
 
 impl Worker {
-    /// Computes all pairs of `leaf` and leaves in `edges` what each node finds there: at most `most`.
-    fn search_leaf(&mut self, records: Records<'_>, leaf: &[u32], params: &LeafParams, most: usize, edges: &mut Vec<(u32, Neighbor)>) {
+    /// Computes all pairs of `leaf` and leaves in `edges` what each node of `pass` finds there: at most `most`.
+    fn search_leaf(
+        &mut self,
+        records: Records<'_>,
+        leaf: &[u32],
+        pass: &Range<usize>,
+        params: &LeafParams,
+        most: usize,
+        edges: &mut Vec<(u32, Neighbor)>,
+    ) {
         edges.clear();
+        let place = |node: usize| leaf.partition_point(|&other| (other as usize) < node);
+        let own = place(pass.start)..place(pass.end);
+        if own.is_empty() {
+            return;
+        }
+        // Exact, as what a thread holds is counted where memory has a bound.
+        edges.reserve_exact(own.len() * most);
         let alpha = if records.space.metric == Metric::InnerProduct { 1.0 } else { LEAF_ALPHA };
         let size = leaf.len();
         let stride = size | 1; // a column of a power of two would fall on few cache lines
-        self.fill_matrix(records, leaf, stride);
-        for (i, &node) in leaf.iter().enumerate() {
-            self.nearest.reset(params.near);
-            let distances = &self.matrix[i * stride..][..size];
-            for (j, &distance) in (0..).zip(distances) {
-                if j as usize != i {
-                    self.nearest.insert(Neighbor { distance, node: j }.key());
-                }
-            }
+        self.fill_matrix(records, leaf, &own, stride);
+        let matrix = &self.matrix;
+        for i in own {
+            find_nearest(&matrix[i * stride..][..size], i, params.near, &mut self.nearest);
             self.list.clear();
-            for candidate in self.nearest.iter() {
-                let others = &self.matrix[candidate.node as usize * stride..][..size];
-                if self.list.iter().all(|kept| others[kept.node as usize] * alpha >= candidate.distance) {
+            for &key in &self.nearest {
+                let candidate = Neighbor::from_key(key);
+                let apart =
+                    |kept: &Neighbor| matrix[kept.node.min(candidate.node) as usize * stride + kept.node.max(candidate.node) as usize];
+                if self.list.iter().all(|kept| apart(kept) * alpha >= candidate.distance) {
                     self.list.push(candidate);
                     if self.list.len() == most {
                         break;
                     }
                 }
             }
-            edges.extend(self.list.iter().map(|kept| (node, Neighbor { node: leaf[kept.node as usize], ..*kept })));
+            edges.extend(self.list.iter().map(|kept| (leaf[i], Neighbor { node: leaf[kept.node as usize], ..*kept })));
         }
     }
 
-    /// Distances of all pairs of `leaf`, `stride` apart; a node's distance from itself is not set.
-    fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], stride: usize) {
+    /// Distances of all pairs of `leaf`, in rows `stride` apart: of each node those from later ones, and of its `own` those from all others.
+    fn fill_matrix(&mut self, records: Records<'_>, leaf: &[u32], own: &Range<usize>, stride: usize) {
         let record_bytes = records.space.layout.stride;
-        // Exact, as what a thread holds is counted where memory has a bound.
         self.bytes.clear();
         self.bytes.reserve_exact(leaf.len() * record_bytes);
         leaf.iter().for_each(|&node| self.bytes.extend_from_slice(records.record(node)));
@@ -239,17 +312,17 @@ impl Worker {
             self.matrix.reserve_exact(stride * size - self.matrix.len());
             self.matrix.resize(stride * size, 0.0);
         }
-        let own = Records { bytes: &self.bytes, ..records };
+        let beside = Records { bytes: &self.bytes, ..records };
         let Ruler { query, buffers, .. } = &mut self.ruler;
         for start in (0..size).step_by(MIRRORED) {
             let rows = start..(start + MIRRORED).min(size);
             for i in rows.clone() {
-                own.prepare(i as u32, query);
+                beside.prepare(i as u32, query);
                 buffers.places.clear();
                 buffers.places.extend((i + 1..size).map(|j| j * record_bytes));
-                own.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
+                beside.distances_at(query, buffers, &mut self.matrix[i * stride..][i + 1..size]);
             }
-            for j in start + 1..size {
+            for j in own.start.max(start + 1)..own.end {
                 for i in start..rows.end.min(j) {
                     self.matrix[j * stride + i] = self.matrix[i * stride + j];
                 }
@@ -257,46 +330,78 @@ impl Worker {
         }
     }
 
-    /// Chooses the neighbours of `node` of what it found; or, where edges `back` are given, of whom it chose and of those who chose it, if they
-    /// are too many.
-    fn choose(
-        &mut self,
-        records: Records<'_>,
-        above: Option<&Layer>,
-        back: Option<&[(u32, u32)]>,
-        params: &LeafParams,
-        node: u32,
-        row: &mut Row<'_>,
-    ) {
+    /// Chooses the neighbours of `node` of what it found.
+    fn choose(&mut self, records: Records<'_>, params: &LeafParams, node: u32, row: &mut Row<'_>) {
+        let Self { ruler, selector, candidates, list, .. } = self;
+        ruler.measure(records, node, row.held(), candidates);
+        candidates.truncate(params.degree * 2);
+        let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
+        row.choose(list);
+    }
+
+    /// Makes the list of `node` of its `edges`, which are pruned if they are too many.
+    fn join(&mut self, records: Records<'_>, above: Option<&Layer>, edges: &[(u32, u32)], params: &LeafParams, node: u32) {
         let Self { ruler, selector, candidates, list, others, .. } = self;
+        let edges = &edges[edges.partition_point(|edge| edge.0 < node)..];
         others.clear();
-        others.extend_from_slice(row.held());
-        if let Some(back) = back {
-            let back = &back[back.partition_point(|edge| edge.0 < node)..];
-            for &(_, source) in back.iter().take_while(|edge| edge.0 == node) {
-                if !row.holds(source) {
-                    others.push(source);
-                }
-            }
-        }
+        others.extend(edges.iter().take_while(|edge| edge.0 == node).map(|edge| edge.1));
         ruler.measure(records, node, others, candidates);
-        if back.is_none() {
-            candidates.truncate(params.degree * 2);
-        }
-        if back.is_some() && candidates.len() <= params.degree {
-            list.clear();
-            list.extend_from_slice(candidates);
-        } else {
-            let Ok(()) = selector.select(&records, candidates, params.degree, params.selection, list);
-        }
-        if back.is_none() {
-            row.choose(list);
-            return;
-        }
+        back::prune(records, candidates, params.degree, params.selection, selector, list);
         if let Some(above) = above.filter(|above| (node as usize) < above.rows()) {
             ruler.measure(records, node, above.neighbors(node), candidates);
             add_ways_out(candidates, params.degree, list);
         }
-        row.finish(list);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Kernels;
+    use crate::format::Element;
+    use crate::par::{Backwards, Serial};
+    use crate::quant::{Encoding, RecordLayout, Space};
+    use crate::seed::SplitMix;
+    use crate::vectors::Vectors;
+
+    const NODES: usize = 1500;
+    const DIMENSIONS: usize = 6;
+
+    #[test]
+    fn a_layer_does_not_depend_on_passes_or_threads() {
+        let layout = RecordLayout::new(DIMENSIONS);
+        let space = Space { metric: Metric::L2, encoding: Encoding::U8, layout, mean: vec![0.0; DIMENSIONS] };
+        let mut random = SplitMix::new(14);
+        // Few values, so that many are as far.
+        let values: Vec<u8> = (0..NODES * DIMENSIONS).map(|_| random.below(12) as u8).collect();
+        let vectors = Vectors::packed(Element::U8, DIMENSIONS, &values).expect("whole rows");
+        let mut bytes = vec![0; NODES * layout.stride];
+        for (row, record) in bytes.chunks_mut(layout.stride).enumerate() {
+            let factors = space.encode(Kernels::best(), &vectors, row, &mut Vec::new(), record);
+            layout.write_tail(record, factors, row as u64, (0, 0));
+        }
+        let records = Records { space: &space, kernels: Kernels::best(), bytes: &bytes };
+        let params = LeafParams { degree: 8, leaf: 90, fanout: 7, near: 32, seed: 3, selection: Selection::HEURISTIC };
+        let link = |passes: &[Range<usize>], above: Option<&Layer>, par: &Backwards| {
+            let mut last = 0;
+            let progress = &mut |done| {
+                assert!(done >= last && done <= NODES, "{done} after {last}");
+                last = done;
+                ControlFlow::Continue(())
+            };
+            build_in(passes, records, NODES, above, &params, par, progress).expect("nothing stops it")
+        };
+        let above = build(records, 100, None, &params, &Serial, &mut |_| ControlFlow::Continue(())).expect("nothing stops it");
+        let one = link(&[0..NODES], Some(&above), &Backwards(1));
+        assert!((0..NODES as u32).all(|node| (1..=8).contains(&one.neighbors(node).len())));
+        for (passes, threads) in [(&[0..700, 700..NODES][..], 1), (&[0..600, 600..601, 601..601, 601..1400, 1400..NODES], 3)] {
+            let other = link(passes, Some(&above), &Backwards(threads));
+            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes:?}");
+        }
+        let shape = Shape { degree: params.degree, fanout: params.fanout, record: layout.stride };
+        for passes in [1, 2, 5] {
+            let other = link(&ranges(shape, passes, NODES), Some(&above), &Backwards(2));
+            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes} passes");
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod lead;
 pub mod leaves;
 pub mod order;
 mod partition;
+pub(crate) mod passes;
 pub mod pool;
 pub mod reach;
 pub(crate) mod ruler;

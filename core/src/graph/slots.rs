@@ -1,14 +1,14 @@
-//! What nodes hold while leaves link them: numbers of nodes, a row each in one piece of memory, and no distances.
+//! What nodes hold while leaves are searched: numbers of nodes, a row each in one piece of memory, and no distances.
 //!
-//! A row is used three times. First it gathers what its node found in its leaves, of which the nearest `2 * degree` count; then whom
-//! the node chose of these; and behind them, in the end, the list with the edges back. Where an order is asked, distances are computed
-//! again, which gives the same numbers: they take half of the memory, and a build asks few times.
+//! A row gathers what its node found in its leaves, of which the nearest `2 * degree` count; then it holds whom the node chose of these.
+//! Where an order is asked, distances are computed again, which gives the same numbers: they take half of the memory, and a build asks
+//! few times.
 //!
 //! A full row lets go of all but the nearest. It has some slots to spare, so that this is rare.
 
-use super::layer::{Layer, Records};
+use super::Neighbor;
+use super::layer::Records;
 use super::ruler::Ruler;
-use super::{NONE, Neighbor};
 use crate::par::Par;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,13 +17,10 @@ use core::ops::Range;
 /// Words of a row before its slots.
 const HEAD: usize = 2;
 
-/// Bytes of a record for each slot to spare. A long record takes long to compare, and beside it a slot is small.
-const SPARE_BYTES: usize = 64;
-
-/// Rows of all nodes.
+/// Rows of some nodes.
 pub(super) struct Slots {
     words: Vec<u32>,
-    nodes: usize,
+    nodes: Range<usize>,
     shape: Shape,
 }
 
@@ -35,22 +32,19 @@ struct Shape {
     words: usize,
 }
 
-/// Slots of a row: what the nearest take, and an eighth to a half of that to spare.
-const fn slots(degree: usize, record_bytes: usize) -> usize {
-    let (spare, least) = (record_bytes / SPARE_BYTES, degree / 4);
-    let spare = if spare < least { least } else { spare };
-    2 * degree + if spare > degree { degree } else { spare }
+/// Slots of a row: what the nearest take, and an eighth of that to spare. Twice as many to spare save a twentieth of the time where records
+/// are long (100,000 x 1024), for 36 bytes a row.
+const fn slots(degree: usize) -> usize {
+    2 * degree + degree.div_ceil(4)
 }
 
-/// Bytes that a build by leaves holds of a node with `degree` slots in the end and a record of so many bytes.
-#[cfg(feature = "codes")]
-pub(crate) const fn row_bytes(degree: usize, record_bytes: usize) -> usize {
-    4 * (HEAD + slots(degree, record_bytes))
+/// Bytes of the row of a node with `degree` slots in the end.
+pub(super) const fn row_bytes(degree: usize) -> usize {
+    4 * (HEAD + slots(degree))
 }
 
-/// The row of a node. Its head is how many slots are taken, and then
-/// - while it gathers: the distance (the upper half of a [`Neighbor::key`]) of the last that counts, if it was full before;
-/// - in the end: the length of the list.
+/// The row of a node. Its head is how many slots are taken, and the distance (the upper half of a [`Neighbor::key`]) of the last that
+/// counts, if it was full before.
 pub(super) struct Row<'a> {
     degree: usize,
     head: &'a mut [u32],
@@ -67,17 +61,17 @@ pub(super) struct Rows<'a> {
 
 impl Slots {
     /// Empty rows.
-    pub(super) fn new(nodes: usize, degree: usize, record_bytes: usize) -> Self {
-        let shape = Shape { degree, words: HEAD + slots(degree, record_bytes) };
-        Self { words: vec![0; nodes * shape.words], nodes, shape }
+    pub(super) fn new(nodes: Range<usize>, degree: usize) -> Self {
+        let shape = Shape { degree, words: HEAD + slots(degree) };
+        Self { words: vec![0; nodes.len() * shape.words], nodes, shape }
     }
 
-    /// How many there are.
-    pub(super) fn nodes(&self) -> usize {
-        self.nodes
+    /// Whose they are.
+    pub(super) fn nodes(&self) -> Range<usize> {
+        self.nodes.clone()
     }
 
-    /// Calls `work` with the rows of all `nodes`, `task` of them at a time.
+    /// Calls `work` with the rows of `nodes`, which are some of its own, `task` of them at a time.
     pub(super) fn each<P: Par, W: Send>(
         &mut self,
         nodes: Range<usize>,
@@ -87,33 +81,26 @@ impl Slots {
         work: &(dyn Fn(Rows<'_>, &mut W) + Sync),
     ) {
         let shape = self.shape;
-        let words = &mut self.words[nodes.start * shape.words..nodes.end * shape.words];
+        let first = self.nodes.start;
+        let words = &mut self.words[(nodes.start - first) * shape.words..(nodes.end - first) * shape.words];
         par.chunks(words, task * shape.words, workers, |number, words, worker| {
             let first = nodes.start + number * task;
             work(Rows { nodes: first..first + words.len() / shape.words, shape, words }, worker);
         });
     }
 
-    /// Whom `node` chose.
-    pub(super) fn chosen(&self, node: u32) -> &[u32] {
-        let row = &self.words[node as usize * self.shape.words..][..self.shape.words];
-        &row[HEAD..][..row[0] as usize]
-    }
-
-    /// The lists alone, in the memory that is there.
-    pub(super) fn into_layer(mut self) -> Layer {
-        let Shape { degree, words } = self.shape;
-        let mut counts = Vec::with_capacity(self.nodes);
-        for node in 0..self.nodes {
-            let (to, from) = (node * degree, node * words);
-            let count = self.words[from + 1] as usize;
-            self.words.copy_within(from + HEAD + degree..from + HEAD + degree + count, to);
-            self.words[to + count..to + degree].fill(NONE);
-            counts.push(count as u16);
+    /// What is in the rows, one behind the other in the memory that is there: how many, and their numbers.
+    pub(super) fn into_chosen(mut self) -> Vec<u32> {
+        let mut end = 0;
+        for from in (0..self.words.len()).step_by(self.shape.words) {
+            let count = self.words[from] as usize;
+            self.words[end] = count as u32;
+            self.words.copy_within(from + HEAD..from + HEAD + count, end + 1);
+            end += 1 + count;
         }
-        self.words.truncate(self.nodes * degree);
+        self.words.truncate(end);
         self.words.shrink_to_fit();
-        Layer::from_parts(degree, self.words, counts)
+        self.words
     }
 }
 
@@ -132,11 +119,6 @@ impl Row<'_> {
         &self.slots[..self.head[0] as usize]
     }
 
-    /// Whether `node` is in it.
-    pub(super) fn holds(&self, node: u32) -> bool {
-        self.held().contains(&node)
-    }
-
     /// Takes in what the node of the row found, unless it is there, or too far to count.
     pub(super) fn offer(&mut self, records: Records<'_>, node: u32, found: Neighbor, ruler: &mut Ruler, held: &mut Vec<Neighbor>) {
         let most = 2 * self.degree;
@@ -145,7 +127,7 @@ impl Row<'_> {
             return;
         }
         let count = self.head[0] as usize;
-        if self.holds(found.node) {
+        if self.held().contains(&found.node) {
             return;
         }
         if let Some(slot) = self.slots.get_mut(count) {
@@ -165,12 +147,6 @@ impl Row<'_> {
     pub(super) fn choose(&mut self, chosen: &[Neighbor]) {
         self.slots.iter_mut().zip(chosen).for_each(|(slot, near)| *slot = near.node);
         self.head[0] = chosen.len() as u32;
-    }
-
-    /// Sets the list, beside whom the node chose.
-    pub(super) fn finish(&mut self, list: &[Neighbor]) {
-        self.slots[self.degree..].iter_mut().zip(list).for_each(|(slot, near)| *slot = near.node);
-        self.head[1] = list.len() as u32;
     }
 }
 
@@ -205,7 +181,6 @@ mod tests {
             rows in prop::collection::vec(prop::array::uniform3(0..6u8), 2..120),
             offers in prop::collection::vec(any::<prop::sample::Index>(), 0..400),
             degree in 1..9usize,
-            record_bytes in prop::sample::select(vec![0usize, 96, 1088]),
         ) {
             let (space, bytes) = records(&rows);
             let records = Records { space: &space, kernels: Kernels::best(), bytes: &bytes };
@@ -213,16 +188,18 @@ mod tests {
             let others: Vec<u32> = offers.iter().map(|offer| 1 + offer.index(rows.len() - 1) as u32).collect();
             let mut offered = Vec::new();
             ruler.measure(records, 0, &others, &mut offered);
-            let mut slots = Slots::new(rows.len(), degree, record_bytes);
+            let mut slots = Slots::new(7..9, degree);
             let width = slots.shape.words - HEAD;
-            prop_assert!((2 * degree..=3 * degree).contains(&width), "{}", width);
-            slots.each(0..1, 1, &Serial, &mut [()], &|mut rows, ()| {
+            prop_assert!((2 * degree + 1..=3 * degree).contains(&width), "{}", width);
+            slots.each(7..8, 1, &Serial, &mut [()], &|mut rows, ()| {
                 for other in &others {
                     let found = *offered.iter().find(|near| near.node == *other).unwrap();
-                    rows.row(0).offer(records, 0, found, &mut Ruler::default(), &mut Vec::new());
+                    rows.row(7).offer(records, 0, found, &mut Ruler::default(), &mut Vec::new());
                 }
             });
-            ruler.measure(records, 0, slots.chosen(0), &mut held);
+            let gathered = slots.into_chosen();
+            prop_assert_eq!(gathered.len(), 2 + gathered[0] as usize);
+            ruler.measure(records, 0, &gathered[1..gathered.len() - 1], &mut held);
             held.truncate(2 * degree);
             offered.dedup();
             offered.truncate(2 * degree);
@@ -231,19 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_node_chose_stays_beside_its_list_and_lists_become_a_layer() {
-        let nodes = 5;
-        let near = |nodes: Range<u32>| nodes.map(|node| Neighbor { distance: 0.0, node }).collect::<Vec<_>>();
-        let mut slots = Slots::new(nodes, 4, 64);
-        slots.each(0..nodes, 2, &Serial, &mut [()], &|mut rows, ()| {
+    fn whom_nodes_chose_comes_one_behind_the_other() {
+        let mut slots = Slots::new(20..25, 4);
+        slots.each(20..25, 2, &Serial, &mut [()], &|mut rows, ()| {
             for node in rows.nodes.start as u32..rows.nodes.end as u32 {
-                rows.row(node).choose(&near(10 * node..10 * node + node));
-                rows.row(node).finish(&near(100 * node..100 * node + 4 - node));
+                let chosen: Vec<Neighbor> = (20..node).map(|other| Neighbor { distance: 0.0, node: 10 * node + other }).collect();
+                rows.row(node).choose(&chosen);
             }
         });
-        assert!((0..5).all(|node| slots.chosen(node).iter().copied().eq(10 * node..10 * node + node)));
-        let layer = slots.into_layer();
-        assert_eq!((layer.rows(), layer.degree()), (nodes, 4));
-        assert!((0..5).all(|node| layer.neighbors(node).iter().copied().eq(100 * node..100 * node + 4 - node)));
+        assert_eq!(slots.into_chosen(), [0, 1, 230, 2, 240, 241, 3, 250, 251, 252, 4, 260, 261, 262, 263]);
     }
 }

@@ -4,7 +4,7 @@ use super::super::{BuildParams, Builder, Codes, link};
 use super::OVERLAP;
 use crate::graph::Neighbor;
 use crate::graph::leaves::STEP_LEAVES;
-use crate::graph::slots::row_bytes;
+use crate::graph::passes::Shape;
 use crate::quant::RecordLayout;
 use crate::search::Layout;
 use core::fmt;
@@ -21,10 +21,10 @@ pub const PARTS_MAX: u32 = 65_535;
 /// Threads whose finds every build has room for, so that they cost none of what is left for threads.
 const THREADS: u64 = 2;
 
-/// What the leaves that a thread searches in a step find, for each slot of a node: half of the slots of 16 leaves of 1,000 nodes, 12 bytes
-/// each, in arrays that may have grown by half too much.
-const FOUND_BYTES: u64 = 144 << 10;
-const _: () = assert!(STEP_LEAVES * link::LEAF_MAX * size_of::<(u32, Neighbor)>() * 3 / 4 <= FOUND_BYTES as usize);
+/// What the leaves that a thread searches in a step find, for each slot of a node: half of the slots of 8 leaves of 1,000 nodes, 12 bytes
+/// each. Afterwards as much has room for the edges of a step.
+const FOUND_BYTES: u64 = 48 << 10;
+const _: () = assert!(STEP_LEAVES * link::LEAF_MAX * size_of::<(u32, Neighbor)>() / 2 <= FOUND_BYTES as usize);
 
 /// Memory of a thread at least: its stack and the pairs of a leaf.
 pub const THREAD_BYTES: u64 = 10 << 20;
@@ -99,11 +99,12 @@ impl fmt::Display for SplitError {
 
 impl core::error::Error for SplitError {}
 
-/// Bytes that linking takes of a node with `degree` slots and a record of `record` bytes that joins `fanout` leaves, at the fullest of two
-/// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched, its places and its
-/// row. The first counts where lists are short and leaves many.
+/// Bytes that linking takes of a node with `degree` slots and a record of `record` bytes that joins `fanout` leaves, at the fullest of its
+/// moments: while leaves are made, whom it joins and its places there (4 bytes each a leaf); while they are searched and lists made. The
+/// first counts where lists are short and leaves many.
 fn link_bytes(degree: u64, fanout: u64, record: u64) -> u64 {
-    (8 * fanout).max(row_bytes(degree as usize, record as usize) as u64 + 4 * fanout) + 48
+    let shape = Shape { degree: degree as usize, fanout: fanout as usize, record: record as usize };
+    (8 * fanout).max(shape.most_bytes() as u64) + 48
 }
 
 /// A count as the functions of a build take it.
@@ -199,7 +200,7 @@ fn members(rows: u64, parts: u64, sound: u64) -> u64 {
 pub fn least_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
     let (degree, record) = (params.m * 2, RecordLayout::new(dimensions).stride);
     let row = match params.builder {
-        Builder::Leaves => row_bytes(degree, record),
+        Builder::Leaves => Shape { degree, fanout: link::fanout(params, nodes(rows)), record }.least_bytes(),
         Builder::Insertion | Builder::Vamana => 8 * degree,
     };
     rows.saturating_mul((record + row) as u64)
