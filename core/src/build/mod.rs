@@ -3,8 +3,8 @@
 //! The same input, parameters and seed give the same bytes, on any machine, with any number of
 //! threads and any kernels: distances are exact integers, chunks have fixed sizes, every order is
 //! decided by a seed or a key. Rows are read where they lie; what a build holds itself are the
-//! records (about one byte an element), the graph (four bytes a slot) and, while rows are linked, less than a third of
-//! both again: their places in leaves, and what some of them at a time find there; where asked, codes.
+//! records (about one byte an element), the graph (four bytes a slot) and, while rows are linked, a third to
+//! a half of both again: their places in leaves, and what some of them at a time find there; where asked, codes.
 
 mod codes;
 #[cfg(feature = "filter")]

@@ -392,7 +392,7 @@ mod tests {
             build_in(passes, records, NODES, above, &params, par, progress).expect("nothing stops it")
         };
         let above = build(records, 100, None, &params, &Serial, &mut |_| ControlFlow::Continue(())).expect("nothing stops it");
-        let one = link(&[0..NODES], Some(&above), &Backwards(1));
+        let one = link(core::slice::from_ref(&(0..NODES)), Some(&above), &Backwards(1));
         assert!((0..NODES as u32).all(|node| (1..=8).contains(&one.neighbors(node).len())));
         for (passes, threads) in [(&[0..700, 700..NODES][..], 1), (&[0..600, 600..601, 601..601, 601..1400, 1400..NODES], 3)] {
             let other = link(passes, Some(&above), &Backwards(threads));

@@ -261,7 +261,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_parser = words::<Refine>(&["records", "originals"]))]
     pub(crate) refine: Option<Refine>,
     /// How the file is read: into memory at once, or mapped; or what guides searches into memory and the rest as it is wanted, by
-    /// positioned reads or io_uring. Changes cost, never answers. A mapped file must not be shortened meanwhile, which ends the process; with
+    /// positioned reads or io_uring. Changes cost, never answers. A mapped file must not be shortened or written over meanwhile: the former ends the process, and what was checked is not checked again; with
     /// pread and uring that ends searches in an error; mapped with these, too, are the columns of a filter, originals of a file that was built
     /// neither for a disk nor in tiles (but for walks by its codes), and what guides searches where it is said to be mapped for want of memory
     #[arg(long, default_value = "auto", value_parser = words::<Driver>(&["auto", "slice", "mmap", "pread", "uring"]))]
@@ -345,7 +345,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) read_ahead: Option<u16>,
     /// With --driver pread or uring: searches in flight on each thread at most, one begun only when no other can go on
-    /// [default: 8 where codes and graph are in memory, 32 where edges are read, else 16]
+    /// [default: 8 where codes and graph are in memory, 32 where edges are read, 8 where codes are as well, else 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) in_flight: Option<u16>,
     #[command(flatten)]

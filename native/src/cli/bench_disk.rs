@@ -244,7 +244,7 @@ impl Report<'_> {
             args.k,
             in_flight(args, index)
         )?;
-        writeln!(out, "{}", index.line(&self.runs.first().map_or_else(SearchParams::default, |run| run.setting)))?;
+        writeln!(out, "{}", index.line(&self.runs.first().map_or_else(SearchParams::default, |run| run.setting), self.selected.is_some()))?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         if let Some((rows, took)) = self.selected {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;

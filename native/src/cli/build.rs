@@ -51,8 +51,11 @@ pub(super) fn note_memory(args: &BuildArgs, data: &Dataset, rows: usize, common:
     }
 }
 
+/// What the program takes beside rows and graph: what two threads compare, buffers, itself.
+const PROGRAM_BYTES: u64 = 24 << 20;
+
 fn memory_note(params: &BuildParams, rows: usize, dimensions: usize, limit: Option<u64>) -> Option<String> {
-    let least = parts::least_bytes(rows as u64, dimensions, params);
+    let least = parts::least_bytes(rows as u64, dimensions, params) + PROGRAM_BYTES;
     let limit = limit.filter(|&limit| limit < least)?;
     // A bound leaves something for what else is there, pages of the input before all.
     let bound = ((limit / 4 * 3) >> 20) << 20;
@@ -267,7 +270,7 @@ mod tests {
         let leaves = BuildParams::new(Metric::L2);
         let vamana = BuildParams::new(Metric::L2).builder(Builder::Vamana);
         let note = |params: &BuildParams, limit| memory_note(params, 1_000_000, 96, limit);
-        let least = parts::least_bytes(1_000_000, 96, &leaves);
+        let least = parts::least_bytes(1_000_000, 96, &leaves) + PROGRAM_BYTES;
         assert!((200 << 20..600 << 20).contains(&least), "{least}");
         assert_eq!((note(&leaves, None), note(&leaves, Some(least))), (None, None));
         assert!(note(&leaves, Some(200 << 20)).unwrap().ends_with("; --memory 150MiB builds them in partitions within that"));

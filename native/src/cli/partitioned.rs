@@ -10,7 +10,7 @@ use clap::Args;
 use nearshore::build::parts::{PARTS_MAX, PARTS_MIN, Plan, THREAD_BYTES, check_params};
 use nearshore::build::{BuildError, Summary};
 use nearshore::dataset::{Dataset, Format, Options};
-use nearshore::io::{FileSink, Spill, remove_partial_files};
+use nearshore::io::{FileSink, Spill, memory_limit, remove_partial_files};
 use nearshore::partitioned::{Job, Manifest, PartitionedError, Share, Source, State, digest_of, fits, folder_of_build, threads_within};
 use nearshore::{Par as _, Pool};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use super::args::{BuildArgs, Common};
 use super::build::{choice, explain, open, say_codes, summary_json, whole, write_summary};
 use super::fail::Fail;
 use super::fresh::Fresh;
-use super::output::{check_folder, print, print_json, spare};
+use super::output::{bytes, check_folder, print, print_json, spare};
 use super::progress::Progress;
 use super::segments;
 use super::signals;
@@ -169,6 +169,10 @@ fn not_opened(error: PartitionedError) -> Fail {
 pub(crate) fn build(args: &BuildArgs, common: &Common, memory: u64) -> Result<(), Fail> {
     let (params, bound) = (args.params(args.tier.told()?), &args.bound);
     check_params(&params).map_err(refused)?;
+    if let Some(limit) = memory_limit().filter(|&limit| limit < memory && !common.quiet) {
+        let (memory, limit) = (bytes(memory), bytes(limit));
+        eprintln!("note: --memory: {memory} is more than the {limit} that this process can have; three quarters of that would be safe");
+    }
     check_folder(&args.output)?;
     spare(&args.output, &args.inputs())?;
     segments::refuse_set(&args.output, args.force, &args.inputs())?;

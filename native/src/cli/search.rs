@@ -282,7 +282,7 @@ impl Asked<'_> {
             let only = self.only.and_then(|only| only.get(segment));
             if !common.quiet {
                 self.can_begin(&disk, only).map_err(|error| Fail::search(path, "row 0", &error))?;
-                let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.line(&self.params));
+                let _ = writeln!(std::io::stderr().lock(), "{}: {}", path.display(), disk.line(&self.params, only.is_some()));
             }
             let found = Mutex::new((&mut answers, None));
             let flight = Flight { threads: reading_threads(common, self.queries.len()), in_flight: disk.in_flight(), payloads };

@@ -167,9 +167,10 @@ impl DiskIndex {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         match self.front.held {
-            Held::Graph => 8,
+            // The codes of all neighbours of a few nodes are a round of their own, and as many reads as a queue has room for.
+            Held::Graph | Held::Upper => 8,
             Held::Centroids | Held::All => 16,
-            Held::Codes | Held::Upper => 32,
+            Held::Codes => 32,
         }
     }
 
@@ -250,21 +251,25 @@ impl DiskIndex {
 /// One line: what is at hand, what searches wait for and how much that is by the file's default effort, how blocks are read.
 impl fmt::Display for DiskIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.line(&SearchParams::default()).fmt(f)
+        self.line(&SearchParams::default(), false).fmt(f)
     }
 }
 
 impl DiskIndex {
-    /// The same line for searches by `params`.
+    /// The same line for searches by `params`; what they read is left out where they are `filtered`, since the filter decides it.
     #[must_use]
-    pub fn line(&self, params: &SearchParams) -> impl fmt::Display + '_ {
-        Line { index: self, params: *params }
+    pub fn line(&self, params: &SearchParams, filtered: bool) -> impl fmt::Display + '_ {
+        Line { index: self, params: *params, filtered }
     }
 
-    fn write_line(&self, params: &SearchParams, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_line(&self, params: &SearchParams, filtered: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.front.held;
         let place = if self.resident { "in memory" } else { "mapped, for want of memory" };
-        write!(f, "{held} ({}) {place}; a search has ", bytes(self.front.resident()))?;
+        write!(f, "{held} ({}) {place}; ", bytes(self.front.resident()))?;
+        if filtered {
+            return write!(f, "what a search reads is up to its filter; {}", self.file);
+        }
+        f.write_str("a search has ")?;
         let plan = params.plan.unwrap_or(self.index.plan());
         let waits = self.waits(plan);
         match held {
@@ -285,11 +290,12 @@ impl DiskIndex {
 struct Line<'a> {
     index: &'a DiskIndex,
     params: SearchParams,
+    filtered: bool,
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.index.write_line(&self.params, f)
+        self.index.write_line(&self.params, self.filtered, f)
     }
 }
 

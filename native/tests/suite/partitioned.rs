@@ -427,13 +427,8 @@ fn a_disk_that_is_full_in_the_midst_of_a_step_is_named_and_the_same_command_goes
     sandbox.run(&format!("{line} --partition plan")).ok();
     // There was room for all of it then. Lists of a partition need more than this.
     disk.fill(300 << 10);
-    let words = [
-        "disk/x.shore.build/run-0000",
-        "No space left on device",
-        "; the file takes ",
-        "iB; what was done is kept",
-        "goes on from there",
-    ];
+    let words =
+        ["disk/x.shore.build/run-0000", "No space left on device", "; the file takes ", "iB; what was done is kept", "goes on from there"];
     sandbox.run(&format!("{line} --partition 1/1")).fails(4, &words);
     sandbox.run(&line).fails(4, &words);
     assert!(!folder.join("x.shore").exists());
