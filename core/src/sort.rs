@@ -9,15 +9,6 @@ pub(crate) fn by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
     if cfg!(target_arch = "wasm32") { short(items, key) } else { items.sort_unstable_by_key(key) }
 }
 
-/// Puts the `count` least keys first, in any order but for the last of them; there are as many at least.
-pub(crate) fn least(keys: &mut [u64], count: usize) {
-    if cfg!(target_arch = "wasm32") {
-        short(keys, |key| *key);
-    } else {
-        keys.select_nth_unstable(count - 1);
-    }
-}
-
 /// Runs up to this long are sorted by insertion, which makes fewer comparisons there.
 const INSERTION_MAX: usize = 16;
 

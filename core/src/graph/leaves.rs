@@ -19,6 +19,7 @@ use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
 use super::passes::{Shape, ranges};
+use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
 use super::slots::{Row, Slots};
@@ -71,7 +72,8 @@ const TASK_NODES: usize = 32;
 struct Worker {
     ruler: Ruler,
     selector: Selector,
-    nearest: Vec<u64>,
+    pool: Pool,
+    nearest: Vec<Neighbor>,
     candidates: Vec<Neighbor>,
     list: Vec<Neighbor>,
     others: Vec<u32>,
@@ -201,27 +203,34 @@ fn steps(nodes: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>>
     nodes.clone().step_by(step).map(move |start| start..(start + step).min(nodes.end))
 }
 
-/// The keys of the `near` least of `distances`, nearest first; that at `own` is none.
-fn find_nearest(distances: &[f32], own: usize, near: usize, keys: &mut Vec<u64>) {
-    keys.clear();
+/// The `near` nearest of `distances`, nearest first; that at `own` is none.
+fn find_nearest(distances: &[f32], own: usize, near: usize, pool: &mut Pool, nearest: &mut Vec<Neighbor>) {
+    nearest.clear();
+    if cfg!(target_family = "wasm") {
+        // Slower, and downloaded already, as walks keep what they found so.
+        pool.reset(near);
+        for (node, &distance) in (0..).zip(distances).filter(|&(node, _)| node as usize != own) {
+            pool.insert(Neighbor { distance, node }.key());
+        }
+        nearest.extend(pool.iter());
+        return;
+    }
     let (mut limit, mut farthest) = (u64::MAX, f32::INFINITY);
     for (node, &distance) in (0..).zip(distances) {
-        if distance > farthest || node as usize == own {
+        let found = Neighbor { distance, node };
+        if distance > farthest || node as usize == own || found.key() >= limit {
             continue;
         }
-        let key = Neighbor { distance, node }.key();
-        if key < limit {
-            keys.push(key);
-            // Those that are too far go when they are as many as those that are not.
-            if keys.len() == 2 * near {
-                sort::least(keys, near);
-                (limit, farthest) = (keys[near - 1], Neighbor::from_key(keys[near - 1]).distance);
-                keys.truncate(near);
-            }
+        nearest.push(found);
+        // Those that are too far go when they are as many as those that are not.
+        if nearest.len() == 2 * near {
+            let (_, last, _) = nearest.select_nth_unstable_by_key(near - 1, |near| near.key());
+            (limit, farthest) = (last.key(), last.distance);
+            nearest.truncate(near);
         }
     }
-    sort::by_key(keys, |key| *key);
-    keys.truncate(near);
+    super::sort(nearest);
+    nearest.truncate(near);
 }
 
 /// Edges of `nodes`, sorted: from each to those it chose, and to those who chose it. `chosen` holds for one node after the other how many it
@@ -284,10 +293,9 @@ impl Worker {
         self.fill_matrix(records, leaf, &own, stride);
         let matrix = &self.matrix;
         for i in own {
-            find_nearest(&matrix[i * stride..][..size], i, params.near, &mut self.nearest);
+            find_nearest(&matrix[i * stride..][..size], i, params.near, &mut self.pool, &mut self.nearest);
             self.list.clear();
-            for &key in &self.nearest {
-                let candidate = Neighbor::from_key(key);
+            for &candidate in &self.nearest {
                 let apart =
                     |kept: &Neighbor| matrix[kept.node.min(candidate.node) as usize * stride + kept.node.max(candidate.node) as usize];
                 if self.list.iter().all(|kept| apart(kept) * alpha >= candidate.distance) {
