@@ -40,7 +40,7 @@ pub(crate) struct BoundArgs {
     /// Partitions [default: as many as --memory asks for, and none where all fits]
     #[arg(long, value_name = "N", requires = "memory", value_parser = clap::value_parser!(u32).range(i64::from(PARTS_MIN)..=i64::from(PARTS_MAX)))]
     pub(crate) partitions: Option<u32>,
-    /// One step alone: `plan` first, then `1/N` to `N/N` (any order, any machine that sees FILE.build; share I of N of the partitions),
+    /// One step alone of a build with --memory: `plan` first, then `1/N` to `N/N` (any order, any machine that sees FILE.build; share I of N of the partitions),
     /// then `nearshore merge FILE.build`
     #[arg(long, value_name = "plan|I/N", requires = "memory")]
     pub(crate) partition: Option<Step>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nearshore_core::format::{Kind, Plan, Refine};
 use nearshore_core::search::quality::{Setting, TileSetting};
-use nearshore_core::search::{Layout, Pending, SearchParams};
+use nearshore_core::search::{Layout, Pending, QualityRow, SearchParams};
 
 use super::DiskIndex;
 use super::front::Held;
@@ -95,10 +95,12 @@ impl DiskIndex {
             let usual = if params.rerank.is_some() { reads } else { reads.min(params.k as f32) };
             (rounds, reads, most) = (2.0, reads + usual, 2.0 * most);
         }
-        let near = |row: &f32| (row - ef).abs();
+        // Walks that the stop rule ends have a pool of one size.
+        let stops = setting.gamma > 0.0;
+        let far = |row: &QualityRow| if stops { (row.gamma - setting.gamma).abs() } else { (row.ef as f32 - ef).abs() };
         let rows =
-            table.iter().filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && (row.gamma > 0.0) == (setting.gamma > 0.0));
-        let row = rows.min_by(|a, b| near(&(a.ef as f32)).total_cmp(&near(&(b.ef as f32))));
+            table.iter().filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && (row.gamma > 0.0) == stops);
+        let row = rows.min_by(|a, b| far(a).total_cmp(&far(b)));
         let (hops, distances) = row.map_or((ef, 20.0 * ef), |row| (row.hops * ef / row.ef as f32, row.distances * ef / row.ef as f32));
         let ahead = if self.read_ahead == 0 { Pending::READ_AHEAD } else { self.read_ahead } as f32;
         // Of those that are asked for ahead about every second is expanded before others come between: fitted to 1 to 4 ahead, of more fewer are.

@@ -92,7 +92,7 @@ impl fmt::Display for SplitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { least } => write!(f, "at least {} MiB are needed", least.div_ceil(1 << 20)),
-            Self::Parts { least, most } => write!(f, "{least} to {most} parts would be right"),
+            Self::Parts { least, most } => write!(f, "{least} to {most} parts would be right, as fewer would be too large for the memory"),
         }
     }
 }

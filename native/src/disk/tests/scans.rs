@@ -80,3 +80,25 @@ fn what_is_said_to_be_the_most_is_where_codes_leave_many_in_doubt() {
     let asked = index.expected(&SearchParams::ef(300).rerank(40).refine(Refine::Records));
     assert_eq!((asked.rounds, asked.reads, asked.at_most), (1.0, 40.0, Some(40.0)));
 }
+
+#[test]
+fn rounds_of_walks_whose_edges_are_read_are_told_by_the_effort_that_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = &files(folder.path())[1];
+    let mut options = DiskOptions::default();
+    options.blocks = options.blocks.method(Method::Pread);
+    let whole = DiskIndex::open(path, options).expect("a sound file").resident_bytes();
+    options.memory = Some(whole - 1);
+    let index = DiskIndex::open(path, options).expect("a sound file");
+    assert!(index.to_string().starts_with("codes ("), "{index}");
+    let (queries, mut told) = (queries(60), Vec::new());
+    for recall in [0.7, 0.9, 0.97] {
+        let params = SearchParams::recall(recall).plan(Plan::Walk);
+        let expected = index.expected(&params).rounds;
+        let counted = counted(&index, &queries, &params);
+        let rounds = counted.iter().map(|count| count.0).sum::<f32>() / counted.len() as f32;
+        assert!((0.6..1.7).contains(&(expected / rounds)), "{recall}: {expected} told, {rounds} in the mean");
+        told.push(expected);
+    }
+    assert!(told[2] > 1.5 * told[0], "{told:?}");
+}
