@@ -98,8 +98,7 @@ impl DiskIndex {
         // Walks that the stop rule ends have a pool of one size.
         let stops = setting.gamma > 0.0;
         let far = |row: &QualityRow| if stops { (row.gamma - setting.gamma).abs() } else { (row.ef as f32 - ef).abs() };
-        let rows =
-            table.iter().filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && (row.gamma > 0.0) == stops);
+        let rows = table.iter().filter(|row| row.plan == Plan::Walk && row.layout == Layout::Lean && (row.gamma > 0.0) == stops);
         let row = rows.min_by(|a, b| far(a).total_cmp(&far(b)));
         let (hops, distances) = row.map_or((ef, 20.0 * ef), |row| (row.hops * ef / row.ef as f32, row.distances * ef / row.ef as f32));
         let ahead = if self.read_ahead == 0 { Pending::READ_AHEAD } else { self.read_ahead } as f32;
