@@ -170,12 +170,10 @@ fn mistakes_have_a_code_and_a_field_and_change_nothing() {
 fn a_server_that_has_enough_to_do_says_so() {
     let sandbox = Sandbox::new();
     let (served, caller) = start(&sandbox, "data --in-flight 1");
-    let mut slow = served.client();
-    slow.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 17\r\n\r\n{\"vector\"");
-    served.until(|| served.get("/metrics").text.contains("in_flight 1\n").then_some(()));
+    let mut slow = served.half_an_insert();
     refused(caller.info(), Code::ResourceExhausted, "overloaded", "");
     assert_eq!(health(&caller, ""), ServingStatus::Serving);
-    slow.write(b": [1,2]}");
+    slow.write(Served::REST);
     slow.answer().ok();
     served.until_idle();
     assert_eq!(caller.info().unwrap().rows, 1);
@@ -294,7 +292,9 @@ fn answers_have_a_bound_and_keep_their_place_until_they_are_sent() {
     assert_eq!(caller.search(vec![one()]).unwrap()[0][0].payload.len(), 700_000);
     refused(caller.search(vec![one(), one()]), Code::ResourceExhausted, "answer_too_large", "");
     let get = |ids: &[u64]| caller.call::<proto::GetResponse>("Get", proto::GetRequest { ids: ids.to_vec() });
+    served.until_idle();
     assert_eq!(get(&[7]).unwrap().points.len(), 1);
+    served.until_idle();
     refused(get(&[7, 7]), Code::ResourceExhausted, "answer_too_large", "");
     served.until_idle();
 }

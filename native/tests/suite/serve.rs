@@ -178,19 +178,18 @@ fn a_server_that_has_enough_to_do_says_so() {
     let mut client = served.client();
     client.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\n\r\n");
     client.answer().refused(413, "too_large", "");
+    served.until_idle();
     let mut client = served.client();
     client.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n100001\r\n");
     client.write(&vec![b' '; 0x10_0001]);
     client.answer().refused(413, "too_large", "");
     // One request has begun and does not end.
-    let mut slow = served.client();
-    slow.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 17\r\n\r\n{\"vector\"");
-    served.until(|| served.get("/metrics").text.contains("in_flight 1\n").then_some(()));
+    let mut slow = served.half_an_insert();
     let refused = served.get("/info");
     assert_eq!(refused.header("retry-after"), Some("1"));
     refused.refused(429, "overloaded", "");
     assert_eq!(served.get("/healthz").ok(), json!({ "status": "ok" }));
-    slow.write(b": [1,2]}");
+    slow.write(Served::REST);
     assert_eq!(slow.answer().ok()["ids"], json!([0]));
     served.until_idle();
     served.get("/info").ok();
@@ -235,21 +234,17 @@ fn searches_go_on_while_rows_come_and_go() {
 fn a_stop_finishes_what_has_begun_and_a_second_one_does_not_wait() {
     let sandbox = Sandbox::new();
     let served = Served::start(&sandbox, "data");
-    let mut slow = served.client();
-    slow.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 17\r\n\r\n{\"vector\"");
-    served.until(|| served.get("/metrics").text.contains("in_flight 1\n").then_some(()));
+    let mut slow = served.half_an_insert();
     served.signal();
     // No new connection is taken; the request that has begun is finished and saved.
     served.until(|| TcpStream::connect(served.address).is_err().then_some(()));
-    slow.write(b": [1,2]}");
+    slow.write(Served::REST);
     slow.answer().ok();
     served.wait().ok();
     let served = Served::start(&sandbox, "data");
     assert_eq!(served.get("/info").ok()["rows"], 1);
     served.post("/insert", &json!({ "vector": [3, 4] })).ok();
-    let mut slow = served.client();
-    slow.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 17\r\n\r\n{\"vector\"");
-    served.until(|| served.get("/metrics").text.contains("in_flight 1\n").then_some(()));
+    let _slow = served.half_an_insert();
     served.signal();
     served.until(|| TcpStream::connect(served.address).is_err().then_some(()));
     served.signal();
@@ -402,6 +397,7 @@ fn writes_that_wait_leave_room_for_searches() {
     let sandbox = Sandbox::new();
     let served = Served::start(&sandbox, "data --in-flight 8");
     served.post("/insert", &json!({ "id": 1, "vector": [1, 2] })).ok();
+    served.until_idle();
     let mut waiting = half_inserts(&served, 8, 0);
     served.until(|| served.get("/metrics").text.contains("route=\"/insert\",status=\"429\"} 4").then_some(()));
     served.post("/insert", &json!({ "vector": [1, 2] })).refused(429, "overloaded", "");

@@ -23,6 +23,9 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// What is left of [`Served::half_an_insert`].
+    pub(crate) const REST: &[u8] = b": [1,2]}";
+
     /// Starts it with a command line, on a free port unless that says otherwise.
     pub(crate) fn start(sandbox: &Sandbox, line: &str) -> Self {
         let listen = if line.contains("--listen") { "" } else { " --listen 127.0.0.1:0" };
@@ -61,6 +64,16 @@ impl Served {
     /// Waits until no request has a place: one is free once its answer is on its way, which may be a moment after the client has it.
     pub(crate) fn until_idle(&self) {
         self.until(|| self.get("/metrics").text.contains("in_flight 0\n").then_some(()));
+    }
+
+    /// A request that has begun, alone, and goes on when the client writes [`Served::REST`].
+    pub(crate) fn half_an_insert(&self) -> Client {
+        // A request before it that still has its place would be taken for it.
+        self.until_idle();
+        let mut client = self.client();
+        client.write(b"POST /insert HTTP/1.1\r\nhost: x\r\ncontent-length: 17\r\n\r\n{\"vector\"");
+        self.until(|| self.get("/metrics").text.contains("in_flight 1\n").then_some(()));
+        client
     }
 
     /// Asks until there is something.
