@@ -239,11 +239,16 @@ impl Blocks for UringBlocks {
         self.start()?;
         self.batch.hand_over(arrived);
         self.collect(arrived)?;
-        // What ended becomes a completion when this thread asks for it, some twenty at a time.
-        while self.ring.submission().taskrun() {
-            self.enter(0)?;
-            self.collect(arrived)?;
-        }
+        ask_while_more(
+            self,
+            |own| own.ring.submission().taskrun(),
+            |own| {
+                own.enter(0)?;
+                let came = !own.ring.completion().is_empty();
+                own.collect(arrived)?;
+                Ok(came)
+            },
+        )?;
         self.start()
     }
 
@@ -272,6 +277,14 @@ impl Drop for UringBlocks {
     }
 }
 
+/// Asks as long as there is said to be more and something comes. What ended becomes a completion when this thread asks for it, some twenty
+/// at a time. The kernel marks the ring once the work is there: where the thread has done the work by then, the mark stays with nothing
+/// behind it, until something else ends.
+fn ask_while_more<T, E>(from: &mut T, is_more: impl Fn(&mut T) -> bool, mut ask: impl FnMut(&mut T) -> Result<bool, E>) -> Result<(), E> {
+    while is_more(from) && ask(from)? {}
+    Ok(())
+}
+
 /// A ring with the best settings that this kernel knows.
 fn create(entries: u32) -> io::Result<IoUring> {
     let newest =
@@ -285,4 +298,37 @@ fn create(entries: u32) -> io::Result<IoUring> {
 /// Whether a kernel says that it does not know what is asked for.
 fn unknown(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_with_nothing_behind_it_is_asked_once() {
+        // What comes by each question; the mark stays behind the last.
+        for (comes, questions) in [(vec![false], 1), (vec![true, true, false], 3)] {
+            let mut asked = 0;
+            let asks = ask_while_more(
+                &mut asked,
+                |_| true,
+                |asked| {
+                    *asked += 1;
+                    comes.get(*asked - 1).copied().ok_or("asked again")
+                },
+            );
+            assert_eq!((asks, asked), (Ok(()), questions));
+        }
+        let mut asked = 0;
+        ask_while_more(
+            &mut asked,
+            |asked| *asked < 2,
+            |asked| {
+                *asked += 1;
+                Ok::<_, BlockError>(true)
+            },
+        )
+        .expect("it ends with the mark");
+        assert_eq!(asked, 2);
+    }
 }
