@@ -4,8 +4,8 @@
 use crate::format::Table;
 #[cfg(feature = "codes")]
 use crate::format::encoding::{CODES_PQ, CODES_U4};
-use crate::graph::layer::{LayerView, Records};
-use crate::graph::{Buffers, Graph};
+use crate::graph::Buffers;
+use crate::graph::layer::Records;
 use crate::par::Par;
 #[cfg(feature = "codes")]
 use crate::quant::Coarse;
@@ -17,7 +17,6 @@ use crate::search::doubt::ranked_by_four_bits;
 use alloc::borrow::Cow;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 use core::str::FromStr;
 
 /// Rows of one task.
@@ -195,6 +194,18 @@ impl NodeCodes {
         }
     }
 
+    /// Estimated distances of `nodes`, written to `out`, which is as long.
+    pub(super) fn distances(&self, records: Records<'_>, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) {
+        let (Records { space, kernels, .. }, Buffers { places, dots }) = (records, buffers);
+        places.clear();
+        places.extend(nodes.iter().map(|&node| node as usize * self.stride));
+        match &self.table {
+            CodeTable::U4(layout) => space.distances(Some(layout), kernels, query, &self.bytes, places, dots, out),
+            #[cfg(feature = "codes")]
+            CodeTable::Coarse(coarse) => coarse.distances(space, kernels, query, &self.bytes, places, dots, out),
+        }
+    }
+
     /// Turns a query into what the codes are compared with.
     pub(super) fn prepare(&self, records: Records<'_>, query: &mut Prepared) {
         let _ = (records, &query);
@@ -203,41 +214,5 @@ impl NodeCodes {
             #[cfg(feature = "codes")]
             CodeTable::Coarse(coarse) => coarse.prepare(records.space, records.kernels, query),
         }
-    }
-}
-
-/// A layer that is walked by its nodes' codes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Coded<'a> {
-    pub(super) view: LayerView<'a>,
-    pub(super) codes: &'a NodeCodes,
-}
-
-impl Graph for Coded<'_> {
-    type Error = Infallible;
-
-    fn nodes(&self) -> usize {
-        self.view.nodes
-    }
-
-    fn neighbors(&self, node: u32, out: &mut Vec<u32>) -> Result<(), Infallible> {
-        self.view.neighbors(node, out)
-    }
-
-    fn distances(&self, query: &Prepared, nodes: &[u32], buffers: &mut Buffers, out: &mut [f32]) -> Result<(), Infallible> {
-        let NodeCodes { table, stride, bytes } = self.codes;
-        let (Records { space, kernels, .. }, Buffers { places, dots }) = (self.view.records, buffers);
-        places.clear();
-        places.extend(nodes.iter().map(|&node| node as usize * stride));
-        match table {
-            CodeTable::U4(layout) => space.distances(Some(layout), kernels, query, bytes, places, dots, out),
-            #[cfg(feature = "codes")]
-            CodeTable::Coarse(coarse) => coarse.distances(space, kernels, query, bytes, places, dots, out),
-        }
-        Ok(())
-    }
-
-    fn prefetch(&self, node: u32) {
-        self.view.prefetch(node);
     }
 }

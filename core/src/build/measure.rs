@@ -1,11 +1,11 @@
 //! The quality table: searches for rows of the build itself at a ladder of efforts, against brute
 //! force over the input.
 //!
-//! Each row is left out of its own answer and hidden from its own walk: a walk that may pass through
-//! the row itself, whose edges lead straight to its nearest, finds more than any stranger's query
-//! would (measured on MNIST: 0.976 where queries that are not rows found 0.915).
+//! They are searched for as if they were no rows of it: none is in an answer, and none in the graph
+//! ([`super::held_out`]).
 
-use super::codes::{Coded, NodeCodes};
+use super::codes::NodeCodes;
+use super::held_out::{HeldOut, Measured};
 use super::ingest::Arranged;
 #[cfg(feature = "codes")]
 use super::neighbors::{NodeNeighbors, Surrounded};
@@ -13,11 +13,11 @@ use super::{BuildParams, Input, Progress, Stage};
 use crate::format::{Plan, Refine};
 use crate::graph::beam::{Beam, Limits};
 use crate::graph::hnsw::Hierarchy;
-use crate::graph::layer::{LayerView, Records};
+use crate::graph::layer::Records;
 use crate::graph::pool::Pool;
-use crate::graph::select::Nodes;
 #[cfg(feature = "codes")]
 use crate::graph::sweep::Sweep;
+use crate::graph::without::place;
 use crate::graph::{Buffers, Graph, NONE, Neighbor, Stats};
 use crate::par::Par;
 use crate::quant::{Encoding, Prepared, exact};
@@ -36,6 +36,8 @@ const QUERIES: usize = 500;
 const QUERIES_MIN: usize = 200;
 /// One row in this many is searched for, so that measuring stays cheap beside building.
 const QUERY_SHARE: usize = 200;
+/// One row in this many is taken out of the graph at most.
+const HELD_OUT_SHARE: usize = 8;
 /// Hits that count.
 const K: usize = 10;
 /// Candidates computed again, where codes of few bits do not ask for more.
@@ -105,10 +107,11 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
     if nodes <= K {
         return Some(Vec::new());
     }
-    let queries = (nodes / QUERY_SHARE).clamp(QUERIES_MIN, QUERIES);
-    // Node 0 is where every walk begins, so it cannot be hidden.
+    let queries = (nodes / QUERY_SHARE).clamp(QUERIES_MIN, QUERIES).min(nodes.div_ceil(HELD_OUT_SHARE));
+    // Node 0 is where every walk begins, so it stays.
     let sample = seed::sample(seed::hash(params.seed, 0x7175_616C, 0), nodes as u64 - 1, queries);
-    let mut probes: Vec<Probe> = sample.iter().map(|&node| Probe { node: node as u32 + 1, ..Probe::default() }).collect();
+    let sample: Vec<u32> = sample.iter().map(|&node| node as u32 + 1).collect();
+    let mut probes: Vec<Probe> = sample.iter().map(|&node| Probe { node, ..Probe::default() }).collect();
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
     let layouts = bench.layouts();
     let steps = (1 + layouts.len() * (EFS.len() + GAMMAS.len())) as u64;
@@ -118,7 +121,8 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
         progress(Stage::Measure, *step - 1, steps).is_continue().then_some(())
     };
     tell(&mut step)?;
-    bench.find_truth(&mut probes, &mut workers, par);
+    bench.find_truth(&sample, &mut probes, &mut workers, par);
+    let held = HeldOut::new(bench, &sample, par);
     let mut table = Vec::new();
     let plain = EFS.iter().map(|&ef| Setting { ef, gamma: 0.0 });
     let stopped = GAMMAS.iter().map(|&gamma| Setting { ef: GAMMA_EF, gamma });
@@ -132,7 +136,7 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
                 tell(&mut step)?;
                 par.chunks(&mut probes, 8, &mut workers, |_, probes, worker| {
                     for probe in probes {
-                        bench.walk(probe, setting, layout, worker);
+                        bench.walk(&held, probe, setting, layout, worker);
                     }
                 });
                 let rows = bench.tally(&probes, setting, layout);
@@ -162,8 +166,8 @@ impl Bench<'_> {
     }
 
     /// Brute force over the input, from its first row to its last, or over the records where those are the input.
-    fn find_truth<P: Par>(&self, probes: &mut [Probe], workers: &mut [Worker], par: &P) {
-        let met = self.met();
+    fn find_truth<P: Par>(&self, sample: &[u32], probes: &mut [Probe], workers: &mut [Worker], par: &P) {
+        let met = self.met(sample);
         // A row of f32 and its codes as a query.
         let group = (QUERY_BYTES / (6 * self.input.vectors.dimensions())).max(TOGETHER);
         for probes in probes.chunks_mut(group) {
@@ -184,15 +188,15 @@ impl Bench<'_> {
     }
 
     /// Whom queries meet: of every input row the node that it became, and its squared length; or every node, where records are the input. Either
-    /// is in the order in which what is compared lies.
-    fn met(&self) -> Vec<(u32, f32)> {
-        let nodes = 0..self.arranged.nodes.len() as u32;
-        if self.exact() {
-            return nodes.map(|node| (node, 0.0)).collect();
-        }
-        let mut met = vec![(NONE, 0.0); self.input.vectors.rows()];
-        for node in nodes {
-            met[self.arranged.nodes[node as usize] as usize] = (node, self.length_sq(node));
+    /// is in the order in which what is compared lies. Not the sample.
+    fn met(&self, sample: &[u32]) -> Vec<(u32, f32)> {
+        let (nodes, exact) = (&self.arranged.nodes, self.exact());
+        let mut met = vec![(NONE, 0.0); if exact { nodes.len() } else { self.input.vectors.rows() }];
+        for (node, &row) in (0..).zip(nodes) {
+            if place(sample, node).is_none() {
+                let (at, length_sq) = if exact { (node, 0.0) } else { (row, self.length_sq(node)) };
+                met[at as usize] = (node, length_sq);
+            }
         }
         met
     }
@@ -202,7 +206,7 @@ impl Bench<'_> {
         let Records { space, kernels, .. } = self.records;
         row.resize(self.input.vectors.dimensions(), 0.0);
         for (at, &(node, length_sq)) in (first..).zip(met).filter(|(_, met)| met.0 != NONE) {
-            let probes = probes.iter_mut().filter(|probe| probe.node != node);
+            let probes = probes.iter_mut();
             if self.exact() {
                 let record = self.records.record(node);
                 let factors = space.layout.factors(record);
@@ -227,14 +231,13 @@ impl Bench<'_> {
 
     fn prepare(&self, node: u32) -> Prepared {
         let mut prepared = Prepared::new();
-        let view = LayerView { layer: &self.graph.layers[0], records: self.records, nodes: self.arranged.nodes.len() };
-        let Ok(()) = view.prepare(node, &mut prepared);
+        self.records.prepare(node, &mut prepared);
         prepared
     }
 
     /// Searches as an open file would, and counts true neighbours among the first `K` by records
     /// and by originals.
-    fn walk(&self, probe: &mut Probe, setting: Setting, layout: Layout, worker: &mut Worker) {
+    fn walk(&self, held: &HeldOut, probe: &mut Probe, setting: Setting, layout: Layout, worker: &mut Worker) {
         let kernels = self.records.kernels;
         self.decode(probe.node, &mut worker.row);
         worker.query.query(self.records.space, kernels, Query::F32(&worker.row));
@@ -243,9 +246,9 @@ impl Bench<'_> {
         }
         probe.stats = Stats::default();
         match layout {
-            Layout::Lean => self.walk_lean(probe, setting, worker),
+            Layout::Lean => self.walk_lean(held, probe, setting, worker),
             #[cfg(feature = "codes")]
-            Layout::Fast => self.walk_fast(probe, setting, worker),
+            Layout::Fast => self.walk_fast(held, probe, setting, worker),
         }
         let truth = &probe.truth;
         let right = |found: &[Neighbor]| found.iter().take(K).filter(|near| truth.contains(&near.node)).count() as u32;
@@ -270,18 +273,14 @@ impl Bench<'_> {
     }
 
     /// Walks over nodes' own rows.
-    fn walk_lean(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
+    fn walk_lean(&self, held: &HeldOut, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
         let mut entry = 0;
-        for layer in self.graph.layers.iter().skip(1).rev() {
-            let view = LayerView { layer, records: self.records, nodes: layer.rows() };
-            self.step(&view, worker, entry, Limits { hidden: probe.node, ..Limits::ef(1) }, &mut probe.stats);
+        for layer in (1..self.graph.layers.len()).rev() {
+            self.step(&held.layer(self, layer), worker, entry, Limits::ef(1), &mut probe.stats);
             entry = worker.beam.pool.iter().next().map_or(entry, |nearest| nearest.node);
         }
-        let layer = &self.graph.layers[0];
-        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
-        let limits = setting.limits(K, self.params.metric, layer.rows());
-        let limits = Limits { hidden: probe.node, ..limits };
-        self.step(&view, worker, entry, limits, &mut probe.stats);
+        let graph = held.layer(self, 0);
+        self.step(&graph, worker, entry, setting.limits(K, self.params.metric, graph.view.nodes), &mut probe.stats);
     }
 
     /// Leaves in `found` what a walk found, as records rank it: where codes guided it those that they leave in doubt, for originals to rank
@@ -296,18 +295,16 @@ impl Bench<'_> {
         let Worker { beam, query, found, nodes, distances, buffers, .. } = worker;
         found.clear();
         let _ = layout;
-        let layer = &self.graph.layers[0];
-        let view = LayerView { layer, records: self.records, nodes: layer.rows() };
-        let Some(Coded { view, codes }) = self.coded(view) else {
+        let Some(codes) = self.codes.filter(|_| cfg!(feature = "codes")) else {
             found.extend(beam.pool.iter());
             return 0;
         };
-        let tolerance = |near: &Neighbor| Ok(codes.tolerance(view.records.space, query, near.node, near.distance, exact));
+        let tolerance = |near: &Neighbor| Ok(codes.tolerance(self.records.space, query, near.node, near.distance, exact));
         let Ok(()) = take_in_doubt::<Infallible>(beam.pool.iter(), K, codes.ranked(K), &tolerance, &mut |_| Ok(true), found);
         nodes.clear();
         nodes.extend(found.iter().map(|found| found.node));
         distances.resize(nodes.len(), 0.0);
-        let Ok(()) = view.distances(query, nodes, buffers, distances);
+        let Ok(()) = self.records.distances(query, nodes, buffers, distances);
         found.iter_mut().zip(distances).for_each(|(found, distance)| found.distance = *distance);
         crate::graph::sort(found);
         found.len() as u32
@@ -315,14 +312,13 @@ impl Bench<'_> {
 
     /// Walks by codes of neighbours.
     #[cfg(feature = "codes")]
-    fn walk_fast(&self, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
+    fn walk_fast(&self, held: &HeldOut, probe: &mut Probe, setting: Setting, worker: &mut Worker) {
         let Some(neighbors) = self.neighbors else { return };
         let records = self.records;
         let Worker { sweep, query, .. } = worker;
         sweep.query.prepare(records.space, records.kernels, &neighbors.rotation, query);
         let limits = setting.limits(K, self.params.metric, records.rows());
-        let limits = Limits { hidden: probe.node, ..limits };
-        let graph = Surrounded { records, neighbors };
+        let graph = Surrounded { records, neighbors, instead: &held.rows };
         let keep = if self.params.originals { RERANK.max(limits.ef) } else { RERANK };
         let Ok(()) = sweep.search(&graph, records.kernels, query, [0], keep, limits, &mut probe.stats);
     }
@@ -336,12 +332,8 @@ impl Bench<'_> {
         &[Layout::Lean]
     }
 
-    fn step(&self, view: &LayerView<'_>, worker: &mut Worker, entry: u32, limits: Limits, stats: &mut Stats) {
-        debug_assert!(view.nodes() > entry as usize);
-        let Ok(()) = match self.coded(*view) {
-            Some(coded) => worker.beam.search(&coded, &worker.query, [entry], limits, stats),
-            None => worker.beam.search(view, &worker.query, [entry], limits, stats),
-        };
+    fn step(&self, graph: &Measured<'_>, worker: &mut Worker, entry: u32, limits: Limits, stats: &mut Stats) {
+        let Ok(()) = worker.beam.search(graph, &worker.query, [entry], limits, stats);
     }
 
     /// Candidates computed again, as a file's table says it.
@@ -351,11 +343,6 @@ impl Bench<'_> {
             return codes.ranked(K).1;
         }
         RERANK
-    }
-
-    /// The layer with what guides its walks, if not the records.
-    fn coded<'a>(&'a self, view: LayerView<'a>) -> Option<Coded<'a>> {
-        self.codes.filter(|_| cfg!(feature = "codes")).map(|codes| Coded { view, codes })
     }
 
     /// One row a refine level.

@@ -10,6 +10,7 @@ mod codes;
 #[cfg(feature = "filter")]
 mod columns;
 mod finish;
+mod held_out;
 mod ingest;
 mod link;
 mod measure;

@@ -1,5 +1,6 @@
 //! Codes of the neighbours of every node, made of their records: what the walks of the fast layout read.
 
+use super::held_out::Measured;
 use crate::graph::layer::{LayerView, Records};
 use crate::graph::surround::{Coder, Rows};
 use crate::graph::sweep::Surroundings;
@@ -8,6 +9,7 @@ use crate::quant::Prepared;
 use crate::quant::neighbors::NeighborLayout;
 use crate::quant::rotation::Rotation;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
 /// A row a node.
@@ -31,6 +33,21 @@ impl NodeNeighbors {
         Self { layout, rotation, codes }
     }
 
+    /// Rows that lead to one of `sample`, as they would be in `graph`, which is without it.
+    pub(super) fn without<P: Par>(&self, graph: &Measured<'_>, sample: &[u32], par: &P) -> Vec<(u32, Vec<u8>)> {
+        let Records { space, kernels, .. } = graph.view.records;
+        let leads = |&node: &u32| {
+            self.row(node)
+                .chunks(self.layout.block())
+                .any(|block| NeighborLayout::slots_of(block).iter().any(|slot| sample.binary_search(&u32::from_le_bytes(*slot)).is_ok()))
+        };
+        let mut rows: Vec<(u32, Vec<u8>)> =
+            (0..graph.view.nodes as u32).filter(leads).map(|node| (node, vec![0; self.layout.stride()])).collect();
+        let coder = Coder { layout: self.layout, space, rotation: &self.rotation, kernels, rank: None };
+        let Ok(()) = coder.some_rows(par, graph, |node| Ok::<_, Infallible>(graph.view.records.record(node)), &mut rows);
+        rows
+    }
+
     /// The row of `node`, its neighbours named as nodes.
     pub(crate) fn row(&self, node: u32) -> &[u8] {
         &self.codes[node as usize * self.layout.stride()..][..self.layout.stride()]
@@ -42,6 +59,17 @@ impl NodeNeighbors {
 pub(super) struct Surrounded<'a> {
     pub(super) records: Records<'a>,
     pub(super) neighbors: &'a NodeNeighbors,
+    /// Rows that are read instead of its own, by node.
+    pub(super) instead: &'a [(u32, Vec<u8>)],
+}
+
+impl Surrounded<'_> {
+    fn row(&self, node: u32) -> &[u8] {
+        match self.instead.binary_search_by_key(&node, |row| row.0) {
+            Ok(at) => &self.instead[at].1,
+            Err(_) => self.neighbors.row(node),
+        }
+    }
 }
 
 impl Surroundings for Surrounded<'_> {
@@ -59,7 +87,7 @@ impl Surroundings for Surrounded<'_> {
         let Records { space, kernels, .. } = self.records;
         let record = self.records.record(node);
         let distance = space.distance(query, &space.layout.factors(record), space.dot(kernels, query, record));
-        Ok((distance, self.neighbors.row(node)))
+        Ok((distance, self.row(node)))
     }
 
     /// Rows of huge numbers: a neighbour whose distance f32 cannot say is as good as none.
@@ -68,6 +96,6 @@ impl Surroundings for Surrounded<'_> {
     }
 
     fn ahead(&self, node: u32) -> [&[u8]; 2] {
-        [self.records.record(node), self.neighbors.row(node)]
+        [self.records.record(node), self.row(node)]
     }
 }

@@ -32,6 +32,7 @@ mod sweep_pool;
 #[cfg(feature = "codes")]
 pub mod vamana;
 pub mod visited;
+pub(crate) mod without;
 
 use crate::quant::Prepared;
 use crate::sort;

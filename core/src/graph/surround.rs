@@ -92,6 +92,30 @@ impl Coder<'_> {
         Ok(codes)
     }
 
+    /// Rows of some nodes, `stride` bytes each, in the memory that is there.
+    ///
+    /// # Errors
+    /// What the graph or `record` reports.
+    pub(crate) fn some_rows<'r, P: Par, G: Nodes + Sync>(
+        &self,
+        par: &P,
+        graph: &G,
+        record: impl Fn(u32) -> Result<&'r [u8], G::Error> + Sync,
+        rows: &mut [(u32, Vec<u8>)],
+    ) -> Result<(), G::Error>
+    where
+        G::Error: Send,
+    {
+        let mut workers: Vec<(Worker, Result<(), G::Error>)> = (0..par.threads()).map(|_| (Worker::default(), Ok(()))).collect();
+        par.chunks(rows, TASK_NODES, &mut workers, |_, rows, (worker, result)| {
+            let done = rows.iter_mut().try_for_each(|(node, row)| self.row(graph, *node, &record, worker, row));
+            if result.is_ok() {
+                *result = done;
+            }
+        });
+        workers.into_iter().try_for_each(|(_, result)| result)
+    }
+
     fn row<'r, G: Nodes>(
         &self,
         graph: &G,
