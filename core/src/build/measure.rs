@@ -107,11 +107,10 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
     if nodes <= K {
         return Some(Vec::new());
     }
-    let queries = (nodes / QUERY_SHARE).clamp(QUERIES_MIN, QUERIES).min(nodes.div_ceil(HELD_OUT_SHARE));
+    let queries = (nodes / QUERY_SHARE).clamp(QUERIES_MIN, QUERIES).min(nodes.div_ceil(HELD_OUT_SHARE)).min(nodes - K);
     // Node 0 is where every walk begins, so it stays.
     let sample = seed::sample(seed::hash(params.seed, 0x7175_616C, 0), nodes as u64 - 1, queries);
-    let sample: Vec<u32> = sample.iter().map(|&node| node as u32 + 1).collect();
-    let mut probes: Vec<Probe> = sample.iter().map(|&node| Probe { node, ..Probe::default() }).collect();
+    let mut sample: Vec<u32> = sample.iter().map(|&node| node as u32 + 1).collect();
     let mut workers: Vec<Worker> = (0..par.threads()).map(|_| Worker::default()).collect();
     let layouts = bench.layouts();
     let steps = (1 + layouts.len() * (EFS.len() + GAMMAS.len())) as u64;
@@ -121,8 +120,12 @@ pub(super) fn measure<P: Par>(bench: &Bench<'_>, par: &P, progress: &mut Progres
         progress(Stage::Measure, *step - 1, steps).is_continue().then_some(())
     };
     tell(&mut step)?;
+    let held = HeldOut::new(bench, &mut sample, par);
+    if sample.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut probes: Vec<Probe> = sample.iter().map(|&node| Probe { node, ..Probe::default() }).collect();
     bench.find_truth(&sample, &mut probes, &mut workers, par);
-    let held = HeldOut::new(bench, &sample, par);
     let mut table = Vec::new();
     let plain = EFS.iter().map(|&ef| Setting { ef, gamma: 0.0 });
     let stopped = GAMMAS.iter().map(|&gamma| Setting { ef: GAMMA_EF, gamma });
@@ -354,7 +357,7 @@ impl Bench<'_> {
         let row = |&refine: &Refine| {
             let rerank = match layout {
                 Layout::Lean if self.codes.is_some() => self.rerank(),
-                _ if refine == Refine::Originals || self.codes.is_some() => RERANK,
+                _ if refine == Refine::Originals => RERANK,
                 _ => 0,
             };
             let again = mean(&|probe| u64::from(probe.again[refine as usize]));

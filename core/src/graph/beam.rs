@@ -28,8 +28,8 @@ pub struct Limits {
     /// Candidates farther than this factor times the k-th distance end the walk; infinite: never.
     /// A factor on the distance as computed, so `(1 + gamma)^2` for squared L2.
     pub stop: f32,
-    /// A node that the walk must not see ([`NONE`]: no such node): how a row of the file
-    /// is measured as if it were none.
+    /// A node that the walk must not see ([`NONE`]: no such node): how a row of the graph finds
+    /// its own neighbours.
     pub hidden: u32,
 }
 

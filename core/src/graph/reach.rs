@@ -10,6 +10,7 @@ use super::layer::LayerView;
 use super::layer::{Layer, Records};
 use super::ruler::Ruler;
 use super::select::Nodes;
+use super::without::{Without, place};
 use super::{NONE, Neighbor, Stats};
 use crate::quant::Prepared;
 use alloc::vec;
@@ -39,11 +40,11 @@ impl Tree {
         self.parent[node as usize] != NONE
     }
 
-    /// Follows all edges of the nodes that were reached since the last call.
-    fn grow(&mut self, layer: &Layer) {
+    /// Follows all edges of the nodes that were reached since the last call, in a layer or in what it is without some.
+    fn grow(&mut self, layer: &Layer, without: Option<&Without>) {
         while let Some(&node) = self.queue.get(self.done) {
             self.done += 1;
-            for &next in layer.neighbors(node) {
+            for &next in without.and_then(|without| without.list(node)).unwrap_or_else(|| layer.neighbors(node)) {
                 self.reach(next, node);
             }
         }
@@ -61,14 +62,25 @@ impl Tree {
 #[must_use]
 pub fn unreached(layer: &Layer) -> usize {
     let mut tree = Tree::new(layer.rows());
-    tree.grow(layer);
+    tree.grow(layer, None);
     layer.rows() - tree.queue.len()
+}
+
+/// Takes out of `gone`, which ascend, whom others need: nodes without which a part of `layer` is not reached from node 0. `without` is the
+/// layer without `gone`. Returns whether there were such; those before them on a way show as soon as they are back.
+pub(crate) fn keep_bridges(layer: &Layer, without: &Without, gone: &mut Vec<u32>) -> bool {
+    let mut tree = Tree::new(layer.rows());
+    tree.grow(layer, Some(without));
+    let before = gone.len();
+    let lost: Vec<bool> = (0..layer.rows() as u32).map(|node| !tree.reached(node) && place(gone, node).is_none()).collect();
+    gone.retain(|&node| node as usize >= lost.len() || !layer.neighbors(node).iter().any(|&next| lost[next as usize]));
+    gone.len() < before
 }
 
 /// Makes every node of `layer` reachable from node 0; returns how many edges that took.
 pub fn mend(layer: &mut Layer, records: Records<'_>) -> usize {
     let mut tree = Tree::new(layer.rows());
-    tree.grow(layer);
+    tree.grow(layer, None);
     let mut beam = Beam::default();
     let mut query = Prepared::new();
     let mut scratch = (Ruler::default(), Vec::new());
@@ -86,7 +98,7 @@ pub fn mend(layer: &mut Layer, records: Records<'_>) -> usize {
         if let Some(from) = linked.or_else(|| link_anywhere(layer, records, &tree, node, &mut scratch)) {
             tree.reach(node, from);
             mended += 1;
-            tree.grow(layer);
+            tree.grow(layer, None);
         }
     }
     mended

@@ -76,7 +76,6 @@ impl Sweep {
         self.pool.reset(limits.ef.max(2));
         self.nearest.reset(keep.max(limits.k));
         self.visited.reset(graph.nodes());
-        self.visited.insert(limits.hidden);
         for node in entries {
             if (node as usize) < graph.nodes() {
                 self.pool.merge(&mut [entry_of(Neighbor { distance: f32::MIN, node })]);

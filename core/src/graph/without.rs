@@ -1,5 +1,6 @@
 //! A layer as it would be if some of its nodes were none: lists that lead to one of them lose it, and take in of its neighbours what
-//! pruning keeps of all (FreshDiskANN, arXiv 2105.09613, algorithm 4). The layer stays what it is; lists that differ lie beside it.
+//! pruning keeps of all (FreshDiskANN, arXiv 2105.09613, algorithm 4). What a list had besides stays, ways out of clusters too, so
+//! what is new has the places that came free. The layer stays what it is; lists that differ lie beside it.
 
 use super::Neighbor;
 use super::layer::{Layer, Records};
@@ -9,6 +10,8 @@ use crate::par::Par;
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// Candidates of a list for each of its places at most: one whose neighbours are all gone has degree times as many.
+const CANDIDATES_SHARE: usize = 4;
 /// Nodes of one task.
 const TASK_NODES: usize = 32;
 
@@ -53,9 +56,10 @@ impl Without {
                 let Worker { ruler, selector, others, candidates, list } = &mut *worker;
                 let own = layer.neighbors(node);
                 others.clear();
+                let degree = layer.degree();
                 let mut take = |list: &[u32]| {
                     for &next in list {
-                        if next != node && !is_gone(next) && !others.contains(&next) {
+                        if others.len() < CANDIDATES_SHARE * degree && next != node && !is_gone(next) && !others.contains(&next) {
                             others.push(next);
                         }
                     }
@@ -63,15 +67,13 @@ impl Without {
                 take(own);
                 own.iter().filter(|&&next| is_gone(next)).for_each(|&next| take(layer.neighbors(next)));
                 ruler.measure(records, node, others, candidates);
-                let Ok(()) = selector.select(&records, candidates, layer.degree(), selection, list);
-                // What the list had stays as it did: lists of builds are not pruned where all fits.
-                for near in candidates {
-                    if own.contains(&near.node) && !list.contains(near) {
-                        list.push(*near);
-                    }
-                }
+                let Ok(()) = selector.select(&records, candidates, degree, selection, list);
+                list.retain(|near| !own.contains(&near.node));
+                candidates.retain(|near| own.contains(&near.node));
+                list.truncate(degree - candidates.len());
+                list.append(candidates);
                 super::sort(list);
-                mended.extend(list.iter().take(layer.degree()).map(|near| near.node));
+                mended.extend(list.iter().map(|near| near.node));
             }
         });
         Self { nodes, lists }
@@ -125,7 +127,7 @@ mod tests {
                 // Who led nowhere else has the list that it had, and so has who leads to nothing that is gone.
                 assert_eq!(without.list(node).is_some(), own.iter().any(|next| gone.contains(next)));
                 assert!(list(node).len() <= 12 && list(node).iter().all(|next| *next != node && !gone.contains(next)));
-                assert!(own.iter().filter(|next| !gone.contains(next)).take(6).all(|next| list(node).contains(next)), "the nearest stay");
+                assert!(own.iter().filter(|next| !gone.contains(next)).all(|next| list(node).contains(next)), "what is there stays");
                 new += list(node).iter().filter(|next| !own.contains(next)).count();
                 todo.extend_from_slice(list(node));
             }

@@ -1,6 +1,6 @@
 //! The quality table: what recall each effort was measured to give, on this very file.
 //!
-//! A build searches for some of its own rows, each left out of its own answer, at a ladder of
+//! A build searches for some of its own rows as if they were none of the file, at a ladder of
 //! efforts, and stores what it saw; a table measured on other queries may take its place.
 //! `recall: 0.95` then picks the cheapest row that reached it.
 //! The table says what was measured and on what; a search never claims a recall.
@@ -18,7 +18,7 @@ pub const QUALITY_BYTES: usize = 48;
 #[cfg(feature = "codes")]
 const FAST_WALK: u32 = 3;
 
-/// A source of measured queries: rows of the file, each left out of its own answer.
+/// A source of measured queries: rows of the file, left out of its answers, and of the graph of walks.
 pub const FROM_ROWS: u32 = 0;
 /// A source of measured queries: queries that were given.
 pub const FROM_QUERIES: u32 = 1;
@@ -139,7 +139,9 @@ impl Setting {
     /// Turns the parameters' effort into a setting, by what the file's table says of walks by `layout`.
     ///
     /// For another `k` than the table's, `ef` grows with `k`: that keeps the share of candidates
-    /// to hits, and is an estimate. A recall that no row reached gets the row that came nearest.
+    /// to hits, and is an estimate. For a smaller `k` rows with a stop rule do not count: it would
+    /// look at a nearer hit than it was measured by. A recall that no row reached gets the row that
+    /// came nearest.
     #[must_use]
     pub fn choose(params: &SearchParams, layout: Layout, refine: Refine, table: &[QualityRow]) -> Self {
         let wanted = match params.effort {
@@ -147,7 +149,8 @@ impl Setting {
             Effort::Recall(recall) => recall,
             Effort::Auto => 0.95,
         };
-        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == layout && row.refine == refine);
+        let as_measured = |row: &QualityRow| row.gamma == 0.0 || params.k >= row.k as usize;
+        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == layout && row.refine == refine && as_measured(row));
         let Some(row) = cheapest(rows(), wanted) else {
             return Self { ef: guess(wanted).max(params.k.saturating_mul(2)), gamma: params.gamma.unwrap_or(0.0) };
         };
@@ -275,6 +278,8 @@ mod tests {
         let table = vec![row(16, 0.0, 0.9, 300.0), row(40, 0.0, 0.97, 700.0), row(400, 0.1, 0.96, 500.0)];
         let choose = |params: SearchParams| Setting::choose(&params, Layout::Lean, Refine::Records, &table);
         assert_eq!(choose(SearchParams::recall(0.96)), Setting { ef: 400, gamma: 0.1 });
+        // A stop rule measured by the tenth hit says nothing of one that looks at the third.
+        assert_eq!(choose(SearchParams::recall(0.96).k(3)), Setting { ef: 37, gamma: 0.0 });
         assert_eq!(choose(SearchParams::recall(0.9)), Setting { ef: 16, gamma: 0.0 });
         // Halfway in recall between ef 16 and ef 40, rounded up.
         assert_eq!(choose(SearchParams::recall(0.935)).ef, 29);

@@ -174,7 +174,7 @@ pub(super) fn write_summary(
         writeln!(out, "  columns: {}", columns.join(", "))?;
     }
     let Some(first) = summary.quality.first() else { return Ok(()) };
-    writeln!(out, "  recall@{} against brute force on {} of the rows, each left out of its own answer:", first.k, first.queries)?;
+    writeln!(out, "  recall@{} against brute force on {} of the rows, as if they were not in the file:", first.k, first.queries)?;
     write_quality(out, &summary.quality, verbose)?;
     let by_codes = summary.quality.iter().filter(|row| row.layout == Layout::Lean);
     let best = by_codes.map(|row| row.recall).fold(0.0, f32::max);

@@ -196,7 +196,7 @@ fn write_text(
         let QualityRow { k, queries, source, .. } = first;
         match *source {
             FROM_QUERIES => writeln!(out, "\n  recall@{k}, measured on {queries} queries that were given:")?,
-            _ => writeln!(out, "\n  recall@{k}, measured on {queries} of the rows, each left out of its own answer:")?,
+            _ => writeln!(out, "\n  recall@{k}, measured on {queries} of the rows, as if they were not in the file:")?,
         }
         write_quality(out, quality, common.verbose > 0)?;
     }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::threads::Threads;
+use nearshore_core::build::Codes;
 use nearshore_core::error::Damage;
 use nearshore_core::live::Live;
-use nearshore_core::search::{Layout, SearchError};
+use nearshore_core::search::{Layout, QualityRow, SearchError};
 
 const DIMENSIONS: usize = 24;
 
@@ -210,4 +211,16 @@ fn codes_of_other_records_than_those_of_the_neighbours_are_damage() {
         // What a live index takes up does not include them, so it may.
         assert!(Live::from_index(&damaged).is_ok());
     }
+}
+
+#[test]
+fn what_the_fast_layout_is_measured_to_find_does_not_depend_on_other_codes() {
+    let table = |codes| {
+        let (index, _) = built(DIMENSIONS, &rows(), &params(Metric::L2).codes(codes).layout(Layout::Fast));
+        let fast = |row: &&QualityRow| row.layout == Layout::Fast;
+        index.quality().expect("a table").iter().filter(fast).copied().collect::<Vec<_>>()
+    };
+    let without = table(Codes::None);
+    assert!(without.len() > 3);
+    assert_eq!(without, table(Codes::U4));
 }

@@ -90,7 +90,9 @@ fn the_recall_that_was_asked_for_is_about_what_strangers_get() {
     assert!(!summary.quality.is_empty());
     for wanted in [0.8f32, 0.9, 0.95, 0.99] {
         let got = recall(&index, DIMENSIONS, &queries, &SearchParams::recall(wanted).plan(Plan::Walk));
-        assert!(got >= f64::from(wanted) - 0.06, "asked for {wanted}, got {got}");
+        // Not much more, either, where the ladder has a step so low.
+        let more = got - f64::from(wanted.max(summary.quality[0].recall));
+        assert!((-0.06..=0.06).contains(&more), "asked for {wanted}, got {got}");
     }
     let effort = |recall: f32| {
         let query = Query::F32(&queries[..DIMENSIONS]);

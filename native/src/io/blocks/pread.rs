@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -199,7 +200,9 @@ impl Pool {
                 // The lock is held while waiting for a job, not while reading.
                 let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(mut job) = job else { break };
-                job.result = read(&*file, &mut job.group, job.memory.bytes_mut(), align);
+                // A thread that went away with a job would leave the searching one waiting for ever.
+                let work = AssertUnwindSafe(|| read(&*file, &mut job.group, job.memory.bytes_mut(), align));
+                job.result = catch_unwind(work).unwrap_or_else(|_| Err(io::Error::other("what reads the file panicked")));
                 if finished.send(job).is_err() {
                     break;
                 }

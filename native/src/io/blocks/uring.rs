@@ -163,15 +163,18 @@ impl UringBlocks {
 
     /// Gives the kernel what is queued, and waits for `completions`.
     fn enter(&mut self, completions: usize) -> Result<(), BlockError> {
-        for _ in 0..BUSY_MAX {
+        let mut busy = 0;
+        while busy < BUSY_MAX {
             match self.ring.submit_and_wait(completions) {
                 Ok(_) => return Ok(()),
+                // A signal, which says nothing of the ring.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) => {
                     // Completions must be taken before there is room for more.
                     if !self.ring.completion().is_empty() {
                         return Ok(());
                     }
+                    busy += 1;
                     std::thread::sleep(BUSY_PAUSE);
                 }
                 Err(error) => return Err(BlockError::Stopped(error)),

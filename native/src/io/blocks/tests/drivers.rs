@@ -170,6 +170,32 @@ fn a_read_that_is_interrupted_for_ever_ends() {
     assert!(matches!(collect(&mut blocks)[..], [(0, Err(BlockError::Io { .. }))]));
 }
 
+/// A file whose reads of one place panic.
+struct Panics(File);
+
+impl ReadAt for Panics {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        assert_ne!(offset, 100_000, "a panic of a test");
+        self.0.read_at(buffer, offset)
+    }
+}
+
+#[test]
+fn a_panic_in_a_thread_that_reads_is_an_error_of_that_block() {
+    let sample = Sample::new();
+    let rules = Merging { align: 1, gap: 0, bytes_max: 1 << 16 };
+    let mut blocks = PreadBlocks::new(Arc::new(Panics(File::open(sample.path()).unwrap())), sample.len(), rules, 2);
+    for round in 0..3 {
+        (0..5).for_each(|block| blocks.submit(block, block * 50_000, 1000));
+        for (block, bytes) in collect(&mut blocks) {
+            match bytes {
+                Ok(bytes) => assert_eq!(bytes, sample.bytes[block as usize * 50_000..][..1000]),
+                Err(error) => assert!(block == 2 && error.to_string().contains("panicked"), "{round}: {block}: {error}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_driver_may_go_while_reads_are_under_way() {
     let sample = Sample::new();
