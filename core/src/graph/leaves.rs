@@ -18,7 +18,7 @@
 use super::back;
 use super::layer::{Layer, Records};
 use super::partition::{Assigner, Carving, Leaves, carve};
-use super::passes::{Shape, ranges};
+use super::passes::{self, Shape};
 use super::pool::Pool;
 use super::ruler::Ruler;
 use super::select::{Selection, Selector};
@@ -105,12 +105,12 @@ pub fn build<P: Par>(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Layer> {
     let shape = Shape { degree: params.degree, fanout: params.fanout, record: records.space.layout.stride };
-    build_in(&ranges(shape, shape.passes(), nodes), records, nodes, above, params, par, progress)
+    build_in(&|start, chosen| passes::next(shape, nodes, start, chosen), records, nodes, above, params, par, progress)
 }
 
-/// Builds a layer with those passes.
+/// Builds a layer with those passes: the next of them by where it begins, and the bytes that are held of those before.
 fn build_in<P: Par>(
-    passes: &[Range<usize>],
+    next: &dyn Fn(usize, usize) -> Range<usize>,
     records: Records<'_>,
     nodes: usize,
     above: Option<&Layer>,
@@ -129,8 +129,9 @@ fn build_in<P: Par>(
     drop(assigners);
     let workers = || (0..par.threads()).map(|_| Worker::default()).collect::<Vec<Worker>>();
     let mut searchers = workers();
-    let mut chosen = Vec::with_capacity(passes.len());
-    for pass in passes {
+    let (mut chosen, mut start, mut held) = (Vec::new(), 0, 0);
+    while start < nodes {
+        let pass = next(start, held);
         let mut slots = Slots::new(pass.clone(), params.degree);
         search_leaves(records, &leaves, params, &mut slots, par, &mut searchers, &mut |done| tell(1, 6 * pass.start + 4 * done))?;
         for range in steps(pass.clone(), STEP_NODES) {
@@ -141,19 +142,23 @@ fn build_in<P: Par>(
                 }
             });
         }
+        start = pass.end;
         chosen.push(slots.into_chosen());
+        held = chosen.iter().map(|words| size_of_val(&words[..])).sum();
     }
     drop((leaves, searchers));
 
     let (mut workers, mut edges) = (workers(), Vec::new());
-    let mut lists = vec![NONE; nodes * params.degree];
+    // Zeros, which take memory as they are written over: what was chosen goes meanwhile.
+    let mut lists = vec![0; nodes * params.degree];
     for range in steps(0..nodes, JOIN_NODES.max(nodes.div_ceil(64))) {
         tell(7, range.start)?;
-        gather_edges(&chosen, range.start as u32..range.end as u32, &mut edges);
+        gather_edges(&mut chosen, range.start as u32..range.end as u32, &mut edges);
         let lists = &mut lists[range.start * params.degree..range.end * params.degree];
         par.chunks(lists, TASK_NODES * params.degree, &mut workers, |task, lists, worker| {
             for (node, list) in (range.start + task * TASK_NODES..).zip(lists.chunks_exact_mut(params.degree)) {
                 worker.join(records, above, &edges, params, node as u32);
+                list.fill(NONE);
                 list.iter_mut().zip(&worker.list).for_each(|(slot, near)| *slot = near.node);
             }
         });
@@ -234,23 +239,33 @@ fn find_nearest(distances: &[f32], own: usize, near: usize, pool: &mut Pool, nea
 }
 
 /// Edges of `nodes`, sorted: from each to those it chose, and to those who chose it. `chosen` holds for one node after the other how many it
-/// chose, and whom.
-fn gather_edges(chosen: &[Vec<u32>], nodes: Range<u32>, edges: &mut Vec<(u32, u32)>) {
+/// chose, and whom; edges that no later nodes ask for leave it.
+fn gather_edges(chosen: &mut [Vec<u32>], nodes: Range<u32>, edges: &mut Vec<(u32, u32)>) {
     edges.clear();
     let mut source = 0;
-    for mut words in chosen.iter().map(Vec::as_slice) {
-        while let Some((&count, rest)) = words.split_first() {
-            let (targets, rest) = rest.split_at(count as usize);
-            for &target in targets {
+    for words in chosen {
+        let (mut from, mut end) = (0, 0);
+        while from < words.len() {
+            let (head, count) = (end, words[from] as usize);
+            end += 1;
+            for at in from + 1..=from + count {
+                let target = words[at];
                 if nodes.contains(&source) {
                     edges.push((source, target));
                 }
                 if nodes.contains(&target) {
                     edges.push((target, source));
                 }
+                if source.max(target) >= nodes.end {
+                    words[end] = target;
+                    end += 1;
+                }
             }
-            (words, source) = (rest, source + 1);
+            words[head] = (end - head - 1) as u32;
+            (from, source) = (from + 1 + count, source + 1);
         }
+        words.truncate(end);
+        words.shrink_to_fit();
     }
     sort::by_key(edges, |edge| *edge);
     edges.dedup();
@@ -390,26 +405,42 @@ mod tests {
         }
         let records = Records { space: &space, kernels: Kernels::best(), bytes: &bytes };
         let params = LeafParams { degree: 8, leaf: 90, fanout: 7, near: 32, seed: 3, selection: Selection::HEURISTIC };
-        let link = |passes: &[Range<usize>], above: Option<&Layer>, par: &Backwards| {
+        let link = |next: &dyn Fn(usize, usize) -> Range<usize>, above: Option<&Layer>, par: &Backwards| {
             let mut last = 0;
             let progress = &mut |done| {
                 assert!(done >= last && done <= NODES, "{done} after {last}");
                 last = done;
                 ControlFlow::Continue(())
             };
-            build_in(passes, records, NODES, above, &params, par, progress).expect("nothing stops it")
+            build_in(next, records, NODES, above, &params, par, progress).expect("nothing stops it")
         };
         let above = build(records, 100, None, &params, &Serial, &mut |_| ControlFlow::Continue(())).expect("nothing stops it");
-        let one = link(core::slice::from_ref(&(0..NODES)), Some(&above), &Backwards(1));
+        let one = link(&|start, _| start..NODES, Some(&above), &Backwards(1));
         assert!((0..NODES as u32).all(|node| (1..=8).contains(&one.neighbors(node).len())));
-        for (passes, threads) in [(&[0..700, 700..NODES][..], 1), (&[0..600, 600..601, 601..601, 601..1400, 1400..NODES], 3)] {
-            let other = link(passes, Some(&above), &Backwards(threads));
-            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes:?}");
+        for (ends, threads) in [(&[700, NODES][..], 1), (&[600, 601, 1400, NODES], 3)] {
+            let next = |start, _| start..ends.iter().copied().find(|&end| end > start).unwrap_or(NODES);
+            let other = link(&next, Some(&above), &Backwards(threads));
+            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{ends:?}");
         }
-        let shape = Shape { degree: params.degree, fanout: params.fanout, record: layout.stride };
-        for passes in [1, 2, 5] {
-            let other = link(&ranges(shape, passes, NODES), Some(&above), &Backwards(2));
-            assert!((0..NODES as u32).all(|node| other.neighbors(node) == one.neighbors(node)), "{passes} passes");
+    }
+
+    #[test]
+    fn edges_are_gathered_from_both_ends_and_leave_when_both_have_theirs() {
+        let mut random = SplitMix::new(15);
+        let choices: Vec<Vec<u32>> =
+            (0..100).map(|node| (0..random.below(6)).map(|_| random.below(100) as u32).filter(|&other| other != node).collect()).collect();
+        let words = |nodes: Range<usize>| choices[nodes].iter().flat_map(|list| [&[list.len() as u32][..], list].concat()).collect();
+        let mut chosen: Vec<Vec<u32>> = vec![words(0..40), words(40..41), words(41..100)];
+        let (mut edges, mut held) = (Vec::new(), usize::MAX);
+        for nodes in [0..30u32, 30..41, 41..90, 90..100] {
+            gather_edges(&mut chosen, nodes.clone(), &mut edges);
+            let pairs = (0..).zip(&choices).flat_map(|(node, list)| list.iter().flat_map(move |&other| [(node, other), (other, node)]));
+            let wanted: alloc::collections::BTreeSet<(u32, u32)> = pairs.filter(|pair| nodes.contains(&pair.0)).collect();
+            assert!(edges.iter().eq(&wanted), "{nodes:?}");
+            let left = chosen.iter().map(Vec::len).sum();
+            assert!(left < held, "{left} of {held}");
+            held = left;
         }
+        assert_eq!(held, 100, "a word for each node");
     }
 }

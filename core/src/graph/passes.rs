@@ -1,16 +1,18 @@
 //! How many nodes gather at a time what their leaves find, so that a build needs little beside its records and its graph.
 //!
 //! A row of [`super::slots`] is as large as a short record and its list together. So leaves are searched in passes, each for the nodes of
-//! one range, whose rows are then gone: what stays is whom nodes chose, a quarter of a row. The first pass has the most nodes, and each
-//! later one as many fewer as makes room for what was chosen before. Nodes are in an order of chance, so each leaf has its share of each
-//! range. More passes cost time, as distances in leaves are computed again; how many there are follows from the shape of rows alone.
+//! one range, whose rows are then gone: what stays is whom nodes chose, a quarter of a row. A pass takes as many nodes as there is room
+//! for beside what was chosen before. Nodes are in an order of chance, so each leaf has its share of each range. More passes cost time,
+//! as distances in leaves are computed again; what a build writes does not depend on them.
 
 use super::slots::row_bytes;
-use alloc::vec::Vec;
 use core::ops::Range;
 
 /// Passes at most.
 const PASSES_MAX: usize = 8;
+
+/// What a build holds however few its rows are: leaves that two threads compare and what these find, stacks, the program.
+const CONSTANT: usize = 16 << 20;
 
 /// What a node takes beside its record while a layer is built.
 #[derive(Clone, Copy)]
@@ -29,62 +31,43 @@ impl Shape {
         row_bytes(self.degree)
     }
 
-    /// Bytes of whom a node chose: half of its slots as a rule, and how many.
-    const fn chosen(self) -> usize {
-        4 + 2 * self.degree
-    }
-
-    /// How large `passes` are beside each other.
-    fn weights(self, passes: usize) -> impl Iterator<Item = usize> {
-        let (row, chosen) = (self.row(), self.chosen());
-        core::iter::successors(Some(1 << 16), move |weight| Some(weight * (row - chosen) / row)).take(passes)
-    }
-
-    /// Bytes of a node in its leaves, of the rows of the largest pass, and of what nodes chose before.
-    fn gathering(self, passes: usize) -> usize {
-        let total: usize = self.weights(passes).sum();
-        4 * self.fanout + ((self.row() << 16) / total)
-    }
-
-    /// The least number of passes with which a build takes no more than 1.3 times its records and its graph.
-    pub(crate) fn passes(self) -> usize {
-        let most = (self.record + 4 * self.degree + 2) * 13 / 10 - self.record;
-        (1..PASSES_MAX).find(|&passes| self.gathering(passes) <= most).unwrap_or(PASSES_MAX)
+    /// Bytes that rows and what was chosen may take together for each of `nodes` nodes, so that all is within 1.3 times the records and
+    /// the graph; or 1.2 times without what is there for the fewest rows, which would leave no room in a small build.
+    fn room(self, nodes: usize) -> usize {
+        let (wanted, held) = (self.record + 4 * self.degree + 2, self.record + 4 * self.fanout);
+        let with = (wanted * 13 / 10).saturating_sub(held + CONSTANT / nodes.max(1));
+        let without = (wanted * 12 / 10).saturating_sub(held);
+        with.max(without).clamp(self.row() / PASSES_MAX, self.row())
     }
 
     /// Bytes that a node surely takes at the fullest moment, beside its record.
     #[cfg(feature = "codes")]
-    pub(crate) fn least_bytes(self) -> usize {
-        (self.gathering(self.passes()) - 4 * self.fanout).max(4 * self.degree)
+    pub(crate) fn least_bytes(self, nodes: usize) -> usize {
+        self.room(nodes).max(4 * self.degree)
     }
 
     /// Bytes that it takes at most, beside its record: even where each node chooses as many others as it can.
     #[cfg(feature = "codes")]
-    pub(crate) fn most_bytes(self) -> usize {
-        let (passes, chosen) = (self.passes(), 4 + 4 * self.degree);
-        let total: usize = self.weights(passes).sum();
-        let mut before = 0;
-        let gathering = self.weights(passes).map(|weight| {
-            before += weight;
-            ((before - weight) * chosen + weight * self.row()).div_ceil(total)
-        });
-        let gathering = 4 * self.fanout + gathering.max().unwrap_or_default();
+    pub(crate) fn most_bytes(self, nodes: usize) -> usize {
+        let (room, chosen) = (self.room(nodes), 4 + 4 * self.degree);
+        // The last pass may have an eighth more nodes than there is room for, and none has less than an eighth of all.
+        let gathering = 4 * self.fanout + (room + room / PASSES_MAX).min(self.row()).max(chosen + self.row() / PASSES_MAX);
         gathering.max(chosen + 4 * self.degree + 2)
     }
 }
 
-/// The nodes of so many passes; of one in a browser, where few rows are built from and each byte of code is downloaded.
-pub(super) fn ranges(shape: Shape, passes: usize, nodes: usize) -> Vec<Range<usize>> {
+/// The next pass of a layer of `nodes` nodes: from `start` on, where what those before chose takes `chosen` bytes. One pass in a browser,
+/// where few rows are built from and each byte of code is downloaded.
+pub(super) fn next(shape: Shape, nodes: usize, start: usize, chosen: usize) -> Range<usize> {
     if cfg!(target_family = "wasm") {
-        return alloc::vec![Range { start: 0, end: nodes }];
+        return start..nodes;
     }
-    let total: usize = shape.weights(passes).sum();
-    let ends = shape.weights(passes).scan(0, |end, weight| {
-        *end += weight;
-        Some((nodes as u64 * *end as u64 / total as u64) as usize)
-    });
-    let mut start = 0;
-    ends.map(|end| core::mem::replace(&mut start, end)..end).collect()
+    let room = shape.room(nodes) as u64 * nodes as u64;
+    let fit = (room.saturating_sub(chosen as u64) / shape.row() as u64) as usize;
+    let count = fit.max(nodes.div_ceil(PASSES_MAX));
+    let left = nodes - start;
+    // A rest is not worth all distances once more.
+    start..start + if left <= count + count / PASSES_MAX { left } else { count }
 }
 
 #[cfg(test)]
@@ -92,27 +75,40 @@ mod tests {
     use super::*;
     use crate::quant::RecordLayout;
 
+    const NODES: usize = 1_000_000;
+
     /// At a million rows and what is usual.
     fn shape(dimensions: usize) -> Shape {
         Shape { degree: 32, fanout: 16, record: RecordLayout::new(dimensions).stride }
     }
 
-    #[test]
-    fn short_records_ask_for_passes_and_long_ones_for_one() {
-        assert_eq!([16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| shape(dimensions).passes()), [4, 3, 3, 2, 2, 2, 1, 1, 1]);
+    /// The passes of so many nodes that choose as many others each.
+    fn passes(shape: Shape, nodes: usize, others: usize) -> Vec<Range<usize>> {
+        let mut passes: Vec<Range<usize>> = Vec::new();
+        while passes.last().is_none_or(|pass| pass.end < nodes) {
+            let start = passes.last().map_or(0, |pass| pass.end);
+            passes.push(next(shape, nodes, start, start * 4 * (1 + others)));
+        }
+        passes
     }
 
     #[test]
-    fn passes_are_of_all_nodes_and_each_holds_about_as_much() {
-        let shape = shape(96);
-        for passes in 1..=PASSES_MAX {
-            let ranges = ranges(shape, passes, 1_000_000);
-            assert_eq!((ranges.len(), ranges[0].start, ranges[passes - 1].end), (passes, 0, 1_000_000));
-            assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
-            let most = (shape.gathering(passes) - 4 * shape.fanout) * 1_000_000;
-            for Range { start, end } in ranges {
-                let held = start * shape.chosen() + (end - start) * shape.row();
-                assert!(held.abs_diff(most) < most / 50, "{held} and {most}");
+    fn short_records_ask_for_passes_and_long_ones_for_one() {
+        let count = |nodes| [16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| passes(shape(dimensions), nodes, 20).len());
+        assert_eq!(count(NODES), [5, 3, 3, 2, 2, 2, 1, 1, 1]);
+        assert_eq!(count(NODES / 10), [5, 4, 3, 3, 2, 2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn passes_are_of_all_nodes_and_none_holds_more_than_is_said() {
+        for (dimensions, others) in [(16, 16), (96, 20), (96, 32), (384, 16), (1024, 32)] {
+            let shape = shape(dimensions);
+            let passes = passes(shape, NODES, others);
+            assert_eq!((passes[0].start, passes[passes.len() - 1].end), (0, NODES));
+            assert!(passes.len() <= PASSES_MAX && passes.windows(2).all(|pair| pair[0].end == pair[1].start && !pair[0].is_empty()));
+            let most = (shape.most_bytes(NODES) - 4 * shape.fanout) * NODES;
+            for Range { start, end } in passes {
+                assert!(start * 4 * (1 + others) + (end - start) * shape.row() <= most);
             }
         }
     }

@@ -149,14 +149,30 @@ impl Setting {
             Effort::Recall(recall) => recall,
             Effort::Auto => 0.95,
         };
-        let as_measured = |row: &QualityRow| row.gamma == 0.0 || params.k >= row.k as usize;
-        let rows = || table.iter().filter(|row| row.plan == Plan::Walk && row.layout == layout && row.refine == refine && as_measured(row));
-        let Some(row) = cheapest(rows(), wanted) else {
+        let Some(row) = cheapest(Self::rows(params, layout, refine, table), wanted) else {
             return Self { ef: guess(wanted).max(params.k.saturating_mul(2)), gamma: params.gamma.unwrap_or(0.0) };
         };
         let (k, measured) = (params.k, row.k as usize);
         let ef = if k > measured { (row.ef as usize).saturating_mul(k).div_ceil(measured) } else { row.ef as usize };
         Self { ef, gamma: params.gamma.unwrap_or(row.gamma) }
+    }
+
+    /// The highest recall that the table has measured of such walks; `None` where it has none of them.
+    #[must_use]
+    pub fn most(params: &SearchParams, layout: Layout, refine: Refine, table: &[QualityRow]) -> Option<f32> {
+        Self::rows(params, layout, refine, table).map(|row| row.recall).max_by(f32::total_cmp)
+    }
+
+    /// Rows of the table that say something of such walks.
+    fn rows<'a>(
+        params: &SearchParams,
+        layout: Layout,
+        refine: Refine,
+        table: &'a [QualityRow],
+    ) -> impl Iterator<Item = &'a QualityRow> + Clone + use<'a> {
+        let k = params.k;
+        let as_measured = move |row: &QualityRow| row.gamma == 0.0 || k >= row.k as usize;
+        table.iter().filter(move |row| row.plan == Plan::Walk && row.layout == layout && row.refine == refine && as_measured(row))
     }
 
     /// The limits of a walk for `k` hits over `rows` rows: a table's `ef` is a hint, so it is
@@ -188,6 +204,12 @@ pub struct TileSetting {
 
 #[cfg(feature = "tiles")]
 impl TileSetting {
+    /// The highest recall that the table has measured of searches of tiles; `None` where it has none of them.
+    #[must_use]
+    pub fn most(table: &[QualityRow]) -> Option<f32> {
+        table.iter().filter(|row| row.plan == Plan::Tiles).map(|row| row.recall).max_by(f32::total_cmp)
+    }
+
     /// Turns the parameters' effort into a setting, by what the file's table says of searches of tiles. For a larger `k` than the table's
     /// both numbers grow with `k`.
     #[must_use]
@@ -286,6 +308,8 @@ mod tests {
         assert_eq!(choose(SearchParams::recall(0.999)), Setting { ef: 40, gamma: 0.0 });
         assert_eq!(choose(SearchParams::recall(0.9).k(25)), Setting { ef: 40, gamma: 0.0 });
         assert_eq!(choose(SearchParams::ef(7)), Setting { ef: 7, gamma: 0.0 });
+        assert_eq!(Setting::most(&SearchParams::default(), Layout::Lean, Refine::Records, &table), Some(0.97));
+        assert_eq!(Setting::most(&SearchParams::default(), Layout::Lean, Refine::Originals, &table), None);
     }
 
     #[test]

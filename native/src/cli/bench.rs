@@ -15,6 +15,7 @@ use super::args::{BenchArgs, BenchMode, Common};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
+use super::promised::note_recall;
 use super::search::{check_dimensions, check_probes, check_unread, matching, open_all, params, path_of, select};
 use super::{bench_disk, billion, concurrent};
 
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     }
     let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(args.file(), &error))?;
     let settings = settings(args);
+    settings.iter().for_each(|setting| note_recall(index.iter(), setting, common));
     let segments = index.iter().map(|(_, segment)| &**segment).collect();
     let mut bench = Bench::of_segments(segments, &queries, truth.as_ref(), args.k, &pool).only(rows.as_deref());
     let explain = |error: QueryError| {

@@ -9,7 +9,7 @@ use nearshore::build::{BuildError, BuildParams, Builder, Codes, Input, Stage, Su
 use nearshore::dataset::{ColumnChoice, DataError, Dataset, Options};
 use nearshore::filter::{ColumnError, ColumnInput};
 use nearshore::format::{Plan, WriteError};
-use nearshore::io::{FileSink, memory_limit};
+use nearshore::io::{FileSink, give_back_large_blocks, memory_limit};
 use nearshore::search::{Layout, QualityRow};
 use nearshore::{Kernels, Par, Pool};
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub(crate) fn run(args: &BuildArgs, common: &Common) -> Result<(), Fail> {
     if args.alpha_sq.is_some() && args.builder != Builder::Vamana {
         return Err(Fail::usage("--alpha-sq is how vamana prunes: --builder vamana would be right"));
     }
+    give_back_large_blocks();
     if let Some(memory) = args.bound.memory {
         segments::refuse_bound(args)?;
         return partitioned::build(args, common, memory.0);

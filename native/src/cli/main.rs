@@ -33,6 +33,7 @@ mod info;
 mod output;
 mod partitioned;
 mod progress;
+mod promised;
 mod search;
 mod segments;
 #[cfg(feature = "server")]

@@ -19,6 +19,7 @@ use super::args::{Common, FilterArgs, PlanArgs, SearchArgs};
 use super::fail::Fail;
 use super::output::{self, print};
 use super::progress::Progress;
+use super::promised::note_recall;
 
 /// Queries that are answered before the first of their answers is printed.
 const TOGETHER: usize = 256;
@@ -91,6 +92,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     };
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
+    note_recall(index.iter(), &params, common);
     let rows = select(&index, &args.only)?;
     if !common.json && !common.quiet && rows.as_ref().is_some_and(|rows| matching(rows) == 0) {
         let _ = writeln!(io::stderr().lock(), "--filter: no row matches it");

@@ -13,6 +13,7 @@
 pub mod blocks;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod denied;
+mod heap;
 pub(crate) mod huge;
 mod loaded;
 mod mapped;
@@ -21,6 +22,7 @@ mod sink;
 #[cfg(unix)]
 mod spill;
 
+pub use heap::give_back_large_blocks;
 pub use loaded::LoadedFile;
 pub use mapped::MappedFile;
 pub(crate) use mapped::want;

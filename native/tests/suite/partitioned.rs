@@ -386,7 +386,7 @@ fn memory_stays_under_the_bound_where_records_are_most_of_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_under_the_bound_where_lists_and_numbers_of_rows_are_most_of_it() {
-    build_under_a_bound(310_000, 16, 16);
+    build_under_a_bound(420_000, 16, 16);
 }
 
 /// Runs a command on a disk of so many MiB that it alone sees, as `full` in the folder; `None` where mounting is not permitted.

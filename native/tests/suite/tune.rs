@@ -232,3 +232,18 @@ fn the_fast_layout_is_built_searched_and_tuned_by_name() {
         assert!(bench["layout"] == "fast" && bench["runs"][0]["recall"].as_f64() > Some(0.9), "{bench}");
     }
 }
+
+#[test]
+fn a_recall_that_a_file_has_not_measured_is_said() {
+    let sandbox = sandbox("");
+    let said = |line: &str| sandbox.run(&format!("{line} base.shore --queries near-a.fbin")).ok().stderr;
+    let guessed = said("search --recall 0.9 --layout fast");
+    assert!(guessed.contains("note: base.shore: --recall 0.9: searches (fast walks, ranked by originals) were not measured"), "{guessed}");
+    // Records are codes of eight bits, which no effort sees through.
+    let most = said("bench --recall 0.9,0.9999 --refine records");
+    assert_eq!(most.matches("note: ").count(), 1, "{most}");
+    assert!(most.contains("note: base.shore: --recall 0.9999: searches (lean walks, ranked by records) were measured up to 0.9"), "{most}");
+    for line in ["search --recall 0.9", "search --ef 20 --layout fast --quiet", "search --recall 0.99999 --plan scan"] {
+        assert!(!said(line).contains("note: "), "{line}");
+    }
+}

@@ -104,7 +104,7 @@ impl core::error::Error for SplitError {}
 /// first counts where lists are short and leaves many.
 fn link_bytes(degree: u64, fanout: u64, record: u64) -> u64 {
     let shape = Shape { degree: degree as usize, fanout: fanout as usize, record: record as usize };
-    (8 * fanout).max(shape.most_bytes() as u64) + 48
+    (8 * fanout).max(shape.most_bytes(usize::MAX) as u64) + 48
 }
 
 /// A count as the functions of a build take it.
@@ -200,7 +200,7 @@ fn members(rows: u64, parts: u64, sound: u64) -> u64 {
 pub fn least_bytes(rows: u64, dimensions: usize, params: &BuildParams) -> u64 {
     let (degree, record) = (params.m * 2, RecordLayout::new(dimensions).stride);
     let row = match params.builder {
-        Builder::Leaves => Shape { degree, fanout: link::fanout(params, nodes(rows)), record }.least_bytes(),
+        Builder::Leaves => Shape { degree, fanout: link::fanout(params, nodes(rows)), record }.least_bytes(nodes(rows)),
         Builder::Insertion | Builder::Vamana => 8 * degree,
     };
     rows.saturating_mul((record + row) as u64)
