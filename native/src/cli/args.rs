@@ -305,7 +305,8 @@ pub(crate) struct SearchArgs {
 
 const BENCH_EXAMPLES: &str =
     "Times are of single queries; distances, hops, blocks and bytes are means of a query: distances computed, nodes expanded,
-blocks of the file (64 KiB at most) that a first query would touch, and their bytes.
+blocks of the file (64 KiB at most) that a first query would touch, and their bytes. `ef/gamma`: a pool of ef nodes, and, behind the stroke,
+how much farther than the last hit a candidate may be before the walk ends (0.05: a twentieth).
 
 Examples:
   nearshore bench base.shore --queries queries.fbin --truth truth.ibin --ef 10,20,40,80

@@ -255,6 +255,9 @@ impl Report<'_> {
         }
         let tiled = self.runs.iter().any(|(setting, _)| self.tiles(setting).is_some());
         let name = if tiled { 14 } else { 10 };
+        if !args.recall.is_empty() {
+            write!(out, "{:>7} ", "asked")?;
+        }
         writeln!(
             out,
             "{:>name$} {:>8} {:>10} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>8} {:>8} {:>10}",
@@ -277,6 +280,9 @@ impl Report<'_> {
             let touched = output::bytes(*bytes as u64);
             let tiles = self.tiles(setting).map(|TileSetting { probes, rerank }| format!("{probes}/{rerank}"));
             let effort = tiles.unwrap_or_else(|| effort(self.setting(setting)));
+            if let Effort::Recall(asked) = setting.effort {
+                write!(out, "{asked:>7} ")?;
+            }
             writeln!(
                 out,
                 "{:>name$} {recall:>8} {qps:>10.0} {qps_cpu:>10.0} {mean_us:>9.1} {p50_us:>9.1} {p95_us:>9.1} {p99_us:>9.1} {distances:>10.0} {hops:>8.1} {blocks:>8.1} {touched:>10}",

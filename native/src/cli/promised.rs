@@ -27,7 +27,10 @@ fn note(file: &Index, params: &SearchParams) -> Option<String> {
         Plan::Tiles => (TileSetting::most(table), "tiles".to_owned()),
         Plan::Walk => {
             let refine = params.refine.unwrap_or(file.refine());
-            (Setting::most(params, params.layout, refine, table), format!("{} walks, ranked by {}", params.layout.as_str(), refine.as_str()))
+            (
+                Setting::most(params, params.layout, refine, table),
+                format!("{} walks, ranked by {}", params.layout.as_str(), refine.as_str()),
+            )
         }
     };
     let tune = "nearshore tune measures them";
