@@ -56,19 +56,23 @@ impl Prepared {
                 *value -= mean;
             }
         }
-        let largest = self.work.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        let exact = space.encoding != Encoding::Scaled && largest <= 255.0 && self.work.iter().all(|&x| x == scalar::round_ties_even(x));
+        let largest = scalar::largest(&self.work);
+        // No way out before the end: of such a loop a compiler makes vectors.
+        let whole = |work: &[f32]| work.iter().fold(true, |whole, &x| whole & (x == scalar::round_ties_even(x)));
+        let exact = space.encoding != Encoding::Scaled && largest <= 255.0 && whole(&self.work);
         self.scale = if exact { 1.0 } else { largest / space.query_code_max() };
-        let scale = self.scale;
-        let limit = space.query_code_max();
+        let (scale, limit) = (self.scale, space.query_code_max());
         self.codes.clear();
-        self.codes.extend(self.work.iter().map(|&x| {
-            let code = if scale > 0.0 { scalar::round_ties_even(x / scale) } else { 0.0 };
-            scalar::limit(code, limit) as i16
-        }));
+        if scale > 0.0 {
+            self.codes.extend(self.work.iter().map(|&x| scalar::rounded(scalar::limit(x / scale, limit)) as i16));
+        }
         self.codes.resize(space.layout.factors, 0);
         self.sum = self.codes.iter().map(|&c| i32::from(c)).sum();
-        let squares: i64 = self.codes.iter().map(|&c| i64::from(c) * i64::from(c)).sum();
+        // Codes have 15 bits and a sign, so the squares of two are below 2^31. Only a file of another writer has a code left.
+        let square = |code: i16| i32::from(code) * i32::from(code);
+        let (pairs, rest) = self.codes.as_chunks::<2>();
+        let squares: i64 =
+            pairs.iter().map(|&[a, b]| i64::from(square(a) + square(b))).chain(rest.iter().map(|&c| i64::from(square(c)))).sum();
         self.norm = f64::from(scale) * f64::from(scale) * squares as f64;
     }
 
@@ -114,6 +118,27 @@ mod tests {
                 let value = |byte: u8| if element == Element::U8 { i16::from(byte) } else { i16::from(byte as i8) };
                 assert!(prepared.codes.iter().copied().eq(bytes[..length].iter().map(|&byte| value(byte))));
             }
+        }
+    }
+
+    #[test]
+    fn a_query_is_coded_as_its_numbers_say_one_by_one_and_at_odd_lengths() {
+        let values: Vec<f32> = (0..37).map(|at| [0.25, -3.5, 7.0, -0.0, 12.125, 1e-40][at % 6] * (1 + at) as f32).collect();
+        let whole: Vec<f32> = (0..37).map(|at| (at * 7 % 256) as f32).collect();
+        for (encoding, values, length) in
+            [(Encoding::Scaled, &values, 37), (Encoding::U8, &values, 37), (Encoding::U8, &whole, 37), (Encoding::I8, &whole, 1)]
+        {
+            let layout = RecordLayout { dimensions: length, factors: length, stride: length + 64 };
+            let space = Space { metric: Metric::L2, encoding, layout, mean: vec![0.5; length] };
+            let mut prepared = Prepared::new();
+            prepared.query(&space, Kernels::best(), Query::F32(&values[..length]));
+            let centred: Vec<f32> = values[..length].iter().map(|x| if encoding == Encoding::Scaled { x - 0.5 } else { *x }).collect();
+            let most = centred.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let scale = if core::ptr::eq(values, &whole) { 1.0 } else { most / space.query_code_max() };
+            let codes: Vec<i16> = centred.iter().map(|x| (x / scale).round_ties_even() as i16).collect();
+            assert_eq!((prepared.scale, &prepared.codes), (scale, &codes));
+            let squares: f64 = codes.iter().map(|&code| f64::from(code) * f64::from(code)).sum();
+            assert_eq!(prepared.norm, f64::from(scale) * f64::from(scale) * squares);
         }
     }
 }

@@ -208,6 +208,12 @@ pub(crate) fn round_ties_even(x: f32) -> f32 {
     (x + ROUNDING) - ROUNDING
 }
 
+/// The same as an integer, which is what the bits of that sum differ by: a conversion that a compiler makes vectors of.
+#[inline(always)]
+pub(crate) fn rounded(x: f32) -> i32 {
+    (x + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()).cast_signed()
+}
+
 /// Whether [`prefetch_line`] does anything: WebAssembly has no such hint.
 pub(crate) const PREFETCHES: bool = !cfg!(target_family = "wasm");
 

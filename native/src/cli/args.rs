@@ -170,8 +170,9 @@ pub(crate) struct BuildArgs {
     /// [default: none; u4 with --tier disk]
     #[arg(long, value_parser = words::<Codes>(CODES))]
     pub(crate) codes: Option<Codes>,
-    /// What walks may read: nodes' own rows (lean), or also codes of each node's neighbours beside it (fast): about twice as fast,
-    /// at 12 bytes and a bit a dimension for each of 2 m neighbours. A search takes them with --layout fast
+    /// What walks may read: nodes' own rows (lean), or also codes of each node's neighbours beside it (fast): up to half
+    /// again as fast, at a million rows twice, for 12 bytes and a bit a dimension for each of 2 m neighbours, and twice the time of
+    /// the build. A search takes them with --layout fast
     #[arg(long, default_value = "lean", value_parser = words::<Layout>(&["lean", "fast"]))]
     pub(crate) layout: Layout,
     /// What hits bring back: a column of Parquet or JSONL; beside other inputs a text file, one line a row

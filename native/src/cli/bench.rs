@@ -15,7 +15,7 @@ use super::args::{BenchArgs, BenchMode, Common};
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
-use super::promised::note_recall;
+use super::promised::{check_recall, note_recall};
 use super::search::{check_dimensions, check_probes, check_unread, matching, open_all, params, path_of, select};
 use super::{bench_disk, billion, concurrent};
 
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
         Some(BenchMode::Billion(args)) => return billion::run(args, common),
         None => {}
     }
+    check_recall(args.recall.iter())?;
     if let Some(method) = args.plan.driver.method() {
         return bench_disk::run(args, common, method);
     }
@@ -50,12 +51,12 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Fail> {
     let rows = select(&index, &args.only)?;
     let selected = rows.as_ref().map(|rows| (matching(rows), selecting.elapsed().as_secs_f64() * 1e6));
     if let Some(truth) = &truth {
-        check_truth(args, truth, &queries, selected.map_or(usize::MAX, |(rows, _)| rows))?;
+        check_truth(args, truth, &queries, selected.map_or(index.rows() as usize, |(rows, _)| rows))?;
         check_truth_ids(args, truth, &queries, &index.iter().map(|(_, segment)| segment).collect::<Vec<_>>())?;
     }
     let pool = Pool::new(common.threads.map_or(1, usize::from)).map_err(|error| Fail::io(args.file(), &error))?;
     let settings = settings(args);
-    settings.iter().for_each(|setting| note_recall(index.iter(), setting, common));
+    note_recall(index.iter(), &settings, common);
     let segments = index.iter().map(|(_, segment)| &**segment).collect();
     let mut bench = Bench::of_segments(segments, &queries, truth.as_ref(), args.k, &pool).only(rows.as_deref());
     let explain = |error: QueryError| {

@@ -20,6 +20,7 @@ use super::bench::{check_truth, check_truth_ids, effort, settings, walk_setting}
 use super::fail::Fail;
 use super::output::{self, print, print_json, rounded};
 use super::progress::Progress;
+use super::promised::note_recall;
 use super::search::{check_dimensions, check_filter, check_layout, check_memory, check_probes};
 
 /// Searches before the first that counts.
@@ -84,12 +85,13 @@ pub(crate) fn run(args: &BenchArgs, common: &Common, method: Method) -> Result<(
     check_dimensions(index.index(), args.file(), &queries, &name)?;
     let truth = args.truth.as_deref().map(Truth::open).transpose()?;
     if let Some(truth) = &truth {
-        check_truth(args, truth, &queries, rows.as_ref().map_or(usize::MAX, RowSet::len))?;
+        check_truth(args, truth, &queries, rows.as_ref().map_or(index.index().len(), RowSet::len))?;
         check_truth_ids(args, truth, &queries, &[index.index()])?;
     }
     let threads = common.threads.map_or(1, usize::from);
     let flight = Flight { threads, in_flight: in_flight(args, &index), payloads: false };
     let settings = settings(args);
+    note_recall(std::iter::once((args.file(), index.index())), &settings, common);
     let mut runs = Vec::new();
     for (done, setting) in settings.iter().enumerate() {
         progress.tell("measuring", done as u64, Some(settings.len() as u64));
@@ -244,12 +246,17 @@ impl Report<'_> {
             args.k,
             in_flight(args, index)
         )?;
-        writeln!(out, "{}", index.line(&self.runs.first().map_or_else(SearchParams::default, |run| run.setting), self.selected.is_some()))?;
+        // What the dearest reads bounds what the others do.
+        let dearest = self.runs.iter().max_by(|a, b| a.blocks.total_cmp(&b.blocks));
+        writeln!(out, "{}", index.line(&dearest.map_or_else(SearchParams::default, |run| run.setting), self.selected.is_some()))?;
         let resident = resident_bytes().map_or("unknown".to_owned(), output::bytes);
         if let Some((rows, took)) = self.selected {
             writeln!(out, "{rows} rows match the filter, selected in {took:.0} us")?;
         }
         writeln!(out, "file {}, resident {resident}", output::bytes(core.reader().bytes().len() as u64))?;
+        if !args.recall.is_empty() {
+            write!(out, "{:>7} ", "asked")?;
+        }
         writeln!(
             out,
             "{:>14} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7} {:>7} {:>10} {:>7} {:>7}",
@@ -274,6 +281,9 @@ impl Report<'_> {
             let (p50, p99) = (percentile_us(&run.nanos, 0.5), percentile_us(&run.nanos, 0.99));
             let Measured { distances, rounds, blocks, bytes, cache_hits, reads, setting, .. } = run;
             let tiles = |TileSetting { probes, rerank }| format!("{probes}/{rerank}");
+            if let Effort::Recall(asked) = setting.effort {
+                write!(out, "{asked:>7} ")?;
+            }
             let (effort, bytes) = (self.effort(setting).map_or_else(tiles, effort), output::bytes(*bytes as u64));
             writeln!(
                 out,

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::Common;
 
@@ -85,7 +85,7 @@ impl State {
             let target = ProgressDrawTarget::stderr_with_hz(DRAWS_A_SECOND);
             // What gives way on a narrow terminal is the bar.
             let template = match total {
-                Some(_) => "{msg:<9} {percent:>3} % {wide_bar} {rate}, {eta} left",
+                Some(_) => "{msg:<9} {percent:>3} % {wide_bar} {rate}, {left} left",
                 None => "{msg:<9} {spinner} {human_pos}  {rate}",
             };
             let bar = ProgressBar::with_draw_target(total, target);
@@ -93,7 +93,11 @@ impl State {
                 let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
                     let _ = write!(out, "{:.0}/s", state.per_sec());
                 };
-                bar.set_style(style.with_key("rate", rate));
+                // Nothing is foretold before there is a rate.
+                let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = if state.per_sec() > 0.0 { write!(out, "{:#}", HumanDuration(state.eta())) } else { out.write_str("?") };
+                };
+                bar.set_style(style.with_key("rate", rate).with_key("left", left));
             }
             bar.set_message(self.stage.clone());
             self.bar = Some(bar);

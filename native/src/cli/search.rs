@@ -19,7 +19,7 @@ use super::args::{Common, FilterArgs, PlanArgs, SearchArgs};
 use super::fail::Fail;
 use super::output::{self, print};
 use super::progress::Progress;
-use super::promised::note_recall;
+use super::promised::{check_recall, note_recall};
 
 /// Queries that are answered before the first of their answers is printed.
 const TOGETHER: usize = 256;
@@ -79,6 +79,7 @@ pub(super) fn check_filter(plan: &PlanArgs, index: &DiskIndex) -> Result<(), Fai
 }
 
 pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
+    check_recall(args.recall.iter())?;
     check_layout(&args.plan)?;
     check_unread(&args.plan, &[("--memory", args.memory.is_some())])?;
     let index = open_all(&args.file, args.plan.driver, args.plan.layout, common)?;
@@ -92,7 +93,7 @@ pub(crate) fn run(args: &SearchArgs, common: &Common) -> Result<(), Fail> {
     };
     let mut params = params(&args.plan, args.k, effort);
     params.radius = args.radius;
-    note_recall(index.iter(), &params, common);
+    note_recall(index.iter(), &[params], common);
     let rows = select(&index, &args.only)?;
     if !common.json && !common.quiet && rows.as_ref().is_some_and(|rows| matching(rows) == 0) {
         let _ = writeln!(io::stderr().lock(), "--filter: no row matches it");

@@ -242,7 +242,15 @@ fn a_recall_that_a_file_has_not_measured_is_said() {
     // Records are codes of eight bits, which no effort sees through.
     let most = said("bench --recall 0.9,0.9999 --refine records");
     assert_eq!(most.matches("note: ").count(), 1, "{most}");
-    assert!(most.contains("note: base.shore: --recall 0.9999: searches (lean walks, ranked by records) were measured up to 0.9"), "{most}");
+    assert!(
+        most.contains("note: base.shore: --recall 0.9999: searches (lean walks, ranked by records) were measured up to 0.99"),
+        "{most}"
+    );
+    sandbox.run("search base.shore --queries near-a.fbin --recall 95").fails(2, &["--recall must be above 0 and at most 1, not 95"]);
+    let disk = said("bench --driver pread --recall 0.9,0.9999 --refine records");
+    assert!(disk.contains("note: base.shore: --recall 0.9999: "), "{disk}");
+    let text = sandbox.run("bench base.shore --queries near-a.fbin --driver pread --recall 0.9 --quiet").ok().stdout;
+    assert!(text.contains("  asked "), "{text}");
     for line in ["search --recall 0.9", "search --ef 20 --layout fast --quiet", "search --recall 0.99999 --plan scan"] {
         assert!(!said(line).contains("note: "), "{line}");
     }
