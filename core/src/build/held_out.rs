@@ -42,7 +42,7 @@ impl HeldOut {
         {
             let mut held = Self { lists, rows: Vec::new() };
             if let Some(neighbors) = bench.neighbors {
-                // By records, as the file's rows are made, whatever guides walks.
+                // By records, as the file's rows are chosen, whatever guides walks.
                 let layer = Measured { codes: None, ..held.layer(bench, 0) };
                 held.rows = neighbors.without(&layer, sample, par);
             }

@@ -11,7 +11,10 @@ use core::ops::Range;
 /// Passes at most.
 const PASSES_MAX: usize = 8;
 
-/// What a build holds however few its rows are: leaves that two threads compare and what these find, stacks, the program.
+/// The share of a pass that a rest of nodes is at most, which the last pass takes in as well.
+const REST_SHARE: usize = 32;
+
+/// What a build by two threads holds however few its rows are: leaves that they compare and what these find, stacks, the program.
 const CONSTANT: usize = 16 << 20;
 
 /// What a node takes beside its record while a layer is built.
@@ -31,8 +34,8 @@ impl Shape {
         row_bytes(self.degree)
     }
 
-    /// Bytes that rows and what was chosen may take together for each of `nodes` nodes, so that all is within 1.3 times the records and
-    /// the graph; or 1.2 times without what is there for the fewest rows, which would leave no room in a small build.
+    /// Bytes that rows and what was chosen may take together for each of `nodes` nodes, so that all is about 1.3 times the records and
+    /// the graph at most; or 1.2 times without what is there for the fewest rows, which would leave no room in a small build.
     fn room(self, nodes: usize) -> usize {
         let (wanted, held) = (self.record + 4 * self.degree + 2, self.record + 4 * self.fanout);
         let with = (wanted * 13 / 10).saturating_sub(held + CONSTANT / nodes.max(1));
@@ -50,8 +53,8 @@ impl Shape {
     #[cfg(feature = "codes")]
     pub(crate) fn most_bytes(self, nodes: usize) -> usize {
         let (room, chosen) = (self.room(nodes), 4 + 4 * self.degree);
-        // The last pass may have an eighth more nodes than there is room for, and none has less than an eighth of all.
-        let gathering = 4 * self.fanout + (room + room / PASSES_MAX).min(self.row()).max(chosen + self.row() / PASSES_MAX);
+        // The last pass may have a few more nodes than there is room for, and none has less than an eighth of all.
+        let gathering = 4 * self.fanout + (room + room / REST_SHARE + 1).min(self.row()).max(chosen + self.row() / PASSES_MAX);
         gathering.max(chosen + 4 * self.degree + 2)
     }
 }
@@ -66,8 +69,8 @@ pub(super) fn next(shape: Shape, nodes: usize, start: usize, chosen: usize) -> R
     let fit = (room.saturating_sub(chosen as u64) / shape.row() as u64) as usize;
     let count = fit.max(nodes.div_ceil(PASSES_MAX));
     let left = nodes - start;
-    // A rest is not worth all distances once more.
-    start..start + if left <= count + count / PASSES_MAX { left } else { count }
+    // A small rest is not worth all distances once more.
+    start..start + if left <= count + count / REST_SHARE { left } else { count }
 }
 
 #[cfg(test)]
@@ -96,7 +99,7 @@ mod tests {
     fn short_records_ask_for_passes_and_long_ones_for_one() {
         let count = |nodes| [16, 96, 128, 256, 384, 512, 768, 1024, 4096].map(|dimensions| passes(shape(dimensions), nodes, 20).len());
         assert_eq!(count(NODES), [5, 3, 3, 2, 2, 2, 1, 1, 1]);
-        assert_eq!(count(NODES / 10), [5, 4, 3, 3, 2, 2, 2, 1, 1]);
+        assert_eq!(count(NODES / 10), [5, 4, 4, 3, 2, 2, 2, 1, 1]);
     }
 
     #[test]

@@ -66,14 +66,34 @@ pub fn unreached(layer: &Layer) -> usize {
     layer.rows() - tree.queue.len()
 }
 
-/// Takes out of `gone`, which ascend, whom others need: nodes without which a part of `layer` is not reached from node 0. `without` is the
-/// layer without `gone`. Returns whether there were such; those before them on a way show as soon as they are back.
+/// Takes out of `gone`, which ascend and have not node 0, whom others need: nodes on the way from node 0 to what is reached through them
+/// alone. `without` is the layer without `gone`. Returns whether there were such; lists without the others may have need of more.
+///
+/// Cost: a look at every edge, where there is anything to be found.
 pub(crate) fn keep_bridges(layer: &Layer, without: &Without, gone: &mut Vec<u32>) -> bool {
     let mut tree = Tree::new(layer.rows());
     tree.grow(layer, Some(without));
     let before = gone.len();
-    let lost: Vec<bool> = (0..layer.rows() as u32).map(|node| !tree.reached(node) && place(gone, node).is_none()).collect();
-    gone.retain(|&node| node as usize >= lost.len() || !layer.neighbors(node).iter().any(|&next| lost[next as usize]));
+    if tree.queue.len() + gone.partition_point(|&node| (node as usize) < layer.rows()) == layer.rows() {
+        return false;
+    }
+    // Through one that is gone only where all the rest is reached.
+    let mut at = 0;
+    while let Some(&from) = tree.queue.get(at) {
+        at += 1;
+        for &next in layer.neighbors(from).iter().filter(|&&next| place(gone, next).is_some()) {
+            tree.reach(next, from);
+            tree.grow(layer, Some(without));
+        }
+    }
+    // Whoever leads on to what stays.
+    let mut leads = vec![false; layer.rows()];
+    for &node in tree.queue.iter().rev() {
+        if leads[node as usize] || place(gone, node).is_none() {
+            leads[tree.parent[node as usize] as usize] = true;
+        }
+    }
+    gone.retain(|&node| node as usize >= leads.len() || !leads[node as usize]);
     gone.len() < before
 }
 
@@ -133,4 +153,53 @@ fn link_anywhere(layer: &mut Layer, records: Records<'_>, tree: &Tree, node: u32
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::Kernels;
+    use crate::format::{Element, Metric};
+    use crate::graph::select::Selection;
+    use crate::par::Serial;
+    use crate::quant::{Encoding, RecordLayout, Space};
+    use crate::vectors::Vectors;
+
+    #[test]
+    fn a_way_that_nothing_replaces_is_kept_and_no_other_node() {
+        // Two groups in which all lead to all, and one edge from the one to the other.
+        let values = [0, 1, 2, 3, 200, 201, 202, 203];
+        let layout = RecordLayout::new(1);
+        let space = Space { metric: Metric::L2, encoding: Encoding::U8, layout, mean: vec![0.0] };
+        let vectors = Vectors::packed(Element::U8, 1, &values).expect("whole rows");
+        let mut bytes = vec![0; values.len() * layout.stride];
+        for (row, record) in bytes.chunks_mut(layout.stride).enumerate() {
+            let factors = space.encode(Kernels::best(), &vectors, row, &mut Vec::new(), record);
+            layout.write_tail(record, factors, row as u64, (0, 0));
+        }
+        let records = Records { space: &space, kernels: Kernels::best(), bytes: &bytes };
+        let mut layer = Layer::new(values.len(), 4);
+        for node in 0..8u32 {
+            let group = (node / 4 * 4..node / 4 * 4 + 4).chain((node == 0).then_some(4));
+            let list = group.filter(|&other| other != node).map(|node| Neighbor { distance: 0.0, node }).collect::<Vec<_>>();
+            layer.set(node, &list);
+        }
+        let kept = |layer: &Layer, mut gone: Vec<u32>| {
+            assert_eq!(unreached(layer), 0);
+            let mut rounds = 0;
+            while keep_bridges(layer, &Without::of(layer, records, &gone, Selection::HEURISTIC, &Serial), &mut gone) {
+                rounds += 1;
+            }
+            (gone, rounds)
+        };
+        // The heuristic gives 0 nothing for 4, which is hidden by what is nearer.
+        assert_eq!(kept(&layer, vec![2, 4, 6, 11]), (vec![2, 6, 11], 1));
+        assert_eq!(kept(&layer, vec![1, 2, 3]), (vec![1, 2, 3], 0));
+        // A way through several: 0 to 4, 4 to 6, 6 to 7. Without 6 what leads to it leads to 7.
+        layer.set(4, &[Neighbor { distance: 4.0, node: 6 }]);
+        layer.set(5, &[Neighbor { distance: 1.0, node: 4 }]);
+        layer.set(6, &[Neighbor { distance: 1.0, node: 7 }]);
+        layer.set(7, &[Neighbor { distance: 4.0, node: 5 }]);
+        assert_eq!(kept(&layer, vec![4, 5, 6]), (vec![5, 6], 1));
+    }
 }

@@ -4,6 +4,7 @@
 /// each larger one that is freed as a sign to keep such; a build, whose large blocks each live once, would hold up to 10 MiB for nothing.
 ///
 /// To be called before other threads are there. Other allocators are left alone.
+#[doc(hidden)]
 pub fn give_back_large_blocks() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: sets a number of the allocator's, under its lock. The C library calls this unsafe only beside threads that allocate at the same

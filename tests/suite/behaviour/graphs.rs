@@ -114,3 +114,11 @@ fn more_candidates_never_find_fewer() {
     }
     assert_eq!(last, 1.0, "with every row a candidate");
 }
+
+#[test]
+fn nearly_all_of_the_sample_is_measured_where_ways_are_few() {
+    // On a line each row is on the way to others.
+    let rows = clusters(1500, 1, 1, 40.0, 9);
+    let (_, summary) = built(1, &rows, &params(Metric::L2));
+    assert!((170..=188).contains(&summary.quality[0].queries), "{} of 188", summary.quality[0].queries);
+}
